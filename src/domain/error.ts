@@ -1,0 +1,52 @@
+/** Every way an operation can fail, as DESIGN's error table names them. */
+export type ErrorCode =
+  | "invalid"
+  | "unauthenticated"
+  | "forbidden"
+  | "not_found"
+  | "exists"
+  | "version_mismatch"
+  | "limit"
+  | "unavailable"
+  | "internal";
+
+/** Which field of a request was wrong, and in what way. */
+export interface Violation {
+  /** The field by its name in the .proto files, such as `user_id`. */
+  readonly field: string;
+  /** `missing`: empty or absent; `format`: of the wrong form; `value`: out of range. */
+  readonly problem: "missing" | "format" | "value";
+}
+
+/** What an error may carry besides its message. */
+export interface ErrorDetails {
+  /** Set on every `invalid` error that one field is to blame for. */
+  readonly violation?: Violation;
+  /** The fault behind it; logged, never shown to a caller. */
+  readonly cause?: unknown;
+}
+
+/**
+ * The one error type. Its message is written for the caller: what was wrong and
+ * what would be right, never a secret and never the inside of a fault.
+ */
+export class LatchkeyError extends Error {
+  readonly code: ErrorCode;
+  readonly violation: Violation | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = "LatchkeyError";
+    this.code = code;
+    this.violation = details.violation;
+  }
+}
+
+/** An `invalid` error that blames one field; `message` says what would be right. */
+export function invalid(
+  field: string,
+  problem: Violation["problem"],
+  message: string,
+): LatchkeyError {
+  return new LatchkeyError("invalid", message, { violation: { field, problem } });
+}

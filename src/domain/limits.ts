@@ -1,0 +1,114 @@
+import { invalid } from "./error.js";
+import { findJsonFlaw, type JsonObject } from "./json.js";
+import { TOKEN_LENGTH } from "./token.js";
+
+/** Bounds of the domain; the .proto comments state the same numbers. */
+export const LIMITS = {
+  /** Characters of a user_id. */
+  userId: 128,
+  ip: 39,
+  userAgent: 512,
+  /** Bytes of a session's data as compact JSON in UTF-8. */
+  dataBytes: 60_000,
+  /** Levels of objects and arrays in data. Each costs three levels of protobuf
+   * messages, and some languages' decoders stop at 100. */
+  dataDepth: 32,
+  /** Seconds; the maximum is 68 years, the largest signed 32-bit number. */
+  ttlMin: 10,
+  ttlMax: 2 ** 31 - 1,
+  ttlDefault: 7_200,
+  pageSize: 1_000,
+  pageSizeDefault: 100,
+  /** Bytes of data after which a page of a list ends. */
+  pageBytes: 1_048_576,
+} as const;
+
+const APP = /^[A-Za-z0-9_-]{3,20}$/;
+const TOKEN = new RegExp(`^[A-Za-z0-9]{${TOKEN_LENGTH}}$`);
+const SESSION_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const CONTROL = /\p{Cc}/u;
+
+// Each check below returns what it was given or throws `invalid`, naming `field`.
+
+export function checkApp(app: string): string {
+  if (APP.test(app)) return app;
+  if (app === "") throw missing("app");
+  throw invalid("app", "format", "app must be 3 to 20 characters of [A-Za-z0-9_-]");
+}
+
+export function checkToken(token: string, field = "token"): string {
+  if (TOKEN.test(token)) return token;
+  if (token === "") throw missing(field);
+  // The message must not repeat the value: it may be a real token with a typo.
+  throw invalid(field, "format", `${field} must be ${TOKEN_LENGTH} characters of [A-Za-z0-9]`);
+}
+
+export function checkSessionId(id: string, field = "session_id"): string {
+  if (SESSION_ID.test(id)) return id;
+  if (id === "") throw missing(field);
+  throw invalid(field, "format", `${field} must be a UUID in lower-case 36-character form`);
+}
+
+export function checkUserId(userId: string): string {
+  return checkText("user_id", userId, LIMITS.userId);
+}
+
+export function checkIp(ip: string): string {
+  return checkText("ip", ip, LIMITS.ip);
+}
+
+export function checkUserAgent(userAgent: string): string {
+  return userAgent === "" ? "" : checkText("user_agent", userAgent, LIMITS.userAgent);
+}
+
+/** Seconds in, milliseconds out. */
+export function checkSeconds(field: string, seconds: number): number {
+  if (Number.isInteger(seconds) && seconds >= LIMITS.ttlMin && seconds <= LIMITS.ttlMax) {
+    return seconds * 1000;
+  }
+  throw invalid(
+    field,
+    "value",
+    `${field} must be a whole number of seconds from ${LIMITS.ttlMin} to ${LIMITS.ttlMax}`,
+  );
+}
+
+export function checkPageSize(size: number): number {
+  if (size === 0) return LIMITS.pageSizeDefault;
+  if (Number.isInteger(size) && size > 0 && size <= LIMITS.pageSize) return size;
+  throw invalid("page_size", "value", `page_size must be from 0 to ${LIMITS.pageSize}`);
+}
+
+export function checkData(data: JsonObject): JsonObject {
+  switch (findJsonFlaw(data, LIMITS.dataDepth)) {
+    case "depth":
+      throw invalid("data", "value", `data must be nested at most ${LIMITS.dataDepth} levels`);
+    case "unicode":
+      throw invalid("data", "value", "data must be Unicode text: it has a lone surrogate");
+    case "number":
+      throw invalid("data", "value", "data must hold finite numbers only");
+  }
+  const bytes = Buffer.byteLength(JSON.stringify(data));
+  if (bytes <= LIMITS.dataBytes) return data;
+  throw invalid(
+    "data",
+    "value",
+    `data must be at most ${LIMITS.dataBytes} bytes as JSON; it would be ${bytes}`,
+  );
+}
+
+function checkText(field: string, text: string, max: number): string {
+  if (text === "") throw missing(field);
+  // A code point takes one or two UTF-16 units, so most texts need no counting.
+  const fits = text.length <= max || (text.length <= 2 * max && [...text].length <= max);
+  if (fits && !CONTROL.test(text) && text.isWellFormed()) return text;
+  throw invalid(
+    field,
+    "format",
+    `${field} must be 1 to ${max} characters of Unicode text without control characters`,
+  );
+}
+
+function missing(field: string) {
+  return invalid(field, "missing", `${field} is required`);
+}

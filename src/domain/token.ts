@@ -1,0 +1,32 @@
+import { hash } from "node:crypto";
+
+declare const tokenHash: unique symbol;
+
+/** SHA-256 of a token, in base64url (43 characters): all of a token that is ever kept. */
+export type TokenHash = string & { readonly [tokenHash]: true };
+
+/** Fills the given number of bytes from a cryptographic generator. */
+export type RandomBytes = (size: number) => Uint8Array;
+
+export const TOKEN_LENGTH = 64;
+
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+// The largest multiple of 62 that a byte can hold: bytes from here on would
+// favour the first letters and are drawn again.
+const UNBIASED = 256 - (256 % ALPHABET.length);
+
+/** A new token: 64 characters of `[A-Za-z0-9]`, each equally likely (381 bits). */
+export function newToken(randomBytes: RandomBytes): string {
+  let token = "";
+  while (token.length < TOKEN_LENGTH) {
+    for (const byte of randomBytes(TOKEN_LENGTH + 8)) {
+      if (byte < UNBIASED && token.length < TOKEN_LENGTH) token += ALPHABET[byte % ALPHABET.length];
+    }
+  }
+  return token;
+}
+
+/** The form of `token` that stores keep. */
+export function hashToken(token: string): TokenHash {
+  return hash("sha256", token, "base64url") as TokenHash;
+}

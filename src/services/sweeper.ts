@@ -1,0 +1,43 @@
+import type { SessionStore } from "../domain/session-store.js";
+
+export interface SweeperOptions {
+  readonly store: SessionStore;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Milliseconds between the end of a sweep and the next. */
+  readonly interval: number;
+  readonly onError: (error: unknown) => void;
+}
+
+/** Sessions that one slice of a sweep looks at: a few milliseconds of work. */
+const SLICE = 250;
+
+/**
+ * Reclaims the space of expired sessions from time to time, a slice a turn of
+ * the event loop. Whether a session lives never depends on it.
+ */
+export function startSweeper({ store, now, interval, onError }: SweeperOptions) {
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+
+  const sweep = async () => {
+    try {
+      while (!stopped && (await store.sweep(now(), SLICE))) await new Promise(setImmediate);
+    } catch (error) {
+      if (!stopped) onError(error);
+    }
+    if (!stopped) schedule();
+  };
+  const schedule = () => {
+    timer = setTimeout(sweep, interval).unref();
+  };
+  schedule();
+
+  return {
+    /** No sweep begins after this. */
+    stop() {
+      stopped = true;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,41 @@
+import Sqlite from "better-sqlite3";
+import { LatchkeyError } from "../../domain/error.js";
+
+/**
+ * What a failure inside SQLite means to a caller. Errors that are not SQLite's
+ * pass unchanged.
+ */
+export function translateFailure(error: unknown): Error {
+  if (!(error instanceof Sqlite.SqliteError)) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+  if (error.code.startsWith("SQLITE_CONSTRAINT_UNIQUE")) {
+    return new LatchkeyError("exists", "the session exists already", { cause: error });
+  }
+  if (error.code === "SQLITE_FULL") {
+    return new LatchkeyError("unavailable", "the disk is full: nothing was written", {
+      cause: error,
+    });
+  }
+  if (isFatal(error)) {
+    return new LatchkeyError("unavailable", "the disk failed: it is unknown what was written", {
+      cause: error,
+    });
+  }
+  if (error.code.startsWith("SQLITE_BUSY") || error.code.startsWith("SQLITE_LOCKED")) {
+    return new LatchkeyError("unavailable", "the database is busy: try again", { cause: error });
+  }
+  return error;
+}
+
+/**
+ * Whether nothing that the process believes of the file can be trusted any
+ * more. After a failed fsync the kernel may have dropped the pages that it could
+ * not write, so only a restart, which reads the file anew, is safe.
+ */
+export function isFatal(error: unknown): boolean {
+  return (
+    error instanceof Sqlite.SqliteError &&
+    /^SQLITE_(IOERR|CORRUPT|NOTADB|CANTOPEN|READONLY)/.test(error.code)
+  );
+}

@@ -1,0 +1,78 @@
+import { closeSync, mkdirSync, openSync, realpathSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import Sqlite, { type Database } from "better-sqlite3";
+import { LatchkeyError } from "../../domain/error.js";
+import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
+import { lockDatabase } from "./lock.js";
+import { migrate } from "./schema.js";
+import { createSqliteStore } from "./store.js";
+
+/** Enough for about 100,000 sessions of ordinary size. */
+const CACHE_BYTES = 128 * 1024 * 1024;
+
+export interface OpenOptions {
+  /** The database file; it and its folder are made if missing, readable by this user only. */
+  readonly path: string;
+  readonly observer: StoreObserver;
+  /** Monotonic milliseconds. */
+  readonly clock: () => number;
+  /** Called once, when the disk fails so that only a restart is safe. */
+  readonly onFatal: (error: unknown) => void;
+  readonly cacheBytes?: number;
+}
+
+/**
+ * Opens the database as its one server and brings its schema up to date.
+ * Throws `unavailable` if another server uses it or a later version wrote it.
+ */
+export function openSqliteStore(options: OpenOptions): SessionStore {
+  const path = createPrivate(options.path);
+  const lock = lockDatabase(path);
+  let db: Database | undefined;
+  try {
+    db = openDatabase(path);
+    migrate(db);
+    return createSqliteStore({
+      db,
+      observer: options.observer,
+      cacheBytes: options.cacheBytes ?? CACHE_BYTES,
+      clock: options.clock,
+      walBytes: () => statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0,
+      onFatal: options.onFatal,
+      onClose: () => lock.release(),
+    });
+  } catch (error) {
+    db?.close();
+    lock.release();
+    if (error instanceof Sqlite.SqliteError) {
+      throw new LatchkeyError("unavailable", `cannot use ${path}: ${error.message}`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+function openDatabase(path: string): Database {
+  const db = new Sqlite(path, { timeout: 2_000 });
+  db.pragma("journal_mode = WAL");
+  // The library's build defaults to NORMAL, which a power cut may cost answered writes.
+  db.pragma("synchronous = FULL");
+  db.pragma("foreign_keys = ON");
+  db.pragma("temp_store = MEMORY");
+  db.pragma("cache_size = -32768");
+  db.pragma("journal_size_limit = 67108864");
+  return db;
+}
+
+/** Makes the file, closed to other users, and answers its path with links resolved. */
+function createPrivate(path: string): string {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    closeSync(openSync(path, "a", 0o600));
+    return realpathSync(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LatchkeyError("unavailable", `cannot use ${path}: ${reason}`, { cause: error });
+  }
+}

@@ -1,0 +1,215 @@
+import type { Database } from "better-sqlite3";
+import type { JsonObject } from "../../domain/json.js";
+import { expiresAt, type Session } from "../../domain/session.js";
+import type { TokenHash } from "../../domain/token.js";
+
+/** A session as the table holds it, and where. */
+export interface StoredSession {
+  /** The row's number: the order of creation, never reused. */
+  readonly row: number;
+  readonly tokenHash: TokenHash;
+  readonly session: Session;
+  /** Length of the data as JSON text. */
+  readonly dataLength: number;
+}
+
+/** The columns of a session in the order of COLUMNS. */
+type Row = [
+  id: number,
+  tokenHash: Buffer,
+  sessionId: Buffer,
+  userId: string,
+  ip: string,
+  userAgent: string,
+  data: string,
+  reads: number,
+  writes: number,
+  version: number,
+  createdAt: number,
+  lastAccessedAt: number,
+  idleTtl: number,
+  absoluteExpiresAt: number | null,
+];
+
+const COLUMNS = `id, token_hash, session_id, user_id, ip, user_agent, data, reads, writes, version,
+  created_at, last_accessed_at, idle_ttl, absolute_expires_at`;
+
+/** Which rows of an app to read, the newest first. */
+export interface RowQuery {
+  readonly app: string;
+  readonly appId: number;
+  readonly userId?: string | undefined;
+  /** Only rows numbered below this. */
+  readonly before: number;
+  readonly limit: number;
+}
+
+/** The SQL of the sessions table: prepared statements and the mapping of rows. */
+export function createRows(db: Database) {
+  const select = (rest: string) =>
+    db.prepare<unknown[], Row>(`SELECT ${COLUMNS} FROM sessions ${rest}`).raw();
+  const statements = {
+    insertApp: db.prepare<[string]>("INSERT INTO apps (name) VALUES (?)"),
+    app: db.prepare<[string], number>("SELECT id FROM apps WHERE name = ?").pluck(),
+    appName: db.prepare<[number], string>("SELECT name FROM apps WHERE id = ?").pluck(),
+    insert: db.prepare(
+      `INSERT INTO sessions (${COLUMNS}, app_id, sweep_at) VALUES (${"?, ".repeat(15)}?)`,
+    ),
+    update: db.prepare(
+      `UPDATE sessions SET data = ?, reads = ?, writes = ?, version = ?, last_accessed_at = ? WHERE id = ?`,
+    ),
+    limit: db.prepare(
+      "UPDATE sessions SET idle_ttl = ?, absolute_expires_at = ?, sweep_at = ? WHERE id = ?",
+    ),
+    touch: db.prepare("UPDATE sessions SET reads = ?, last_accessed_at = ? WHERE id = ?"),
+    delete: db.prepare("DELETE FROM sessions WHERE id = ?"),
+    byToken: select("WHERE app_id = ? AND token_hash = ?"),
+    bySessionId: select("WHERE app_id = ? AND session_id = ?"),
+    // The index named is the one that yields the order, so that a page costs
+    // what it shows and not the whole app.
+    byApp: select(
+      "INDEXED BY sessions_by_app WHERE app_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+    ),
+    byUser: select(
+      "INDEXED BY sessions_by_user WHERE app_id = ? AND user_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+    ),
+    toSweep: db
+      .prepare<[number, number], [...Row, number]>(
+        `SELECT ${COLUMNS}, app_id FROM sessions WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ?`,
+      )
+      .raw(),
+    deferSweep: db.prepare("UPDATE sessions SET sweep_at = ? WHERE id = ?"),
+    activeUsers: db
+      .prepare<[number, number, number], number>(
+        `SELECT count(DISTINCT user_id) FROM sessions
+         WHERE app_id = ? AND last_accessed_at >= ? AND last_accessed_at + idle_ttl > ?3
+           AND (absolute_expires_at IS NULL OR absolute_expires_at > ?3)`,
+      )
+      .pluck(),
+    lastRow: db.prepare<[], number | null>("SELECT max(id) FROM sessions").pluck(),
+    total: db.prepare<[], number>("SELECT sessions FROM totals").pluck(),
+    saveTotal: db.prepare<[number]>("UPDATE totals SET sessions = ?"),
+  };
+
+  return {
+    /** The number of an app, or null if it never had a session. */
+    app: (name: string): number | null => statements.app.get(name) ?? null,
+    insertApp: (name: string): number => Number(statements.insertApp.run(name).lastInsertRowid),
+
+    insert(row: number, appId: number, tokenHash: TokenHash, session: Session, data: string) {
+      statements.insert.run(
+        row,
+        Buffer.from(tokenHash, "base64url"),
+        idToBytes(session.id),
+        session.userId,
+        session.ip,
+        session.userAgent,
+        data,
+        session.reads,
+        session.writes,
+        session.version,
+        session.createdAt,
+        session.lastAccessedAt,
+        session.idleTtl,
+        session.absoluteExpiresAt,
+        appId,
+        expiresAt(session),
+      );
+    },
+
+    update(row: number, session: Session, data: string) {
+      const { reads, writes, version, lastAccessedAt } = session;
+      statements.update.run(data, reads, writes, version, lastAccessedAt, row);
+    },
+
+    /** Writes the limits of a session's life; the sweep looks at it at its new deadline. */
+    limit(row: number, session: Session) {
+      const { idleTtl, absoluteExpiresAt } = session;
+      statements.limit.run(idleTtl, absoluteExpiresAt, expiresAt(session), row);
+    },
+
+    touch(row: number, session: Session) {
+      statements.touch.run(session.reads, session.lastAccessedAt, row);
+    },
+
+    delete(row: number) {
+      statements.delete.run(row);
+    },
+
+    byToken(app: string, appId: number, tokenHash: TokenHash): StoredSession | null {
+      const row = statements.byToken.get(appId, Buffer.from(tokenHash, "base64url"));
+      return row ? fromRow(app, row) : null;
+    },
+
+    bySessionId(app: string, appId: number, sessionId: string): StoredSession | null {
+      const row = statements.bySessionId.get(appId, idToBytes(sessionId));
+      return row ? fromRow(app, row) : null;
+    },
+
+    /** Rows of an app or a user, the newest first, read one by one: a caller that
+     * stops early leaves the rest unread. No other statement may run meanwhile. */
+    *list({ app, appId, userId, before, limit }: RowQuery): Generator<StoredSession> {
+      const rows =
+        userId === undefined
+          ? statements.byApp.iterate(appId, before, limit)
+          : statements.byUser.iterate(appId, userId, before, limit);
+      for (const row of rows) yield fromRow(app, row);
+    },
+
+    /** At most `limit` sessions whose time to be looked at has come. */
+    toSweep(now: number, limit: number): StoredSession[] {
+      return statements.toSweep.all(now, limit).map((row) => {
+        const [appId] = row.slice(-1) as [number];
+        return fromRow(statements.appName.get(appId) ?? "", row as unknown as Row);
+      });
+    },
+
+    deferSweep(row: number, until: number) {
+      statements.deferSweep.run(until, row);
+    },
+
+    activeUsers: (appId: number, since: number, now: number): number =>
+      statements.activeUsers.get(appId, since, now) ?? 0,
+
+    /** The highest row number in use, 0 if none. */
+    lastRow: (): number => statements.lastRow.get() ?? 0,
+    total: (): number => statements.total.get() ?? 0,
+    saveTotal(sessions: number) {
+      statements.saveTotal.run(sessions);
+    },
+  };
+}
+
+function fromRow(app: string, row: Row): StoredSession {
+  const data = row[6];
+  return {
+    row: row[0],
+    tokenHash: row[1].toString("base64url") as TokenHash,
+    dataLength: data.length,
+    session: {
+      id: idFromBytes(row[2]),
+      app,
+      userId: row[3],
+      ip: row[4],
+      userAgent: row[5],
+      // Written by this store from a JsonObject.
+      data: JSON.parse(data) as JsonObject,
+      reads: row[7],
+      writes: row[8],
+      version: row[9],
+      createdAt: row[10],
+      lastAccessedAt: row[11],
+      idleTtl: row[12],
+      absoluteExpiresAt: row[13],
+    },
+  };
+}
+
+function idToBytes(uuid: string): Buffer {
+  return Buffer.from(uuid.replaceAll("-", ""), "hex");
+}
+
+function idFromBytes(bytes: Buffer): string {
+  const hex = bytes.toString("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

@@ -1,0 +1,329 @@
+import type { Database } from "better-sqlite3";
+import { LatchkeyError } from "../../domain/error.js";
+import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
+import type { SessionKey, SessionStore, StoreObserver } from "../../domain/session-store.js";
+import type { TokenHash } from "../../domain/token.js";
+import { createCommitQueue, type Transaction } from "./commit-queue.js";
+import { isFatal, translateFailure } from "./failure.js";
+import { createRows, type StoredSession } from "./rows.js";
+import { createWorkingSet, type Entry } from "./working-set.js";
+
+/** Touches reach the file this long (ms) after the first of them: within the second promised. */
+const TOUCH_DELAY = 500;
+
+/** Rows that one transaction or one page works through before others run. */
+const SLICE = 500;
+
+/** A change of a session's data that leaves its limits alone needs no write of them. */
+const sameLimits = (a: Session, b: Session) =>
+  a.idleTtl === b.idleTtl && a.absoluteExpiresAt === b.absoluteExpiresAt;
+
+export interface SqliteStoreOptions {
+  /** An open database with the current schema; closed with the store. */
+  readonly db: Database;
+  readonly observer: StoreObserver;
+  /** About how much memory (bytes) the cache of sessions may take. */
+  readonly cacheBytes: number;
+  /** Monotonic milliseconds, for the durations told to the observer. */
+  readonly clock: () => number;
+  /** Bytes of the write-ahead log. */
+  readonly walBytes: () => number;
+  /** Called once, when the disk fails so that only a restart is safe. */
+  readonly onFatal: (error: unknown) => void;
+  /** Called last by `close`. */
+  readonly onClose: () => void;
+}
+
+/**
+ * Keeps sessions in SQLite. Writes go through the commit queue; reads are
+ * answered from memory where they can be, and change memory only.
+ */
+export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
+  const { db, observer } = options;
+  const rows = createRows(db);
+  const memory = createWorkingSet(options.cacheBytes);
+  const appIds = new Map<string, number>();
+  let total = rows.total();
+  let savedTotal = total;
+  let nextRow = rows.lastRow() + 1;
+  let touchTimer: NodeJS.Timeout | undefined;
+  let failure: LatchkeyError | undefined;
+  let closing: Promise<void> | undefined;
+
+  const fail = (error: unknown): Error => {
+    const translated = translateFailure(error);
+    if (isFatal(error) && !failure) {
+      failure = new LatchkeyError("unavailable", "the disk failed: the server must restart", {
+        cause: error,
+      });
+      options.onFatal(error);
+    }
+    return translated;
+  };
+
+  const commits = createCommitQueue(
+    db,
+    observer,
+    options.clock,
+    () => {
+      if (failure) throw failure;
+      if (total === savedTotal) return;
+      rows.saveTotal(total);
+      savedTotal = total;
+    },
+    fail,
+  );
+
+  const assertUsable = () => {
+    if (closing) throw new LatchkeyError("unavailable", "the session store is closed");
+    if (failure) throw failure;
+  };
+
+  /** Reads outside a transaction, with SQLite's failures translated. */
+  const read = <T>(query: () => T): T => {
+    assertUsable();
+    try {
+      return query();
+    } catch (error) {
+      throw fail(error);
+    }
+  };
+
+  const write = <T>(work: (transaction: Transaction) => T): Promise<T> => {
+    assertUsable();
+    return commits.run(work);
+  };
+
+  const appId = (app: string): number | null => {
+    const known = appIds.get(app);
+    if (known !== undefined) return known;
+    const id = rows.app(app);
+    if (id !== null) appIds.set(app, id);
+    return id;
+  };
+
+  const find = (app: string, tokenHash: TokenHash, now: number): Entry | null => {
+    let entry = memory.get(tokenHash);
+    if (!entry) {
+      const id = appId(app);
+      const stored = id === null ? null : rows.byToken(app, id, tokenHash);
+      if (!stored) return null;
+      entry = memory.admit(stored);
+    }
+    return entry.session.app === app && isLive(entry.session, now) ? entry : null;
+  };
+
+  const findKey = (app: string, key: SessionKey, now: number): Entry | null => {
+    if ("tokenHash" in key) return find(app, key.tokenHash, now);
+    const id = appId(app);
+    const stored = id === null ? null : rows.bySessionId(app, id, key.id);
+    return stored && find(app, stored.tokenHash, now);
+  };
+
+  const remove = (transaction: Transaction, { row, tokenHash }: Entry | StoredSession) => {
+    rows.delete(row);
+    total--;
+    const undo = memory.remove(tokenHash);
+    transaction.onRollback(() => {
+      total++;
+      undo();
+    });
+  };
+
+  /** Ends rows and answers how many of them lived. */
+  const removeAll = (
+    transaction: Transaction,
+    stored: readonly StoredSession[],
+    now: number,
+  ): number => {
+    let live = 0;
+    for (const one of stored) {
+      if (isLive(memory.latest(one), now)) live++;
+      remove(transaction, one);
+    }
+    return live;
+  };
+
+  /** Writes the touches that the file does not have, in slices. */
+  const writeTouches = async () => {
+    const entries = memory.touchedEntries();
+    for (let from = 0; from < entries.length; from += SLICE) {
+      await commits.run((transaction) => {
+        for (const entry of entries.slice(from, from + SLICE)) {
+          // Null: removed or rewritten since; its row may not be touched.
+          const undo = memory.settle(entry);
+          if (!undo) continue;
+          transaction.onRollback(undo);
+          rows.touch(entry.row, entry.session);
+        }
+      });
+    }
+  };
+
+  const scheduleTouches = () => {
+    touchTimer ??= setTimeout(() => {
+      touchTimer = undefined;
+      // A failure was reported by `fail`; what was not written is tried again.
+      writeTouches().catch(() => {
+        if (!failure && !closing && memory.hasTouched()) scheduleTouches();
+      });
+    }, TOUCH_DELAY);
+  };
+
+  return {
+    async create(session, tokenHash) {
+      const data = JSON.stringify(session.data);
+      await write((transaction) => {
+        let id = appId(session.app);
+        if (id === null) {
+          id = rows.insertApp(session.app);
+          appIds.set(session.app, id);
+          transaction.onRollback(() => appIds.delete(session.app));
+        }
+        const row = nextRow++;
+        rows.insert(row, id, tokenHash, session, data);
+        total++;
+        const undo = memory.put({ row, tokenHash, session, dataLength: data.length });
+        transaction.onRollback(() => {
+          total--;
+          undo();
+        });
+      });
+    },
+
+    async peek(app, tokenHash, now) {
+      return read(() => find(app, tokenHash, now)?.session ?? null);
+    },
+
+    async touch(app, tokenHash, now) {
+      const entry = read(() => find(app, tokenHash, now));
+      if (!entry) return null;
+      const before = entry.session;
+      const after = touched(before, now);
+      memory.touch(entry, after);
+      scheduleTouches();
+      return { before, after };
+    },
+
+    async update(app, tokenHash, now, change) {
+      return write((transaction): Change | null => {
+        const entry = find(app, tokenHash, now);
+        if (!entry) return null;
+        const before = entry.session;
+        const after = change(before);
+        const data = JSON.stringify(after.data);
+        rows.update(entry.row, after, data);
+        if (!sameLimits(before, after)) rows.limit(entry.row, after);
+        const next = { row: entry.row, tokenHash, session: after, dataLength: data.length };
+        transaction.onRollback(memory.put(next));
+        return { before, after };
+      });
+    },
+
+    async delete(app, key, now) {
+      return write((transaction) => {
+        const entry = findKey(app, key, now);
+        if (entry) remove(transaction, entry);
+        return entry !== null;
+      });
+    },
+
+    async deleteUser(app, userId, now, keep) {
+      return write((transaction) => {
+        const kept = keep && findKey(app, keep, now);
+        if (keep && kept?.session.userId !== userId) return null;
+        const id = appId(app);
+        if (id === null) return 0;
+        const all = { app, appId: id, userId, before: nextRow, limit: -1 };
+        const ended = [...rows.list(all)].filter(({ row }) => row !== kept?.row);
+        return removeAll(transaction, ended, now);
+      });
+    },
+
+    async deleteApp(app, now, cancelled) {
+      let before = nextRow;
+      let ended = 0;
+      while (!cancelled()) {
+        const slice = await write((transaction) => {
+          const id = appId(app);
+          const stored =
+            id === null ? [] : [...rows.list({ app, appId: id, before, limit: SLICE })];
+          ended += removeAll(transaction, stored, now);
+          return stored;
+        });
+        const last = slice.at(-1);
+        if (!last || slice.length < SLICE) break;
+        before = last.row;
+      }
+      return ended;
+    },
+
+    async list(app, now, query) {
+      const { userId, activeSince = 0, before = nextRow, limit, maxBytes } = query;
+      return read(() => {
+        const id = appId(app);
+        if (id === null) return { sessions: [], next: null };
+        const sessions: Session[] = [];
+        let bytes = 0;
+        let examined = 0;
+        let last = before;
+        for (const stored of rows.list({ app, appId: id, userId, before, limit: SLICE })) {
+          if (sessions.length === limit || bytes > maxBytes) return { sessions, next: last };
+          examined++;
+          last = stored.row;
+          const session = memory.latest(stored);
+          if (session.lastAccessedAt < activeSince || !isLive(session, now)) continue;
+          sessions.push(session);
+          bytes += stored.dataLength;
+        }
+        return { sessions, next: examined === SLICE ? last : null };
+      });
+    },
+
+    async countActiveUsers(app, since, now) {
+      assertUsable();
+      await writeTouches();
+      return read(() => {
+        const id = appId(app);
+        return id === null ? 0 : rows.activeUsers(id, since, now);
+      });
+    },
+
+    async sweep(now, limit) {
+      const { examined, swept } = await write((transaction) => {
+        const due = rows.toSweep(now, limit);
+        let removed = 0;
+        for (const stored of due) {
+          const session = memory.latest(stored);
+          if (isLive(session, now)) {
+            rows.deferSweep(stored.row, expiresAt(session));
+          } else {
+            remove(transaction, stored);
+            removed++;
+          }
+        }
+        return { examined: due.length, swept: removed };
+      });
+      if (swept > 0) observer.swept(swept);
+      return examined === limit;
+    },
+
+    stats: () => ({ sessions: total, walBytes: options.walBytes() }),
+
+    close() {
+      closing ??= (async () => {
+        clearTimeout(touchTimer);
+        try {
+          if (!failure) await writeTouches();
+          // Writes accepted before wait in the queue; this one is behind them.
+          await commits.run(() => undefined);
+        } finally {
+          db.close();
+          memory.clear();
+          options.onClose();
+        }
+      })();
+      return closing;
+    },
+  };
+}
