@@ -97,6 +97,9 @@ export interface SessionStore {
   /** Removes at most `limit` expired sessions; answers whether there may be more. */
   sweep(now: number, limit: number): Promise<boolean>;
 
+  /** Resolves if the store can serve; rejects with `unavailable` if it cannot. */
+  ping(): Promise<void>;
+
   stats(): StoreStats;
 
   /** Writes what is pending and releases everything. May be called again. */

@@ -171,6 +171,10 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
       return sweepCursor !== null;
     },
 
+    async ping() {
+      assertOpen();
+    },
+
     stats: () => ({ sessions: byToken.size, walBytes: 0 }),
 
     async close() {

@@ -80,10 +80,10 @@ export function createRows(db: Database) {
       .raw(),
     deferSweep: db.prepare("UPDATE sessions SET sweep_at = ? WHERE id = ?"),
     activeUsers: db
-      .prepare<[number, number, number], number>(
+      .prepare<[number, number, number, number], number>(
         `SELECT count(DISTINCT user_id) FROM sessions
-         WHERE app_id = ? AND last_accessed_at >= ? AND last_accessed_at + idle_ttl > ?3
-           AND (absolute_expires_at IS NULL OR absolute_expires_at > ?3)`,
+         WHERE app_id = ? AND last_accessed_at >= ? AND last_accessed_at + idle_ttl > ?
+           AND (absolute_expires_at IS NULL OR absolute_expires_at > ?)`,
       )
       .pluck(),
     lastRow: db.prepare<[], number | null>("SELECT max(id) FROM sessions").pluck(),
@@ -169,7 +169,7 @@ export function createRows(db: Database) {
     },
 
     activeUsers: (appId: number, since: number, now: number): number =>
-      statements.activeUsers.get(appId, since, now) ?? 0,
+      statements.activeUsers.get(appId, since, now, now) ?? 0,
 
     /** The highest row number in use, 0 if none. */
     lastRow: (): number => statements.lastRow.get() ?? 0,

@@ -308,6 +308,10 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       return examined === limit;
     },
 
+    async ping() {
+      read(() => rows.total());
+    },
+
     stats: () => ({ sessions: total, walBytes: options.walBytes() }),
 
     close() {

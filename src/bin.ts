@@ -1,0 +1,76 @@
+#!/usr/bin/env node
+import { createRequire } from "node:module";
+import { Command } from "commander";
+import { readConfig, SETTINGS } from "./config.js";
+import { LatchkeyError } from "./domain/error.js";
+import { createLog } from "./log.js";
+import { start } from "./main.js";
+import { backupDatabase } from "./stores/sqlite/backup.js";
+
+// By the package's own name, which holds for src/ and for dist/src/ alike.
+const { version } = createRequire(import.meta.url)("latchkey/package.json") as { version: string };
+
+async function serve(flags: Record<string, string | undefined>): Promise<void> {
+  const config = readConfig(process.env, flags);
+  const log = createLog(config.logLevel);
+  const stop = async (reason: string, status: number) => {
+    log.info({ reason }, "stopping");
+    // A second signal does not wait.
+    for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => process.exit(1));
+    await server.close();
+    log.info("stopped");
+    process.exit(status);
+  };
+  const server = await start({
+    config,
+    log,
+    version,
+    onFatal: (err) => {
+      log.fatal({ err }, "the storage failed: restart to recover");
+      void stop("storage failure", 1);
+    },
+  });
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.once(signal, () => void stop(signal, 0));
+  }
+}
+
+const program = new Command("latchkey")
+  .description("Keeps login sessions: gRPC, Connect and JSON from one process.")
+  .version(version);
+
+const serveCommand = program
+  .command("serve", { isDefault: true })
+  .description("Run the server. Every flag is also an environment variable.")
+  .action(() => serve(flagsOf(serveCommand.opts())));
+for (const { variable, flag, fallback, meaning } of SETTINGS) {
+  serveCommand.option(`--${flag} <value>`, `${meaning} [${variable}, default ${fallback}]`);
+}
+
+program
+  .command("backup")
+  .description("Copy the database to FILE, consistently, while the server runs or not.")
+  .argument("<file>", "where to; must not exist")
+  .action((file: string) => {
+    const { store } = readConfig(process.env);
+    if (store.scheme !== "sqlite") {
+      throw new LatchkeyError("invalid", "LATCHKEY_STORE is memory:, which has nothing to back up");
+    }
+    backupDatabase(store.path, file);
+  });
+
+program.parseAsync().catch((error: unknown) => {
+  process.stderr.write(`latchkey: ${describe(error)}\n`);
+  process.exit(1);
+});
+
+/** Options by the names of their flags; commander makes `logLevel` of `log-level`. */
+function flagsOf(options: Record<string, string | undefined>) {
+  const camelCase = (flag: string) => flag.replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
+  return Object.fromEntries(SETTINGS.map(({ flag }) => [flag, options[camelCase(flag)]]));
+}
+
+/** One line: what our own errors and the system's say is meant for the operator. */
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

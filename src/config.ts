@@ -1,0 +1,165 @@
+import { isIP } from "node:net";
+import { LatchkeyError } from "./domain/error.js";
+import type { StoreLocation } from "./stores/index.js";
+
+/** Everything that the environment and the flags of `serve` decide. */
+export interface Config {
+  /** `host:port`, or null if the listener is off. */
+  readonly grpc: string | null;
+  readonly http: string | null;
+  readonly store: StoreLocation;
+  readonly logLevel: LogLevel;
+  /** What to tell the operator about settings that are heeded in part. */
+  readonly warnings: readonly string[];
+}
+
+const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** One setting: its variable, its flag, its default, and what `--help` says of it. */
+export interface Setting {
+  readonly variable: string;
+  readonly flag: string;
+  readonly fallback: string;
+  readonly meaning: string;
+}
+
+/** The table of settings; README and `--help` show the same. */
+export const SETTINGS = [
+  {
+    variable: "LATCHKEY_GRPC",
+    flag: "grpc",
+    fallback: "127.0.0.1:50051",
+    meaning: "gRPC listener; `off` disables it; port 0 picks a free one and logs it",
+  },
+  {
+    variable: "LATCHKEY_HTTP",
+    flag: "http",
+    fallback: "127.0.0.1:8080",
+    meaning: "JSON gateway, Connect, gRPC-Web, health, metrics; `off` and port 0 likewise",
+  },
+  {
+    variable: "LATCHKEY_STORE",
+    flag: "store",
+    fallback: "sqlite:./latchkey-data/latchkey.db",
+    meaning: "where sessions are kept: `sqlite:PATH`, or `memory:` (lost at exit)",
+  },
+  {
+    variable: "LATCHKEY_ALLOW_OPEN",
+    flag: "allow-open",
+    fallback: "false",
+    meaning: "`true` permits listeners beyond loopback although callers are not authenticated",
+  },
+  {
+    variable: "LATCHKEY_LOG_LEVEL",
+    flag: "log-level",
+    fallback: "info",
+    meaning: `${LOG_LEVELS.join(", ")}; calls are logged at debug`,
+  },
+] as const satisfies readonly Setting[];
+
+/** Those of rest-sessions, so that its deployments start unchanged. */
+const ALIASES = ["RS_PORT", "RS_REDISHOST", "RS_REDISPORT", "RS_NAMESPACE", "RS_LOGLEVEL"];
+
+type Variable = (typeof SETTINGS)[number]["variable"];
+
+/**
+ * The configuration of one start. `flags` are the flags of `serve` by name and
+ * win over `env`. Throws `invalid` with one line that names the culprit.
+ */
+export function readConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  flags: Readonly<Record<string, string | undefined>> = {},
+): Config {
+  const known: readonly string[] = SETTINGS.map(({ variable }) => variable);
+  for (const name of Object.keys(env)) {
+    if (name.startsWith("LATCHKEY_") && !known.includes(name)) {
+      throw wrong(name, `is no setting of Latchkey; the settings are ${known.join(", ")}`);
+    }
+  }
+  const value = (variable: Variable): { name: string; text: string; isSet: boolean } => {
+    const setting = SETTINGS.find((one) => one.variable === variable) ?? SETTINGS[0];
+    const flag = flags[setting.flag];
+    if (flag !== undefined) return { name: `--${setting.flag}`, text: flag, isSet: true };
+    const text = env[variable];
+    return { name: variable, text: text ?? setting.fallback, isSet: text !== undefined };
+  };
+
+  const allowOpen = readBoolean(value("LATCHKEY_ALLOW_OPEN"));
+  const warnings: string[] = [];
+  let http = value("LATCHKEY_HTTP");
+  if (env["RS_PORT"] !== undefined && !http.isSet) {
+    http = { name: "RS_PORT", text: `127.0.0.1:${env["RS_PORT"]}`, isSet: true };
+    warnings.push(
+      `RS_PORT listens on 127.0.0.1 only: to be reached from elsewhere, set LATCHKEY_HTTP=0.0.0.0:${env["RS_PORT"]} and LATCHKEY_ALLOW_OPEN=true`,
+    );
+  }
+  const config = {
+    grpc: readAddress(value("LATCHKEY_GRPC"), allowOpen),
+    http: readAddress(http, allowOpen),
+    store: readStore(value("LATCHKEY_STORE")),
+    logLevel: readLogLevel(value("LATCHKEY_LOG_LEVEL"), env["RS_LOGLEVEL"]),
+  };
+  if (config.grpc === null && config.http === null) {
+    throw wrong("LATCHKEY_GRPC and LATCHKEY_HTTP", "are both off: nothing would be served");
+  }
+  const redis = ALIASES.filter((name) => /REDIS|NAMESPACE/.test(name) && env[name] !== undefined);
+  if (redis.length > 0) {
+    warnings.push(
+      `${redis.join(", ")} has no effect: sessions are kept by ${value("LATCHKEY_STORE").text}, and Redis is not needed`,
+    );
+  }
+  return Object.freeze({ ...config, warnings });
+}
+
+interface Given {
+  readonly name: string;
+  readonly text: string;
+}
+
+function readAddress({ name, text }: Given, allowOpen: boolean): string | null {
+  if (text === "off") return null;
+  const match = /^(?:\[([^\]]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  if (!match || !host || Number(match[3]) > 65_535 || (match[1] && isIP(match[1]) !== 6)) {
+    throw wrong(name, `is "${text}"; it must be host:port such as 127.0.0.1:8080, or off`);
+  }
+  if (!isLoopback(host) && !allowOpen) {
+    throw wrong(
+      name,
+      `is ${text}, which others can reach, and callers are not authenticated: use 127.0.0.1, or set LATCHKEY_ALLOW_OPEN=true`,
+    );
+  }
+  return text;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+}
+
+function readStore({ name, text }: Given): StoreLocation {
+  if (text === "memory:") return { scheme: "memory" };
+  const path = /^sqlite:(.+)$/s.exec(text)?.[1];
+  if (path) return { scheme: "sqlite", path };
+  throw wrong(name, `is "${text}"; it must be sqlite:PATH or memory:`);
+}
+
+function readBoolean({ name, text }: Given): boolean {
+  if (text === "true" || text === "false") return text === "true";
+  throw wrong(name, `is "${text}"; it must be true or false`);
+}
+
+/** rest-sessions names a format of request lines, or `none` for no lines. */
+function readLogLevel(
+  { name, text, isSet }: Given & { isSet: boolean },
+  restLevel: string | undefined,
+): LogLevel {
+  if (!isSet && restLevel !== undefined && restLevel !== "none") return "debug";
+  const level = LOG_LEVELS.find((one) => one === text);
+  if (level) return level;
+  throw wrong(name, `is "${text}"; it must be one of ${LOG_LEVELS.join(", ")}`);
+}
+
+function wrong(name: string, message: string): LatchkeyError {
+  return new LatchkeyError("invalid", `${name} ${message}`);
+}

@@ -1,0 +1,106 @@
+import { randomBytes } from "node:crypto";
+import type { Logger } from "pino";
+import { v7 as uuidv7 } from "uuid";
+import type { Config } from "./config.js";
+import { createSessions } from "./services/sessions.js";
+import { startSweeper } from "./services/sweeper.js";
+import { openStore } from "./stores/index.js";
+import { createCalls } from "./transports/calls.js";
+import { listenGrpc } from "./transports/grpc/server.js";
+import { listenHttp } from "./transports/http/server.js";
+import type { Listener } from "./transports/listener.js";
+import { createMetrics } from "./transports/metrics.js";
+import { createSessionRpcs } from "./transports/session-rpcs.js";
+
+/** Milliseconds between sweeps, and that accepted calls may take to finish at a stop. */
+const SWEEP_INTERVAL = 1_000;
+const GRACE = 10_000;
+
+export interface StartOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly version: string;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Called once if the server can't go on, to be closed and started anew. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+export interface Server {
+  /** Where the listeners that are on listen. */
+  readonly addresses: { readonly grpc?: string; readonly http?: string };
+  /** Stops: says so, lets accepted calls finish, closes the store. May be called again. */
+  close(): Promise<void>;
+}
+
+/** Starts a server; rejects, with nothing left running, if any part of it cannot start. */
+export async function start(options: StartOptions): Promise<Server> {
+  disarmProto();
+  const { config, log, version, now = Date.now } = options;
+  const clock = () => performance.now();
+  for (const warning of config.warnings) log.warn(warning);
+
+  const metrics = createMetrics();
+  const store = openStore(config.store, {
+    observer: metrics.storeObserver,
+    clock,
+    onFatal: options.onFatal,
+  });
+  metrics.watchStore(() => store.stats());
+  const sessions = createSessions({
+    store,
+    now,
+    randomBytes,
+    newSessionId: (msecs) => uuidv7({ msecs, random: randomBytes(16) }),
+  });
+  const sweeper = startSweeper({
+    store,
+    now,
+    interval: SWEEP_INTERVAL,
+    onError: (err) => log.error({ err }, "sweep failed"),
+  });
+  const calls = createCalls({ observer: metrics.callObserver, log, clock });
+  const sessionRpcs = createSessionRpcs(sessions);
+
+  const listeners = new Map<"grpc" | "http", Listener>();
+  const stop = async () => {
+    sweeper.stop();
+    for (const listener of listeners.values()) listener.drain();
+    await Promise.all([...listeners.values()].map((listener) => listener.close(GRACE)));
+    await store.close();
+  };
+  try {
+    if (config.grpc) {
+      listeners.set("grpc", await listenGrpc({ address: config.grpc, sessionRpcs, calls }));
+    }
+    if (config.http) {
+      const ping = () => store.ping();
+      const shared = { sessions, sessionRpcs, calls, metrics, now, ping };
+      listeners.set("http", await listenHttp({ ...shared, address: config.http, version }));
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  for (const [listener, { address }] of listeners) {
+    log.info({ listener, address }, `${listener} listens on ${address}`);
+  }
+
+  let stopping: Promise<void> | undefined;
+  return {
+    addresses: Object.fromEntries([...listeners].map(([name, { address }]) => [name, address])),
+    close() {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+}
+
+/**
+ * Makes `__proto__` an ordinary key in this process, as Node's own
+ * --disable-proto=delete does: sessions may have data of that name, which the
+ * protobuf runtime would otherwise lose, and no key can reach a prototype.
+ */
+function disarmProto(): void {
+  Reflect.deleteProperty(Object.prototype, "__proto__");
+}

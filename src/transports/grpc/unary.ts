@@ -1,0 +1,74 @@
+import { create, type DescService, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  type handleUnaryCall,
+  Metadata,
+  type MethodDefinition,
+  type StatusObject,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { LatchkeyError } from "../../domain/error.js";
+import type { Calls } from "../calls.js";
+import { encodeStatus } from "../error-details.js";
+import { listRpcs, type Rpc, type Rpcs, type UnaryMethod } from "../rpcs.js";
+import { STATUS } from "../status.js";
+
+const same = <T>(bytes: T): T => bytes;
+
+/**
+ * A service in the form that grpc-js takes. Messages stay bytes as far as
+ * grpc-js is concerned: what it would answer to a request that cannot be decoded
+ * is INTERNAL, and to a rejected promise nothing at all.
+ */
+export function toGrpcService<S extends DescService>(service: S, rpcs: Rpcs<S>, calls: Calls) {
+  const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
+  const implementation: UntypedServiceImplementation = {};
+  for (const { method, name, rpc } of listRpcs(service, rpcs)) {
+    definition[method.localName] = {
+      path: `/${name}`,
+      requestStream: false,
+      responseStream: false,
+      requestSerialize: same<Buffer>,
+      requestDeserialize: same<Buffer>,
+      responseSerialize: same<Buffer>,
+      responseDeserialize: same<Buffer>,
+    };
+    implementation[method.localName] = unary(method, name, rpc, calls);
+  }
+  return { definition, implementation };
+}
+
+function unary(
+  method: UnaryMethod,
+  name: string,
+  rpc: Rpc,
+  calls: Calls,
+): handleUnaryCall<Buffer, Buffer> {
+  return (call, callback) => {
+    // Its deadline passed, or it was cancelled, while it waited for its turn.
+    if (call.cancelled) return;
+    const answer = async () => {
+      const request = decode(method, call.request);
+      const response = await rpc(request, { cancelled: () => call.cancelled });
+      return Buffer.from(toBinary(method.output, create(method.output, response)));
+    };
+    calls.run("grpc", name, answer).then(
+      (response) => callback(null, response),
+      (error: LatchkeyError) => callback(toStatus(error)),
+    );
+  };
+}
+
+function decode(method: UnaryMethod, bytes: Buffer) {
+  try {
+    return fromBinary(method.input, bytes);
+  } catch (error) {
+    const reason = error instanceof Error ? `: ${error.message}` : "";
+    throw new LatchkeyError("invalid", `the request is no ${method.input.typeName}${reason}`);
+  }
+}
+
+function toStatus(error: LatchkeyError): Partial<StatusObject> {
+  const metadata = new Metadata();
+  metadata.set("grpc-status-details-bin", Buffer.from(encodeStatus(error)));
+  return { code: STATUS[error.code].grpc, details: error.message, metadata };
+}

@@ -1,0 +1,147 @@
+import { LatchkeyError } from "../../../domain/error.js";
+import { checkApp, checkIp, checkToken, checkUserId } from "../../../domain/limits.js";
+import type { Session } from "../../../domain/session.js";
+import type { ListRequest, Sessions } from "../../../services/sessions.js";
+import { sessionAnswer } from "./answer.js";
+import { readData, readFlag, readInitialData, readSeconds, readText } from "./input.js";
+
+/** What an endpoint reads of a request: decoded path and query parameters and the JSON body. */
+export interface RestRequest {
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly body: unknown;
+}
+
+export interface EndpointOptions {
+  readonly sessions: Sessions;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Rejects if the store cannot serve. */
+  readonly ping: () => Promise<void>;
+}
+
+/**
+ * The endpoints of rest-sessions 2.0.1, each by the name of its verb: request
+ * in, answer (a JSON value) out. Parameters are checked in the order in which
+ * rest-sessions checked them.
+ */
+export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
+  const listAll = async (request: ListRequest): Promise<Session[]> => {
+    const all: Session[] = [];
+    let pageToken = "";
+    do {
+      const page = await sessions.list({ ...request, pageSize: 1000, pageToken });
+      all.push(...page.sessions);
+      pageToken = page.nextPageToken;
+      if (pageToken !== "") await new Promise(setImmediate);
+    } while (pageToken !== "");
+    return all;
+  };
+
+  return {
+    async create({ params, query, body }: RestRequest) {
+      const app = checkApp(readText(params["app"]));
+      const userId = checkUserId(readText(params["id"]));
+      const ip = checkIp(readText(query["ip"]));
+      const ttl = query["ttl"] ? readSeconds("ttl", query["ttl"]) : undefined;
+      const data = readInitialData(body);
+      const fixed = readFlag("no_resave", query["no_resave"]);
+      const idleTtl = ttl ?? 7200;
+      const { token } = await sessions.create({
+        app,
+        userId,
+        ip,
+        data,
+        idleTtl,
+        ...(fixed ? { absoluteTtl: idleTtl } : {}),
+      });
+      return { token };
+    },
+
+    async get({ params }: RestRequest) {
+      const { app, token } = appAndToken(params);
+      return orEmpty(async () => {
+        const { before, after } = await sessions.touch(app, token);
+        return sessionAnswer(before, after.lastAccessedAt);
+      });
+    },
+
+    async set({ params, body }: RestRequest) {
+      const { app, token } = appAndToken(params);
+      const data = readData(body);
+      return orEmpty(async () => {
+        const { before, after } = await sessions.update({ app, token, data });
+        return sessionAnswer(after, after.lastAccessedAt, before.lastAccessedAt);
+      });
+    },
+
+    async activity({ params, query }: RestRequest) {
+      const app = checkApp(readText(params["app"]));
+      const seconds = readSeconds("dt", query["dt"]);
+      return { activity: await sessions.countActiveUsers(app, seconds) };
+    },
+
+    async soapp({ params, query }: RestRequest) {
+      const app = checkApp(readText(params["app"]));
+      const seconds = readSeconds("dt", query["dt"]);
+      const active = await listAll({ app, activeWithin: seconds });
+      active.sort((a, b) => b.lastAccessedAt - a.lastAccessedAt);
+      const at = now();
+      return { sessions: active.map((session) => sessionAnswer(session, at)) };
+    },
+
+    async soid({ params }: RestRequest) {
+      const app = checkApp(readText(params["app"]));
+      const userId = readText(params["id"]);
+      const all = await listAll({ app, userId });
+      const at = now();
+      return { sessions: all.map((session) => sessionAnswer(session, at)) };
+    },
+
+    async kill({ params }: RestRequest) {
+      const { app, token } = appAndToken(params);
+      try {
+        await sessions.delete(app, { token });
+        return { kill: 1 };
+      } catch (error) {
+        if (isNotFound(error)) return { kill: 0 };
+        throw error;
+      }
+    },
+
+    async killsoid({ params }: RestRequest) {
+      return {
+        kill: await sessions.deleteUser(readText(params["app"]), readText(params["id"])),
+      };
+    },
+
+    async killall({ params }: RestRequest) {
+      return { kill: await sessions.deleteApp(readText(params["app"])) };
+    },
+
+    async ping() {
+      await ping();
+      return "PONG";
+    },
+  };
+}
+
+export type Endpoints = ReturnType<typeof createEndpoints>;
+
+function appAndToken(params: RestRequest["params"]) {
+  return { app: checkApp(readText(params["app"])), token: checkToken(readText(params["token"])) };
+}
+
+/** A session that is not there is `{}` here, not an error. */
+async function orEmpty<T>(answer: () => Promise<T>): Promise<T | Record<string, never>> {
+  try {
+    return await answer();
+  } catch (error) {
+    if (isNotFound(error)) return {};
+    throw error;
+  }
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof LatchkeyError && error.code === "not_found";
+}

@@ -1,0 +1,86 @@
+import { invalid, type LatchkeyError } from "../../../domain/error.js";
+import { isJsonObject, type JsonObject } from "../../../domain/json.js";
+import { LIMITS } from "../../../domain/limits.js";
+
+/**
+ * The whole seconds of a query parameter. Throws `invalid` with the message that
+ * rest-sessions has for both ttl and dt.
+ */
+export function readSeconds(field: string, value: unknown): number {
+  const seconds = typeof value === "string" && /^\d{1,10}$/.test(value) ? Number(value) : 0;
+  if (seconds >= LIMITS.ttlMin && seconds <= LIMITS.ttlMax) return seconds;
+  throw invalid(
+    field,
+    "value",
+    seconds > LIMITS.ttlMax
+      ? `ttl must be a positive integer <= ${LIMITS.ttlMax}`
+      : `ttl must be a positive integer >= ${LIMITS.ttlMin}`,
+  );
+}
+
+/** A query parameter that is `true` (or `1`), or `false` (or `0`, empty, absent). */
+export function readFlag(field: string, value: unknown): boolean {
+  if (value === "true" || value === "1") return true;
+  if (value === undefined || value === "" || value === "false" || value === "0") return false;
+  throw invalid(field, "value", `${field} must be true or false`);
+}
+
+/** A parameter as text; one given twice reads as its values joined, as it did in Express. */
+export function readText(value: unknown): string {
+  return value === undefined ? "" : String(value);
+}
+
+/** The keys to set, in a body: an object of plain values with at least one key. */
+export function readData(body: unknown): JsonObject {
+  if (body === undefined || body === null) throw invalid("d", "missing", "No d supplied");
+  if (!isJsonObject(body)) throw invalid("d", "value", "d must be an object");
+  const keys = Object.keys(body);
+  if (keys.length === 0) throw invalid("d", "value", "d must containt at least one key.");
+  for (const key of keys) {
+    if (typeof body[key] !== "object" || body[key] === null) continue;
+    throw invalid(
+      "d",
+      "value",
+      `d.${key} has a forbidden type. Only strings, numbers, boolean and null are allowed.`,
+    );
+  }
+  return body;
+}
+
+/** The data of a new session: as `readData`, but an empty body or object means none. */
+export function readInitialData(body: unknown): JsonObject {
+  const isNone =
+    body === undefined || body === null || (isJsonObject(body) && Object.keys(body).length === 0);
+  return isNone ? {} : readData(body);
+}
+
+/** A field of the domain by the name that rest-sessions gives it. */
+const NAMES: Readonly<Record<string, string>> = {
+  user_id: "id",
+  idle_ttl: "ttl",
+  active_within: "dt",
+  data: "d",
+};
+
+const KINDS = {
+  missing: "missingParameter",
+  format: "invalidFormat",
+  value: "invalidValue",
+} as const;
+
+/** An error as rest-sessions shows it. */
+export function errorAnswer(error: LatchkeyError): { name: string; message: string } {
+  const { violation } = error;
+  if (!violation) return { name: camelCase(error.code), message: error.message };
+  const field = NAMES[violation.field] ?? violation.field;
+  const messages = {
+    missing: `No ${field} supplied`,
+    format: `Invalid ${field} format`,
+    value: error.message,
+  };
+  return { name: KINDS[violation.problem], message: messages[violation.problem] };
+}
+
+function camelCase(code: string): string {
+  return code.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+}

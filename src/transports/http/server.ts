@@ -1,0 +1,150 @@
+import { isUtf8 } from "node:buffer";
+import type { AddressInfo } from "node:net";
+import swagger from "@fastify/swagger";
+import Fastify, { type FastifyError, type FastifyInstance } from "fastify";
+import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import { LatchkeyError } from "../../domain/error.js";
+import { LIMITS } from "../../domain/limits.js";
+import type { Sessions } from "../../services/sessions.js";
+import type { Calls } from "../calls.js";
+import type { Listener } from "../listener.js";
+import type { Metrics } from "../metrics.js";
+import type { Rpcs } from "../rpcs.js";
+import { STATUS } from "../status.js";
+import { addConnect } from "./connect.js";
+import { addOperations } from "./operations.js";
+import { addRestSessions, sendError } from "./rest-sessions/routes.js";
+import { transformObject } from "./rest-sessions/schemas.js";
+
+export interface HttpOptions {
+  /** `host:port`; port 0 picks one. */
+  readonly address: string;
+  /** The package's version, for /openapi.json. */
+  readonly version: string;
+  readonly sessions: Sessions;
+  readonly sessionRpcs: Rpcs<typeof SessionService>;
+  readonly calls: Calls;
+  readonly metrics: Pick<Metrics, "contentType" | "text">;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Rejects if the store cannot serve. */
+  readonly ping: () => Promise<void>;
+}
+
+/** Serves the JSON gateway, Connect, gRPC-Web, health and metrics. Rejects if it cannot bind. */
+export async function listenHttp(options: HttpOptions): Promise<Listener> {
+  let draining = false;
+  const app = Fastify({
+    logger: false, // Its lines hold URLs, and those hold tokens.
+    bodyLimit: LIMITS.dataBytes,
+    // A slow sender is cut; node:http would wait 60 s for headers and 300 s in all.
+    requestTimeout: 30_000,
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 },
+    keepAliveTimeout: 72_000,
+    forceCloseConnections: "idle",
+    routerOptions: {
+      ignoreTrailingSlash: true,
+      // A user_id of 128 characters, each of four bytes, each percent-encoded.
+      maxParamLength: LIMITS.userId * 12,
+    },
+    frameworkErrors: (error, _request, reply) => {
+      sendError(reply, toLatchkeyError(error), error.statusCode);
+    },
+  });
+  // Schemas are documentation here: endpoints check and write for themselves.
+  app.setValidatorCompiler(() => () => true);
+  app.setSerializerCompiler(() => JSON.stringify);
+  app.setErrorHandler((error: FastifyError, _request, reply) => {
+    const shown = toLatchkeyError(error);
+    sendError(reply, shown, shown.code === "invalid" ? error.statusCode : undefined);
+  });
+  app.setNotFoundHandler((_request, reply) =>
+    sendError(reply, new LatchkeyError("not_found", "no such path or method: see /openapi.json")),
+  );
+
+  await app.register(swagger, {
+    openapi: {
+      openapi: "3.1.0",
+      info: { title: "Latchkey: the rest-sessions endpoints", version: options.version },
+    },
+    hideUntagged: true,
+    transformObject,
+  });
+  await app.register(async (scope) => {
+    addBodyParsers(scope);
+    addRestSessions(scope, options);
+  });
+  await app.register(async (scope) => {
+    await addConnect(scope, SessionService, options.sessionRpcs, options.calls);
+  });
+  addOperations(app, {
+    ready: async () => {
+      if (draining) throw new LatchkeyError("unavailable", "the server is stopping");
+      await options.ping();
+    },
+    metrics: options.metrics,
+  });
+
+  const colon = options.address.lastIndexOf(":");
+  const host = options.address.slice(0, colon);
+  await app.listen({
+    host: host.replace(/^\[|\]$/g, ""),
+    port: Number(options.address.slice(colon + 1)),
+  });
+  const { port } = app.server.address() as AddressInfo;
+
+  return {
+    address: `${host}:${port}`,
+    drain: () => {
+      draining = true;
+    },
+    close: async (grace) => {
+      const timer = setTimeout(() => app.server.closeAllConnections(), grace);
+      await app.close();
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** Bodies as Express's parser took them: JSON by its content type, any other ignored. */
+function addBodyParsers(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    "application/json",
+    { parseAs: "buffer" },
+    (_request, body: Buffer, done) => {
+      try {
+        done(null, parseJson(body));
+      } catch (error) {
+        done(error as Error);
+      }
+    },
+  );
+  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, _body, done) =>
+    done(null, undefined),
+  );
+}
+
+function parseJson(body: Buffer): unknown {
+  if (body.length === 0) return undefined;
+  if (!isUtf8(body)) throw new LatchkeyError("invalid", "the body must be JSON in UTF-8");
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    // The parser's own message quotes the body.
+    throw new LatchkeyError("invalid", "the body must be JSON");
+  }
+}
+
+/** Fastify's own errors in our terms; their texts speak of headers and sizes only. */
+function toLatchkeyError(error: FastifyError | LatchkeyError): LatchkeyError {
+  if (error instanceof LatchkeyError) return error;
+  const { statusCode = 500 } = error;
+  if (statusCode === 413) {
+    const message = `the body must be at most ${LIMITS.dataBytes} bytes`;
+    return new LatchkeyError("invalid", message);
+  }
+  return statusCode < STATUS.internal.http
+    ? new LatchkeyError("invalid", error.message)
+    : new LatchkeyError("internal", "internal server error");
+}

@@ -1,0 +1,46 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { SessionSchema } from "../../gen/ts/latchkey/session/v1/session_pb.js";
+import { invalid } from "../domain/error.js";
+import { expiresAt, type Session } from "../domain/session.js";
+
+/** The message of a session. */
+export function toMessage(session: Session): MessageInitShape<typeof SessionSchema> {
+  return {
+    sessionId: session.id,
+    app: session.app,
+    userId: session.userId,
+    ip: session.ip,
+    userAgent: session.userAgent,
+    data: session.data,
+    reads: BigInt(session.reads),
+    writes: BigInt(session.writes),
+    version: BigInt(session.version),
+    createdAt: toTimestamp(session.createdAt),
+    lastAccessedAt: toTimestamp(session.lastAccessedAt),
+    idleTtl: { seconds: BigInt(session.idleTtl / 1000) },
+    expiresAt: toTimestamp(expiresAt(session)),
+    ...(session.absoluteExpiresAt === null
+      ? {}
+      : { absoluteExpiresAt: toTimestamp(session.absoluteExpiresAt) }),
+  };
+}
+
+function toTimestamp(milliseconds: number) {
+  return {
+    seconds: BigInt(Math.floor(milliseconds / 1000)),
+    nanos: (milliseconds % 1000) * 1_000_000,
+  };
+}
+
+/** A duration's seconds; throws `invalid` naming `field` if it is not whole. */
+export function toSeconds(field: string, duration: Duration): number {
+  if (duration.nanos === 0) return Number(duration.seconds);
+  throw invalid(field, "value", `${field} must be a whole number of seconds`);
+}
+
+/** A number of a request; throws `invalid` naming `field` if it is not positive. */
+export function toPositive(field: string, value: bigint): number {
+  if (value > 0n && value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);
+  throw invalid(field, "value", `${field} must be at least 1`);
+}
