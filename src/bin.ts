@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { readConfig, SETTINGS } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
 import { createLog } from "./log.js";
-import { start } from "./main.js";
+import { type Server, start } from "./main.js";
 import { backupDatabase } from "./stores/sqlite/backup.js";
 
 // By the package's own name, which holds for src/ and for dist/src/ alike.
@@ -13,15 +13,26 @@ const { version } = createRequire(import.meta.url)("latchkey/package.json") as {
 async function serve(flags: Record<string, string | undefined>): Promise<void> {
   const config = readConfig(process.env, flags);
   const log = createLog(config.logLevel);
+  let server: Server | undefined;
+  let stopping = false;
   const stop = async (reason: string, status: number) => {
-    log.info({ reason }, "stopping");
     // A second signal does not wait.
-    for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => process.exit(1));
-    await server.close();
-    log.info("stopped");
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info({ reason }, "stopping");
+    try {
+      await server?.close();
+      log.info("stopped");
+    } catch (err) {
+      log.error({ err }, "stopped, with a failure");
+      process.exit(1);
+    }
     process.exit(status);
   };
-  const server = await start({
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => void stop(signal, 0));
+  }
+  server = await start({
     config,
     log,
     version,
@@ -30,9 +41,6 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
       void stop("storage failure", 1);
     },
   });
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.once(signal, () => void stop(signal, 0));
-  }
 }
 
 const program = new Command("latchkey")

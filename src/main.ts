@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import { v7 as uuidv7 } from "uuid";
 import type { Config } from "./config.js";
+import { LatchkeyError } from "./domain/error.js";
 import { createSessions } from "./services/sessions.js";
 import { startSweeper } from "./services/sweeper.js";
 import { openStore } from "./stores/index.js";
@@ -69,15 +70,25 @@ export async function start(options: StartOptions): Promise<Server> {
     await Promise.all([...listeners.values()].map((listener) => listener.close(GRACE)));
     await store.close();
   };
+  const listen = async (
+    name: "grpc" | "http",
+    address: string | null,
+    open: (address: string) => Promise<Listener>,
+  ) => {
+    if (address === null) return;
+    try {
+      listeners.set(name, await open(address));
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const message = `LATCHKEY_${name.toUpperCase()} cannot listen on ${address}: ${reason}`;
+      throw new LatchkeyError("unavailable", message, { cause });
+    }
+  };
   try {
-    if (config.grpc) {
-      listeners.set("grpc", await listenGrpc({ address: config.grpc, sessionRpcs, calls }));
-    }
-    if (config.http) {
-      const ping = () => store.ping();
-      const shared = { sessions, sessionRpcs, calls, metrics, now, ping };
-      listeners.set("http", await listenHttp({ ...shared, address: config.http, version }));
-    }
+    await listen("grpc", config.grpc, (address) => listenGrpc({ address, sessionRpcs, calls }));
+    const ping = () => store.ping();
+    const http = { version, sessions, sessionRpcs, calls, metrics, now, ping };
+    await listen("http", config.http, (address) => listenHttp({ ...http, address }));
   } catch (error) {
     await stop();
     throw error;

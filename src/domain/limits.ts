@@ -58,7 +58,7 @@ export function checkIp(ip: string): string {
 }
 
 export function checkUserAgent(userAgent: string): string {
-  return userAgent === "" ? "" : checkText("user_agent", userAgent, LIMITS.userAgent);
+  return checkText("user_agent", userAgent, LIMITS.userAgent);
 }
 
 /** Seconds in, milliseconds out. */

@@ -6,8 +6,8 @@ export interface Session {
   readonly id: string;
   readonly app: string;
   readonly userId: string;
+  /** This and the next are empty if unknown. */
   readonly ip: string;
-  /** Empty if unknown. */
   readonly userAgent: string;
   readonly data: JsonObject;
   /** Reads with a touch, the creation counted as one. */

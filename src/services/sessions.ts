@@ -29,7 +29,7 @@ export interface SessionsOptions {
 export interface CreateRequest {
   readonly app: string;
   readonly userId: string;
-  readonly ip: string;
+  readonly ip?: string;
   readonly userAgent?: string;
   readonly data?: JsonObject;
   /** Seconds; 7200 if absent. */
@@ -94,8 +94,8 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
         id: newSessionId(createdAt),
         app: checkApp(request.app),
         userId: checkUserId(request.userId),
-        ip: checkIp(request.ip),
-        userAgent: checkUserAgent(request.userAgent ?? ""),
+        ip: request.ip ? checkIp(request.ip) : "",
+        userAgent: request.userAgent ? checkUserAgent(request.userAgent) : "",
         idleTtl: checkSeconds("idle_ttl", idleTtl),
         absoluteExpiresAt:
           absoluteTtl === undefined ? null : createdAt + checkSeconds("absolute_ttl", absoluteTtl),

@@ -318,9 +318,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       closing ??= (async () => {
         clearTimeout(touchTimer);
         try {
-          if (!failure) await writeTouches();
-          // Writes accepted before wait in the queue; this one is behind them.
-          await commits.run(() => undefined);
+          if (!failure) {
+            await writeTouches();
+            // Writes accepted before wait in the queue; this one is behind them.
+            await commits.run(() => undefined);
+          }
         } finally {
           db.close();
           memory.clear();

@@ -1,4 +1,4 @@
-import { create, type DescService, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type DescService, fromBinary } from "@bufbuild/protobuf";
 import {
   type handleUnaryCall,
   Metadata,
@@ -11,6 +11,7 @@ import type { Calls } from "../calls.js";
 import { encodeStatus } from "../error-details.js";
 import { listRpcs, type Rpc, type Rpcs, type UnaryMethod } from "../rpcs.js";
 import { STATUS } from "../status.js";
+import { compileEncoder } from "./message-encoder.js";
 
 const same = <T>(bytes: T): T => bytes;
 
@@ -43,13 +44,14 @@ function unary(
   rpc: Rpc,
   calls: Calls,
 ): handleUnaryCall<Buffer, Buffer> {
+  const encode = compileEncoder(method.output);
   return (call, callback) => {
     // Its deadline passed, or it was cancelled, while it waited for its turn.
     if (call.cancelled) return;
     const answer = async () => {
       const request = decode(method, call.request);
       const response = await rpc(request, { cancelled: () => call.cancelled });
-      return Buffer.from(toBinary(method.output, create(method.output, response)));
+      return encode(response) as Buffer; // protobufjs makes Buffers in Node.
     };
     calls.run("grpc", name, answer).then(
       (response) => callback(null, response),

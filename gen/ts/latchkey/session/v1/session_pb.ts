@@ -48,7 +48,8 @@ export type Session = Message<"latchkey.session.v1.Session"> & {
   userId: string;
 
   /**
-   * The user's address as the app server reported it: 1 to 39 characters.
+   * The user's address as the app server reported it; empty if it was not, at
+   * most 39 characters.
    *
    * @generated from field: string ip = 4;
    */

@@ -37,14 +37,16 @@ export type CreateSessionRequest = Message<"latchkey.session.v1.CreateSessionReq
   userId: string;
 
   /**
-   * Required: the user's address, 1 to 39 characters.
+   * Optional: the user's address, at most 39 characters, none of them a control
+   * character.
    *
    * @generated from field: string ip = 3;
    */
   ip: string;
 
   /**
-   * Optional: at most 512 characters.
+   * Optional: the user's browser or device, at most 512 characters, none of them
+   * a control character.
    *
    * @generated from field: string user_agent = 4;
    */
