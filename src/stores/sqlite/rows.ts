@@ -78,6 +78,9 @@ export function createRows(db: Database) {
         `SELECT ${COLUMNS}, app_id FROM sessions WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ?`,
       )
       .raw(),
+    firstSweep: db
+      .prepare<[], number>("SELECT sweep_at FROM sessions ORDER BY sweep_at LIMIT 1")
+      .pluck(),
     deferSweep: db.prepare("UPDATE sessions SET sweep_at = ? WHERE id = ?"),
     activeUsers: db
       .prepare<[number, number, number, number], number>(
@@ -163,6 +166,9 @@ export function createRows(db: Database) {
         return fromRow(statements.appName.get(appId) ?? "", row as unknown as Row);
       });
     },
+
+    /** The instant (ms) at which the first session is to be looked at; null if there is none. */
+    firstSweep: (): number | null => statements.firstSweep.get() ?? null,
 
     deferSweep(row: number, until: number) {
       statements.deferSweep.run(until, row);

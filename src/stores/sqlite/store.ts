@@ -290,6 +290,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async sweep(now, limit) {
+      const first = read(() => rows.firstSweep());
+      if (first === null || first > now) return false;
       const { examined, swept } = await write((transaction) => {
         const due = rows.toSweep(now, limit);
         let removed = 0;
