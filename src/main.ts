@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { v7 as uuidv7 } from "uuid";
 import type { Config } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
+import { createRandomSource } from "./random.js";
 import { createSessions } from "./services/sessions.js";
 import { startSweeper } from "./services/sweeper.js";
 import { openStore } from "./stores/index.js";
@@ -48,11 +49,12 @@ export async function start(options: StartOptions): Promise<Server> {
     onFatal: options.onFatal,
   });
   metrics.watchStore(() => store.stats());
+  const random = createRandomSource(randomBytes);
   const sessions = createSessions({
     store,
     now,
-    randomBytes,
-    newSessionId: (msecs) => uuidv7({ msecs, random: randomBytes(16) }),
+    randomBytes: random,
+    newSessionId: (msecs) => uuidv7({ msecs, random: random(16) }),
   });
   const sweeper = startSweeper({
     store,
