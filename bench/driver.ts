@@ -1,0 +1,45 @@
+import type { Load, Measurement } from "./load.js";
+import type { Server } from "./servers.js";
+
+/** What a driver may use to prepare itself. */
+export interface DriverOptions {
+  readonly server: Server;
+  /** For its files. */
+  readonly dir: string;
+  /** How many sessions to prepare. */
+  readonly sessions: number;
+}
+
+/** Makes one kind of call on one server, and knows how many the server carried out. */
+export interface Driver {
+  /** What the server's metrics call it. */
+  readonly transport: string;
+  readonly method: string;
+  /** A number that grows by one with every call carried out. Asking does not change it. */
+  readonly carriedOut: () => Promise<number>;
+  readonly run: (load: Load) => Promise<Measurement>;
+}
+
+export const APP = "bench";
+export const IP = "192.0.2.44";
+/** What every session is created with. */
+export const DATA = { name: "Kim Min-su", unread: 12, theme: "dark" };
+
+/** Milliseconds that a call made to prepare or to check may take. */
+export const DEADLINE_MS = 30_000;
+
+const AT_ONCE = 32;
+
+/** Creates sessions, each of a user of its own, and answers their tokens. */
+export async function prepareTokens(
+  sessions: number,
+  create: (userId: string) => Promise<string>,
+): Promise<string[]> {
+  const tokens: string[] = [];
+  while (tokens.length < sessions) {
+    const count = Math.min(AT_ONCE, sessions - tokens.length);
+    const userIds = Array.from({ length: count }, (_, i) => `prepared-${tokens.length + i}`);
+    tokens.push(...(await Promise.all(userIds.map(create))));
+  }
+  return tokens;
+}

@@ -1,0 +1,123 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  APP,
+  DATA,
+  DEADLINE_MS,
+  type Driver,
+  type DriverOptions,
+  IP,
+  prepareTokens,
+} from "./driver.js";
+import { runWrk, WRK_REPORT } from "./load.js";
+
+/** A call of the HTTP API: its Lua requests for wrk, and the trace that it leaves. */
+interface HttpCall {
+  readonly lua: string;
+  readonly carriedOut: (url: string) => Promise<number>;
+}
+
+export type HttpMethod = "get" | "set" | "create";
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+// In the scripts, `tokens` are those of the prepared sessions, and `run` is
+// different in every run on one server.
+const CALLS: Record<HttpMethod, HttpCall> = {
+  get: {
+    lua: `
+local requests = {}
+init = function()
+  for i = 1, #tokens do requests[i] = wrk.format("GET", "/${APP}/get/" .. tokens[i]) end
+end
+request = function()
+  n = n + 1
+  return requests[n % #requests + 1]
+end`,
+    carriedOut: (url) => sumOf(url, "r"),
+  },
+  set: {
+    lua: `
+request = function()
+  n = n + 1
+  local path = "/${APP}/set/" .. tokens[n % #tokens + 1]
+  return wrk.format("POST", path, wrk.headers, '{"n":' .. n .. '}')
+end`,
+    carriedOut: (url) => sumOf(url, "w"),
+  },
+  create: {
+    lua: `
+request = function()
+  n = n + 1
+  local path = "/${APP}/create/user-" .. run .. "-" .. n .. "?ip=${IP}"
+  return wrk.format("PUT", path, wrk.headers, '${JSON.stringify(DATA)}')
+end`,
+    // Every session has a user of its own, so users are as many as sessions.
+    carriedOut: async (url) => numberAt(await get(`${url}/${APP}/activity?dt=7200`), "activity"),
+  },
+};
+
+/** Drives one method of the rest-sessions API with wrk, spread over the prepared sessions. */
+export async function openHttpDriver(
+  method: HttpMethod,
+  { server, dir, sessions }: DriverOptions,
+): Promise<Driver> {
+  const { http } = server;
+  if (http === undefined) throw new Error("the server has no HTTP address");
+  const tokens = await prepareTokens(sessions, (userId) => createSession(http, userId));
+  await writeFile(join(dir, "tokens"), tokens.join("\n"));
+  let runs = 0;
+
+  return {
+    transport: "http",
+    method,
+    carriedOut: () => CALLS[method].carriedOut(http),
+    async run(load) {
+      runs += 1;
+      const script = join(dir, `${method}.lua`);
+      await writeFile(script, [prelude(dir, runs), CALLS[method].lua, WRK_REPORT].join("\n"));
+      return runWrk(load, script, http);
+    },
+  };
+}
+
+function prelude(dir: string, run: number): string {
+  return `
+wrk.headers["Content-Type"] = "application/json"
+local run, n, tokens = ${run}, 0, {}
+for line in io.lines(${JSON.stringify(join(dir, "tokens"))}) do tokens[#tokens + 1] = line end`;
+}
+
+async function createSession(url: string, userId: string): Promise<string> {
+  const path = `${url}/${APP}/create/${userId}?ip=${IP}`;
+  const body = JSON.stringify(DATA);
+  const answer = await call(path, { method: "PUT", headers: JSON_TYPE, body });
+  if (typeof answer["token"] === "string") return answer["token"];
+  throw new Error("create answered no token");
+}
+
+/** The sum of a counter over all sessions. Reading it counts nothing. */
+async function sumOf(url: string, counter: "r" | "w"): Promise<number> {
+  const { sessions } = await get(`${url}/${APP}/soapp?dt=7200`);
+  if (!Array.isArray(sessions)) throw new Error("soapp answered no list");
+  return sessions.reduce<number>((sum, session) => sum + numberAt(session, counter), 0);
+}
+
+const get = (url: string) => call(url, {});
+
+async function call(url: string, request: RequestInit): Promise<Record<string, unknown>> {
+  const response = await fetch(url, { ...request, signal: AbortSignal.timeout(DEADLINE_MS) });
+  const answer: unknown = await response.json();
+  if (response.ok && isObject(answer)) return answer;
+  throw new Error(`preparing or checking: HTTP ${response.status} ${JSON.stringify(answer)}`);
+}
+
+function numberAt(object: unknown, key: string): number {
+  const value = isObject(object) ? object[key] : undefined;
+  if (typeof value === "number") return value;
+  throw new Error(`the answer has no number ${key}`);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}

@@ -1,0 +1,93 @@
+import { parseArgs } from "node:util";
+import { TRIALS, type Trial } from "./trials.js";
+
+export interface Options {
+  readonly trials: readonly Trial[];
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly connections: number;
+  readonly sessions: number;
+  readonly store: "sqlite" | "memory:";
+  /** File to write the result to; empty for none. */
+  readonly json: string;
+}
+
+const NORMAL = { seconds: 10, rounds: 5, connections: 32, sessions: 1_000 };
+const SMOKE = { seconds: 1, rounds: 1, connections: 8, sessions: 50 };
+/** Keeps a run within an hour, and its memory within reason. */
+const MOST = { seconds: 60, rounds: 20, connections: 512, sessions: 20_000 };
+
+type Count = keyof typeof NORMAL;
+
+/** Reads the command line. Undefined if help was asked for; throws a plain sentence. */
+export function parseOptions(args: readonly string[]): Options | undefined {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      seconds: { type: "string" },
+      rounds: { type: "string" },
+      connections: { type: "string" },
+      sessions: { type: "string" },
+      store: { type: "string", default: "sqlite" },
+      json: { type: "string", default: "" },
+      smoke: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (values.help) return undefined;
+
+  const defaults = values.smoke ? SMOKE : NORMAL;
+  const count = (name: Count): number => {
+    const text = values[name];
+    if (text === undefined) return defaults[name];
+    const number = Number(text);
+    if (Number.isInteger(number) && number >= 1 && number <= MOST[name]) return number;
+    throw new Error(`--${name} must be a whole number from 1 to ${MOST[name]}`);
+  };
+  const { store } = values;
+  if (store !== "sqlite" && store !== "memory:") {
+    throw new Error("--store must be sqlite or memory:");
+  }
+  return {
+    trials: trialsOf(positionals),
+    seconds: count("seconds"),
+    rounds: count("rounds"),
+    connections: count("connections"),
+    sessions: count("sessions"),
+    store,
+    json: values.json,
+  };
+}
+
+function trialsOf(names: readonly string[]): readonly Trial[] {
+  if (names.length === 0) throw new Error("name a trial, or `all`; --help lists them");
+  if (names.includes("all")) return TRIALS;
+  return names.map((name) => {
+    const trial = TRIALS.find((candidate) => candidate.name === name);
+    if (!trial) throw new Error(`there is no trial ${name}; --help lists them`);
+    return trial;
+  });
+}
+
+export function help(): string {
+  const trials = TRIALS.map(({ name, about }) => `  ${name.padEnd(13)} ${about}`).join("\n");
+  return `npm run bench -- <trial>… [options]
+
+Measures Latchkey and its peers in turn, each round in fresh processes on
+loopback, and prints what they reached. A call that failed fails the run.
+
+Trials (or \`all\`):
+${trials}
+
+Options:
+  --seconds N      length of a round (${NORMAL.seconds}), after a warm-up
+  --rounds N       rounds of each server (${NORMAL.rounds})
+  --connections N  calls in flight (${NORMAL.connections})
+  --sessions N     sessions prepared in each round (${NORMAL.sessions})
+  --store S        Latchkey's store: sqlite, a file on disk (the default), or memory:
+  --json FILE      write the result to a file too
+  --smoke          one short round with few sessions: that it works, not how fast
+  --help           show this
+`;
+}

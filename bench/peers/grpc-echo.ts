@@ -1,0 +1,73 @@
+// A bare gRPC echo: decodes the same request and encodes the same response on
+// grpc-js at its defaults; no store, no hashing. The session's reads are counted,
+// so that the benchmark can check it. Its argument says what encodes GetSession's
+// response: Latchkey's own encoder, which makes it the ceiling of what Latchkey
+// can reach on grpc-js, or protobuf-es, which is what one would write first.
+import { create } from "@bufbuild/protobuf";
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
+import { SessionSchema } from "../../gen/ts/latchkey/session/v1/session_pb.js";
+import {
+  type CreateSessionRequest,
+  type CreateSessionResponse,
+  CreateSessionResponseSchema,
+  type GetSessionRequest,
+  type GetSessionResponse,
+  GetSessionResponseSchema,
+  SessionService,
+} from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import { compileEncoder } from "../../src/transports/grpc/message-encoder.js";
+import { methodOf } from "../method.js";
+import { announce } from "./announce.js";
+
+const IDLE_MS = 7_200_000;
+
+const session = create(SessionSchema, {
+  sessionId: "0198c0de-0000-7000-8000-000000000000",
+  reads: 1n,
+  writes: 1n,
+  version: 1n,
+  createdAt: timestampFromMs(Date.now()),
+  lastAccessedAt: timestampFromMs(Date.now()),
+  idleTtl: durationFromMs(IDLE_MS),
+  expiresAt: timestampFromMs(Date.now() + IDLE_MS),
+});
+const getResponse = create(GetSessionResponseSchema, { session });
+
+const createSession: handleUnaryCall<CreateSessionRequest, CreateSessionResponse> = (
+  { request: { app, userId, ip, data } },
+  callback,
+) => {
+  Object.assign(session, { app, userId, ip, data });
+  callback(null, create(CreateSessionResponseSchema, { token: "A".repeat(64), session }));
+};
+
+const getSession: handleUnaryCall<GetSessionRequest, GetSessionResponse> = (
+  { request },
+  callback,
+) => {
+  if (!request.peek) session.reads += 1n;
+  callback(null, getResponse);
+};
+
+const getMethod = methodOf(SessionService.method.getSession);
+const encoder = process.argv[2];
+if (encoder === "latchkey") {
+  const encode = compileEncoder(GetSessionResponseSchema);
+  getMethod.responseSerialize = (response) => encode(response) as Buffer; // as it is in Node
+} else if (encoder !== "protobuf-es") {
+  throw new Error("name the encoder: latchkey or protobuf-es");
+}
+
+const server = new Server();
+server.addService(
+  {
+    createSession: methodOf(SessionService.method.createSession),
+    getSession: getMethod,
+  },
+  { createSession, getSession },
+);
+server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
+  if (error) throw error;
+  announce("grpc", { address: "127.0.0.1", port, family: "IPv4" });
+});

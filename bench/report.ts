@@ -1,0 +1,87 @@
+import { cpus, release, type } from "node:os";
+import type { Measurement } from "./load.js";
+import type { ServerName } from "./servers.js";
+import { ABOUT_SERVERS } from "./trials.js";
+
+/** One server's rounds of a trial, summed up. */
+export interface Row {
+  readonly server: ServerName;
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  /** Milliseconds; medians of the rounds' percentiles. */
+  readonly p50: number;
+  readonly p99: number;
+  /** Latchkey's median divided by this server's. */
+  readonly ratio: number;
+}
+
+/** What was measured of each server, in the order of the table. */
+export type Rounds = ReadonlyMap<ServerName, Measurement[]>;
+
+export function rowsOf(rounds: Rounds): Row[] {
+  const medianOf = (server: ServerName) =>
+    median((rounds.get(server) ?? []).map((round) => round.callsPerSecond));
+  return [...rounds].map(([server, measured]) => {
+    const rates = measured.map((round) => round.callsPerSecond);
+    return {
+      server,
+      median: median(rates),
+      min: Math.min(...rates),
+      max: Math.max(...rates),
+      p50: median(measured.map((round) => round.p50)),
+      p99: median(measured.map((round) => round.p99)),
+      ratio: medianOf("latchkey") / median(rates),
+    };
+  });
+}
+
+/** The rows as a table in Markdown, and a line on what each server is. */
+export function tableOf(rows: readonly Row[]): string {
+  const cells = [
+    ["server", "calls/s, median", "min–max", "p50 ms", "p99 ms", "Latchkey is"],
+    ...rows.map(({ server, median, min, max, p50, p99, ratio }) => [
+      server,
+      whole(median),
+      `${whole(min)}–${whole(max)}`,
+      p50.toFixed(2),
+      p99.toFixed(2),
+      server === "latchkey" ? "" : `${ratio.toFixed(2)} ×`,
+    ]),
+  ];
+  const widths = (cells[0] ?? []).map((_, column) =>
+    Math.max(...cells.map((row) => row[column]?.length ?? 0)),
+  );
+  const lines = cells.map((row) => {
+    const padded = row.map((cell, column) => {
+      const width = widths[column] ?? 0;
+      return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+    });
+    return `| ${padded.join(" | ")} |`;
+  });
+  const rule = widths.map((width, column) =>
+    column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`,
+  );
+  lines.splice(1, 0, `| ${rule.join(" | ")} |`);
+  const about = rows.map(({ server }) => `${server}: ${ABOUT_SERVERS[server]}`);
+  return [...lines, "", ...about].join("\n");
+}
+
+/** The machine in one line. */
+export function machine(date: Date): string {
+  const processors = cpus();
+  const model = processors[0]?.model ?? "unknown processor";
+  return `${model}, ${processors.length} cores, ${type()} ${release()}, Node ${process.versions.node}, ${date.toISOString().slice(0, 10)}`;
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  const low = sorted[Math.floor(middle)] ?? Number.NaN;
+  const high = sorted[Math.ceil(middle)] ?? Number.NaN;
+  return (low + high) / 2;
+}
+
+function whole(number: number): string {
+  return Math.round(number).toLocaleString("en-US");
+}

@@ -1,0 +1,70 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { checkCalls, countCalls } from "./calls.js";
+import type { Driver } from "./driver.js";
+import type { Measurement } from "./load.js";
+import type { Pin } from "./pinning.js";
+import { SERVERS, type Server, type ServerName, type Site } from "./servers.js";
+import type { Trial } from "./trials.js";
+
+const WARM_UP_SECONDS = 2;
+
+export interface RoundOptions {
+  readonly trial: Trial;
+  readonly server: ServerName;
+  readonly seconds: number;
+  readonly connections: number;
+  readonly sessions: number;
+  readonly root: string;
+  readonly store: Site["store"];
+  readonly pins: { readonly server: Pin; readonly load: Pin };
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Measures one server once, in fresh processes on a fresh folder, all of which
+ * are gone afterwards. Rejects if a call was not carried out.
+ */
+export async function runRound(options: RoundOptions): Promise<Measurement> {
+  const { root, pins, store, signal } = options;
+  const dir = await mkdtemp(join(root, "dist", "bench-"));
+  try {
+    const server = await SERVERS[options.server]({ root, dir, pin: pins.server, store, signal });
+    try {
+      return await measure(options, server, dir);
+    } catch (error) {
+      // If it has ended, that is why.
+      await server.checkRunning();
+      throw error;
+    } finally {
+      await server.stop();
+    }
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+async function measure(options: RoundOptions, server: Server, dir: string): Promise<Measurement> {
+  const { trial, seconds, connections, sessions, pins, signal } = options;
+  const driver = await trial.openDriver({ server, dir, sessions });
+  const carriedOut = await driver.carriedOut();
+  const counts = await callsOf(server, driver);
+
+  const load = { connections, pin: pins.load, signal };
+  const warmUp = await driver.run({ ...load, seconds: Math.min(seconds, WARM_UP_SECONDS) });
+  const measured = await driver.run({ ...load, seconds });
+
+  const after = await callsOf(server, driver);
+  const calls = warmUp.calls + measured.calls;
+  if (measured.calls === 0) throw new Error("the load tool saw no call answered");
+  if (counts && after) checkCalls(counts, after, calls);
+  const grown = (await driver.carriedOut()) - carriedOut;
+  if (!(grown >= calls)) {
+    throw new Error(`the load tool saw ${calls} calls, the server carried out ${grown}`);
+  }
+  return measured;
+}
+
+async function callsOf({ http, hasMetrics }: Server, { transport, method }: Driver) {
+  return hasMetrics && http !== undefined ? countCalls(http, transport, method) : undefined;
+}

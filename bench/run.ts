@@ -1,0 +1,110 @@
+import { accessSync, constants } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { loadavg } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { fingerprintBuild } from "./build.js";
+import { help, type Options, parseOptions } from "./options.js";
+import { choosePins } from "./pinning.js";
+import { machine, type Rounds, type Row, rowsOf, tableOf } from "./report.js";
+import { runRound } from "./round.js";
+import { programsOf, type Trial } from "./trials.js";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+async function bench(args: readonly string[], signal: AbortSignal): Promise<void> {
+  const options = parseOptions(args);
+  if (!options) {
+    process.stdout.write(help());
+    return;
+  }
+  requirePrograms(options.trials);
+  const build = await fingerprintBuild(ROOT);
+  const pins = choosePins();
+  const made = {
+    command: ["npm run bench --", ...args].join(" "),
+    build,
+    machine: machine(new Date()),
+    load: `load average before the run: ${loadavg()[0]?.toFixed(2)}`,
+    pinning: pins.load.length > 0 ? "load on the last core, Node servers on the others" : "none",
+    setting: `rounds: ${options.rounds} of ${options.seconds} s, the servers in turn; calls in flight: ${options.connections}; sessions: ${options.sessions}; Latchkey's store: ${options.store}`,
+  };
+  const results: { trial: string; rows: Row[] }[] = [];
+  for (const trial of options.trials) {
+    const rounds = await runTrial(trial, options, pins, signal);
+    if ((await fingerprintBuild(ROOT)) !== build) {
+      throw new Error("dist was rebuilt during the run: its rounds measured different programs");
+    }
+    const rows = rowsOf(rounds);
+    results.push({ trial: trial.name, rows });
+    process.stdout.write(`\n${trial.name}: ${trial.about}\n\n${tableOf(rows)}\n`);
+  }
+  const { command, setting, pinning } = made;
+  process.stdout.write(
+    `\nMade by: ${command} (build ${build})\n${setting}\n${made.machine}; pinning: ${pinning}; ${made.load}\n`,
+  );
+  if (options.json !== "") {
+    await writeFile(options.json, `${JSON.stringify({ ...made, results }, null, 2)}\n`);
+  }
+}
+
+/** Runs all rounds of a trial, the servers taking turns so that a slow spell meets all. */
+async function runTrial(
+  trial: Trial,
+  options: Options,
+  pins: ReturnType<typeof choosePins>,
+  signal: AbortSignal,
+): Promise<Rounds> {
+  const { seconds, connections, sessions, store } = options;
+  const rounds: Rounds = new Map(trial.servers.map((server) => [server, []]));
+  for (let round = 1; round <= options.rounds; round++) {
+    for (const [server, measured] of rounds) {
+      const where = `${trial.name}, round ${round} of ${options.rounds}, ${server}`;
+      try {
+        const measurement = await runRound({
+          ...{ trial, server, seconds, connections, sessions, store, pins, signal },
+          root: ROOT,
+        });
+        measured.push(measurement);
+        process.stderr.write(`${where}: ${Math.round(measurement.callsPerSecond)} calls/s\n`);
+      } catch (error) {
+        throw new Error(`${where}: ${messageOf(error)}`, { cause: error });
+      }
+    }
+  }
+  return rounds;
+}
+
+function requirePrograms(trials: readonly Trial[]): void {
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const isInstalled = (program: string) =>
+    folders.some((folder) => {
+      try {
+        accessSync(join(folder, program), constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+  for (const [program, debianPackage] of programsOf(trials)) {
+    if (!isInstalled(program)) {
+      throw new Error(`${program} is missing: install the package ${debianPackage}`);
+    }
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+const stop = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) {
+  process.on(name, () => stop.abort(new Error(`stopped by ${name}`)));
+}
+try {
+  await bench(process.argv.slice(2), stop.signal);
+} catch (error) {
+  const shown: unknown = stop.signal.aborted ? stop.signal.reason : error;
+  process.stderr.write(`bench: ${messageOf(shown)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,152 @@
+import { join, relative } from "node:path";
+import { type Pin, pinned } from "./pinning.js";
+import { startProcess } from "./process.js";
+
+/** Where and how a round runs its server. */
+export interface Site {
+  /** The project's folder. */
+  readonly root: string;
+  /** A fresh folder below `root`: `root` lies on a disk, the system's own may be memory. */
+  readonly dir: string;
+  readonly pin: Pin;
+  /** The store that Latchkey is started with. */
+  readonly store: "sqlite" | "memory:";
+  readonly signal: AbortSignal;
+}
+
+export interface Server {
+  /** HTTP address without a path, `http://127.0.0.1:1234`; absent if it has none. */
+  readonly http?: string;
+  /** gRPC address, `127.0.0.1:1234`; absent if it has none. */
+  readonly grpc?: string;
+  /** Whether it counts its calls at `/metrics`. */
+  readonly hasMetrics: boolean;
+  /** Throws if a process of it has ended. */
+  readonly checkRunning: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+export type ServerName = "latchkey" | "rest-sessions" | "fastify" | "grpc-echo" | "grpc-echo-es";
+
+type Wire = "http" | "grpc";
+
+interface NodeProgram {
+  readonly name: ServerName;
+  readonly args: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly wires: readonly Wire[];
+  readonly hasMetrics?: boolean;
+}
+
+/** How each server is started, always in a process of its own on free loopback ports. */
+export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
+  latchkey(site) {
+    const store = site.store === "sqlite" ? `sqlite:${join(site.dir, "latchkey.db")}` : site.store;
+    return startNode(site, {
+      name: "latchkey",
+      args: [join(site.root, "dist/src/bin.js"), "serve"],
+      env: {
+        LATCHKEY_GRPC: "127.0.0.1:0",
+        LATCHKEY_HTTP: "127.0.0.1:0",
+        LATCHKEY_STORE: store,
+        LATCHKEY_LOG_LEVEL: "info",
+      },
+      wires: ["http", "grpc"],
+      hasMetrics: true,
+    });
+  },
+
+  async "rest-sessions"(site) {
+    // A path relative to the working folder: a socket's path must be short.
+    const socket = relative(site.root, join(site.dir, "redis.sock"));
+    const redis = await startProcess({
+      name: "redis-server",
+      argv: ["redis-server", ...REDIS_IN_MEMORY, "--port", "0", "--unixsocket", socket],
+      env: environment(),
+      cwd: site.root,
+      dir: site.dir,
+    });
+    try {
+      const isReady = (line: string) => line.includes("ready to accept connections") || undefined;
+      await redis.waitFor(isReady, site.signal);
+      const server = await startNode(site, {
+        ...peer("rest-sessions", "http"),
+        env: { BENCH_REDIS_SOCKET: socket },
+      });
+      return {
+        ...server,
+        async checkRunning() {
+          await redis.checkRunning();
+          await server.checkRunning();
+        },
+        async stop() {
+          await server.stop();
+          await redis.stop();
+        },
+      };
+    } catch (error) {
+      await redis.stop();
+      throw error;
+    }
+  },
+
+  fastify: (site) => startNode(site, peer("fastify", "http")),
+  "grpc-echo": (site) => startNode(site, grpcEcho("grpc-echo", "latchkey")),
+  "grpc-echo-es": (site) => startNode(site, grpcEcho("grpc-echo-es", "protobuf-es")),
+};
+
+const REDIS_IN_MEMORY = ["--save", "", "--appendonly", "no"];
+
+function peer(name: ServerName, wire: Wire): NodeProgram {
+  return { name, args: ["--import", "tsx", `bench/peers/${name}.ts`], wires: [wire] };
+}
+
+function grpcEcho(name: ServerName, encoder: "latchkey" | "protobuf-es"): NodeProgram {
+  const { args, wires } = peer("grpc-echo", "grpc");
+  return { name, args: [...args, encoder], wires };
+}
+
+async function startNode(site: Site, program: NodeProgram): Promise<Server> {
+  const child = await startProcess({
+    name: program.name,
+    argv: pinned(site.pin, [process.execPath, ...program.args]),
+    env: { ...environment(), ...program.env },
+    cwd: site.root,
+    dir: site.dir,
+  });
+  try {
+    const addresses: { http?: string; grpc?: string } = {};
+    for (const wire of program.wires) {
+      const address = await child.waitFor((line) => addressIn(line, wire), site.signal);
+      addresses[wire] = wire === "http" ? `http://${address}` : address;
+    }
+    return {
+      ...addresses,
+      hasMetrics: program.hasMetrics ?? false,
+      checkRunning: child.checkRunning,
+      stop: child.stop,
+    };
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
+}
+
+/** This process's environment without settings that would change what is measured. */
+function environment(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(LATCHKEY_|RS_|NODE_|BENCH_)/.test(name),
+  );
+  return { ...Object.fromEntries(kept), NODE_ENV: "production" };
+}
+
+/** The address in the line that tells of this wire's listener. */
+function addressIn(line: string, wire: Wire): string | undefined {
+  if (!line.startsWith('{"')) return undefined;
+  const entry: unknown = JSON.parse(line);
+  const isListener =
+    typeof entry === "object" && entry !== null && "listener" in entry && entry.listener === wire;
+  return isListener && "address" in entry && typeof entry.address === "string"
+    ? entry.address
+    : undefined;
+}

@@ -1,0 +1,67 @@
+import type { Driver, DriverOptions } from "./driver.js";
+import { openGrpcGetDriver } from "./grpc-driver.js";
+import { openHttpDriver } from "./http-driver.js";
+import { STREAMS } from "./load.js";
+import type { ServerName } from "./servers.js";
+
+export interface Trial {
+  readonly name: string;
+  readonly about: string;
+  /** Program that makes the load. */
+  readonly tool: "wrk" | "h2load";
+  /** Latchkey first, then those it is compared with. */
+  readonly servers: readonly ["latchkey", ...ServerName[]];
+  readonly openDriver: (options: DriverOptions) => Promise<Driver>;
+}
+
+export const TRIALS: readonly Trial[] = [
+  {
+    name: "http-get",
+    about: "GET /:app/get/:token; beside rest-sessions a bare Fastify handler, the ceiling",
+    tool: "wrk",
+    servers: ["latchkey", "rest-sessions", "fastify"],
+    openDriver: (options) => openHttpDriver("get", options),
+  },
+  {
+    name: "http-set",
+    about: 'POST /:app/set/:token with {"n":…}',
+    tool: "wrk",
+    servers: ["latchkey", "rest-sessions"],
+    openDriver: (options) => openHttpDriver("set", options),
+  },
+  {
+    name: "http-create",
+    about: "PUT /:app/create/:id with three keys of data, every session for a new user",
+    tool: "wrk",
+    servers: ["latchkey", "rest-sessions"],
+    openDriver: (options) => openHttpDriver("create", options),
+  },
+  {
+    name: "grpc-get",
+    about: `GetSession of one session, ${STREAMS} streams a connection; beside it bare grpc-js echoes, grpc-echo the ceiling`,
+    tool: "h2load",
+    servers: ["latchkey", "grpc-echo", "grpc-echo-es"],
+    openDriver: openGrpcGetDriver,
+  },
+];
+
+/** What each server is, for the reader of the numbers. */
+export const ABOUT_SERVERS: Record<ServerName, string> = {
+  latchkey: "this project",
+  "rest-sessions":
+    "redis-sessions 3.0.0 behind Express 4, Redis on a Unix socket without persistence",
+  fastify: "a Fastify handler that answers one session and does nothing else",
+  "grpc-echo":
+    "a grpc-js server that answers one session by Latchkey's own encoder and does nothing else",
+  "grpc-echo-es": "the same, but encoding with protobuf-es: slower, so not a ceiling",
+};
+
+/** The programs that trials need, each with the Debian package that has it. */
+export function programsOf(trials: readonly Trial[]): ReadonlyMap<string, string> {
+  const programs = new Map<string, string>();
+  for (const { tool, servers } of trials) {
+    programs.set(tool, tool === "h2load" ? "nghttp2-client" : tool);
+    if (servers.includes("rest-sessions")) programs.set("redis-server", "redis-server");
+  }
+  return programs;
+}
