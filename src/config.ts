@@ -122,7 +122,10 @@ function readAddress({ name, text }: Given, allowOpen: boolean): string | null {
   const match = /^(?:\[([^\]]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   if (!match || !host || Number(match[3]) > 65_535 || (match[1] && isIP(match[1]) !== 6)) {
-    throw wrong(name, `is "${text}"; it must be host:port such as 127.0.0.1:8080, or off`);
+    throw wrong(
+      name,
+      `is ${JSON.stringify(text)}; it must be host:port such as 127.0.0.1:8080, or off`,
+    );
   }
   if (!isLoopback(host) && !allowOpen) {
     throw wrong(
@@ -141,12 +144,12 @@ function readStore({ name, text }: Given): StoreLocation {
   if (text === "memory:") return { scheme: "memory" };
   const path = /^sqlite:(.+)$/s.exec(text)?.[1];
   if (path) return { scheme: "sqlite", path };
-  throw wrong(name, `is "${text}"; it must be sqlite:PATH or memory:`);
+  throw wrong(name, `is ${JSON.stringify(text)}; it must be sqlite:PATH or memory:`);
 }
 
 function readBoolean({ name, text }: Given): boolean {
   if (text === "true" || text === "false") return text === "true";
-  throw wrong(name, `is "${text}"; it must be true or false`);
+  throw wrong(name, `is ${JSON.stringify(text)}; it must be true or false`);
 }
 
 /** rest-sessions names a format of request lines, or `none` for no lines. */
@@ -157,7 +160,7 @@ function readLogLevel(
   if (!isSet && restLevel !== undefined && restLevel !== "none") return "debug";
   const level = LOG_LEVELS.find((one) => one === text);
   if (level) return level;
-  throw wrong(name, `is "${text}"; it must be one of ${LOG_LEVELS.join(", ")}`);
+  throw wrong(name, `is ${JSON.stringify(text)}; it must be one of ${LOG_LEVELS.join(", ")}`);
 }
 
 function wrong(name: string, message: string): LatchkeyError {

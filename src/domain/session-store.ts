@@ -14,7 +14,8 @@ export interface ListQuery {
   readonly before?: number;
   /** The most sessions to answer, at least 1. */
   readonly limit: number;
-  /** The page ends when its data, as JSON, passes this many bytes; it holds at least one session. */
+  /** The page ends when its data, as JSON in UTF-8, passes this many bytes; it holds at least
+   * one session. */
   readonly maxBytes: number;
 }
 
@@ -63,8 +64,9 @@ export interface SessionStore {
 
   /**
    * Replaces the session by `change(session)`; null if there is none. `change`
-   * must be pure: a store may call it more than once. What it throws rejects
-   * this call and changes nothing.
+   * must be pure, for a store may call it more than once, and leave id, app,
+   * userId and createdAt alone. What it throws rejects this call and changes
+   * nothing.
    */
   update(
     app: string,

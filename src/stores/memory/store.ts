@@ -1,5 +1,5 @@
 import { LatchkeyError } from "../../domain/error.js";
-import { type Change, isLive, type Session, touched } from "../../domain/session.js";
+import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type {
   ListPage,
   ListQuery,
@@ -31,6 +31,8 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
   const apps = new Map<string, Map<string, Set<Entry>>>();
   let positions = 0;
   let sweepCursor: Iterator<Entry> | null = null;
+  /** The first deadline of those that the current pass of the sweep left alive. */
+  let nextDeadline = Number.POSITIVE_INFINITY;
   let closed = false;
 
   const assertOpen = () => {
@@ -98,7 +100,10 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
 
     async update(app, tokenHash, now, change) {
       const entry = find(app, tokenHash, now);
-      return entry && replace(entry, change(entry.session));
+      if (!entry) return null;
+      const changed = replace(entry, change(entry.session));
+      nextDeadline = Math.min(nextDeadline, expiresAt(changed.after));
+      return changed;
     },
 
     async delete(app, key, now) {
@@ -126,7 +131,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
       const entries = [...entriesOf(app)];
       for (let from = 0; from < entries.length && !cancelled(); from += SLICE) {
         for (const entry of entries.slice(from, from + SLICE)) {
-          if (!byToken.has(entry.tokenHash)) continue;
+          if (byToken.get(entry.tokenHash) !== entry) continue;
           if (isLive(entry.session, now)) ended++;
           remove(entry);
         }
@@ -165,10 +170,16 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
         } else if (!isLive(next.value.session, now)) {
           remove(next.value);
           swept++;
+        } else {
+          nextDeadline = Math.min(nextDeadline, expiresAt(next.value.session));
         }
       }
       if (swept > 0) observer.swept(swept);
-      return sweepCursor !== null;
+      if (sweepCursor !== null) return true;
+      // What the pass met alive may have expired before it ended.
+      const mayBeMore = nextDeadline <= now;
+      nextDeadline = Number.POSITIVE_INFINITY;
+      return mayBeMore;
     },
 
     async ping() {
@@ -201,7 +212,7 @@ function page(entries: Entry[], now: number, query: ListQuery): ListPage {
       return { sessions, next: matching[sessions.length - 1]?.position ?? position };
     }
     sessions.push(session);
-    bytes += JSON.stringify(session.data).length;
+    bytes += Buffer.byteLength(JSON.stringify(session.data));
   }
   return { sessions, next: null };
 }

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, realpathSync, statSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import Sqlite, { type Database } from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
@@ -69,7 +69,9 @@ function openDatabase(path: string): Database {
 function createPrivate(path: string): string {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    closeSync(openSync(path, "a", 0o600));
+    // Only a file that this makes is closed here: to close any file of a process
+    // drops the locks that SQLite in the same process holds on it.
+    if (!existsSync(path)) closeSync(openSync(path, "wx", 0o600));
     return realpathSync(path);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

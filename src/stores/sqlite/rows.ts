@@ -9,8 +9,15 @@ export interface StoredSession {
   readonly row: number;
   readonly tokenHash: TokenHash;
   readonly session: Session;
-  /** Length of the data as JSON text. */
-  readonly dataLength: number;
+  /** Size of the data as JSON in UTF-8. */
+  readonly dataBytes: number;
+}
+
+/** What the database keeps so that nothing has to read the table for it. */
+export interface Totals {
+  readonly sessions: number;
+  /** The highest row number ever given. */
+  readonly lastRow: number;
 }
 
 /** The columns of a session in the order of COLUMNS. */
@@ -56,7 +63,8 @@ export function createRows(db: Database) {
       `INSERT INTO sessions (${COLUMNS}, app_id, sweep_at) VALUES (${"?, ".repeat(15)}?)`,
     ),
     update: db.prepare(
-      `UPDATE sessions SET data = ?, reads = ?, writes = ?, version = ?, last_accessed_at = ? WHERE id = ?`,
+      `UPDATE sessions SET ip = ?, user_agent = ?, data = ?, reads = ?, writes = ?, version = ?,
+         last_accessed_at = ? WHERE id = ?`,
     ),
     limit: db.prepare(
       "UPDATE sessions SET idle_ttl = ?, absolute_expires_at = ?, sweep_at = ? WHERE id = ?",
@@ -89,9 +97,8 @@ export function createRows(db: Database) {
            AND (absolute_expires_at IS NULL OR absolute_expires_at > ?)`,
       )
       .pluck(),
-    lastRow: db.prepare<[], number | null>("SELECT max(id) FROM sessions").pluck(),
-    total: db.prepare<[], number>("SELECT sessions FROM totals").pluck(),
-    saveTotal: db.prepare<[number]>("UPDATE totals SET sessions = ?"),
+    totals: db.prepare<[], Totals>("SELECT sessions, last_id AS lastRow FROM totals"),
+    saveTotals: db.prepare<[number, number]>("UPDATE totals SET sessions = ?, last_id = ?"),
   };
 
   return {
@@ -121,8 +128,8 @@ export function createRows(db: Database) {
     },
 
     update(row: number, session: Session, data: string) {
-      const { reads, writes, version, lastAccessedAt } = session;
-      statements.update.run(data, reads, writes, version, lastAccessedAt, row);
+      const { ip, userAgent, reads, writes, version, lastAccessedAt } = session;
+      statements.update.run(ip, userAgent, data, reads, writes, version, lastAccessedAt, row);
     },
 
     /** Writes the limits of a session's life; the sweep looks at it at its new deadline. */
@@ -177,11 +184,9 @@ export function createRows(db: Database) {
     activeUsers: (appId: number, since: number, now: number): number =>
       statements.activeUsers.get(appId, since, now, now) ?? 0,
 
-    /** The highest row number in use, 0 if none. */
-    lastRow: (): number => statements.lastRow.get() ?? 0,
-    total: (): number => statements.total.get() ?? 0,
-    saveTotal(sessions: number) {
-      statements.saveTotal.run(sessions);
+    totals: (): Totals => statements.totals.get() ?? { sessions: 0, lastRow: 0 },
+    saveTotals({ sessions, lastRow }: Totals) {
+      statements.saveTotals.run(sessions, lastRow);
     },
   };
 }
@@ -191,7 +196,7 @@ function fromRow(app: string, row: Row): StoredSession {
   return {
     row: row[0],
     tokenHash: row[1].toString("base64url") as TokenHash,
-    dataLength: data.length,
+    dataBytes: Buffer.byteLength(data),
     session: {
       id: idFromBytes(row[2]),
       app,

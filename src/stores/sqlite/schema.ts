@@ -7,7 +7,7 @@ import { LatchkeyError } from "../../domain/error.js";
  *
  * `sweep_at` is at or before the session's deadline and is moved by the sweep
  * only, so that touches leave its index alone. `totals` holds the number of
- * sessions, so that nothing has to count them.
+ * sessions, so that nothing has to count them, and the highest id ever given.
  */
 const MIGRATIONS: readonly string[] = [
   `
@@ -41,9 +41,10 @@ const MIGRATIONS: readonly string[] = [
 
   CREATE TABLE totals (
     one      INTEGER PRIMARY KEY CHECK (one = 1),
-    sessions INTEGER NOT NULL
+    sessions INTEGER NOT NULL,
+    last_id  INTEGER NOT NULL
   ) STRICT;
-  INSERT INTO totals VALUES (1, 0);
+  INSERT INTO totals VALUES (1, 0, 0);
   `,
 ];
 

@@ -3,7 +3,12 @@ import { LatchkeyError } from "../../domain/error.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type { SessionKey, SessionStore, StoreObserver } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
-import { createCommitQueue, type Transaction } from "./commit-queue.js";
+import {
+  createCommitQueue,
+  type Statements,
+  type Transaction,
+  type Write,
+} from "./commit-queue.js";
 import { isFatal, translateFailure } from "./failure.js";
 import { createRows, type StoredSession } from "./rows.js";
 import { createWorkingSet, type Entry } from "./working-set.js";
@@ -43,9 +48,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes);
   const appIds = new Map<string, number>();
-  let total = rows.total();
-  let savedTotal = total;
-  let nextRow = rows.lastRow() + 1;
+  let saved = rows.totals();
+  let total = saved.sessions;
+  let nextRow = saved.lastRow + 1;
   let touchTimer: NodeJS.Timeout | undefined;
   let failure: LatchkeyError | undefined;
   let closing: Promise<void> | undefined;
@@ -61,18 +66,22 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return translated;
   };
 
-  const commits = createCommitQueue(
+  const commits = createCommitQueue({
     db,
     observer,
-    options.clock,
-    () => {
+    clock: options.clock,
+    translate: fail,
+    beforeCommit(transaction) {
       if (failure) throw failure;
-      if (total === savedTotal) return;
-      rows.saveTotal(total);
-      savedTotal = total;
+      const before = saved;
+      if (total === before.sessions && nextRow === before.lastRow + 1) return;
+      saved = { sessions: total, lastRow: nextRow - 1 };
+      transaction.onRollback(() => {
+        saved = before;
+      });
+      rows.saveTotals(saved);
     },
-    fail,
-  );
+  });
 
   const assertUsable = () => {
     if (closing) throw new LatchkeyError("unavailable", "the session store is closed");
@@ -89,9 +98,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     }
   };
 
-  const write = <T>(work: (transaction: Transaction) => T): Promise<T> => {
+  const write = <T>(statements: Statements, work: Write<T>): Promise<T> => {
     assertUsable();
-    return commits.run(work);
+    return commits.run(statements, work);
   };
 
   const appId = (app: string): number | null => {
@@ -148,7 +157,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const writeTouches = async () => {
     const entries = memory.touchedEntries();
     for (let from = 0; from < entries.length; from += SLICE) {
-      await commits.run((transaction) => {
+      await commits.run("many", (transaction) => {
         for (const entry of entries.slice(from, from + SLICE)) {
           // Null: removed or rewritten since; its row may not be touched.
           const undo = memory.settle(entry);
@@ -173,7 +182,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   return {
     async create(session, tokenHash) {
       const data = JSON.stringify(session.data);
-      await write((transaction) => {
+      await write("one", (transaction) => {
         let id = appId(session.app);
         if (id === null) {
           id = rows.insertApp(session.app);
@@ -183,7 +192,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const row = nextRow++;
         rows.insert(row, id, tokenHash, session, data);
         total++;
-        const undo = memory.put({ row, tokenHash, session, dataLength: data.length });
+        const undo = memory.put({ row, tokenHash, session, dataBytes: Buffer.byteLength(data) });
         transaction.onRollback(() => {
           total--;
           undo();
@@ -206,7 +215,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async update(app, tokenHash, now, change) {
-      return write((transaction): Change | null => {
+      return write("many", (transaction): Change | null => {
         const entry = find(app, tokenHash, now);
         if (!entry) return null;
         const before = entry.session;
@@ -214,14 +223,19 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const data = JSON.stringify(after.data);
         rows.update(entry.row, after, data);
         if (!sameLimits(before, after)) rows.limit(entry.row, after);
-        const next = { row: entry.row, tokenHash, session: after, dataLength: data.length };
+        const next = {
+          row: entry.row,
+          tokenHash,
+          session: after,
+          dataBytes: Buffer.byteLength(data),
+        };
         transaction.onRollback(memory.put(next));
         return { before, after };
       });
     },
 
     async delete(app, key, now) {
-      return write((transaction) => {
+      return write("one", (transaction) => {
         const entry = findKey(app, key, now);
         if (entry) remove(transaction, entry);
         return entry !== null;
@@ -229,7 +243,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async deleteUser(app, userId, now, keep) {
-      return write((transaction) => {
+      return write("many", (transaction) => {
         const kept = keep && findKey(app, keep, now);
         if (keep && kept?.session.userId !== userId) return null;
         const id = appId(app);
@@ -244,15 +258,14 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       let before = nextRow;
       let ended = 0;
       while (!cancelled()) {
-        const slice = await write((transaction) => {
+        const { stored, live } = await write("many", (transaction) => {
           const id = appId(app);
-          const stored =
-            id === null ? [] : [...rows.list({ app, appId: id, before, limit: SLICE })];
-          ended += removeAll(transaction, stored, now);
-          return stored;
+          const slice = id === null ? [] : [...rows.list({ app, appId: id, before, limit: SLICE })];
+          return { stored: slice, live: removeAll(transaction, slice, now) };
         });
-        const last = slice.at(-1);
-        if (!last || slice.length < SLICE) break;
+        ended += live;
+        const last = stored.at(-1);
+        if (!last || stored.length < SLICE) break;
         before = last.row;
       }
       return ended;
@@ -274,7 +287,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           const session = memory.latest(stored);
           if (session.lastAccessedAt < activeSince || !isLive(session, now)) continue;
           sessions.push(session);
-          bytes += stored.dataLength;
+          bytes += stored.dataBytes;
         }
         return { sessions, next: examined === SLICE ? last : null };
       });
@@ -292,7 +305,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     async sweep(now, limit) {
       const first = read(() => rows.firstSweep());
       if (first === null || first > now) return false;
-      const { examined, swept } = await write((transaction) => {
+      const { examined, swept } = await write("many", (transaction) => {
         const due = rows.toSweep(now, limit);
         let removed = 0;
         for (const stored of due) {
@@ -311,7 +324,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async ping() {
-      read(() => rows.total());
+      read(() => rows.totals());
     },
 
     stats: () => ({ sessions: total, walBytes: options.walBytes() }),
@@ -323,7 +336,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           if (!failure) {
             await writeTouches();
             // Writes accepted before wait in the queue; this one is behind them.
-            await commits.run(() => undefined);
+            await commits.run("one", () => undefined);
           }
         } finally {
           db.close();

@@ -8,7 +8,7 @@ export interface Entry {
   readonly row: number;
   readonly tokenHash: TokenHash;
   session: Session;
-  dataLength: number;
+  dataBytes: number;
 }
 
 /** What an entry takes beside its data, in bytes, as measured on the heap. */
@@ -21,7 +21,7 @@ const ENTRY_BYTES = 800;
 export function createWorkingSet(maxBytes: number) {
   const cache = new LRUCache<TokenHash, Entry>({
     maxSize: maxBytes,
-    sizeCalculation: (entry) => ENTRY_BYTES + 2 * entry.dataLength,
+    sizeCalculation: (entry) => ENTRY_BYTES + 2 * entry.dataBytes,
   });
   const touched = new Map<TokenHash, Entry>();
 
@@ -44,10 +44,10 @@ export function createWorkingSet(maxBytes: number) {
       cache.get(tokenHash) ?? touched.get(tokenHash),
 
     /** The entry of a row just read: the one in memory if there is one, it is newer. */
-    admit({ row, tokenHash, session, dataLength }: StoredSession): Entry {
+    admit({ row, tokenHash, session, dataBytes }: StoredSession): Entry {
       const known = cache.get(tokenHash) ?? touched.get(tokenHash);
       if (known) return known;
-      const entry = { row, tokenHash, session, dataLength };
+      const entry = { row, tokenHash, session, dataBytes };
       cache.set(tokenHash, entry);
       return entry;
     },

@@ -1,0 +1,230 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { readConfig, SETTINGS } from "../src/config.js";
+import { LatchkeyError } from "../src/domain/error.js";
+
+type Env = Record<string, string>;
+
+/** Whether reading is refused as `invalid`, in one line that begins with the culprit. */
+function assertRefused(culprit: string, env: Env, flags: Env = {}): string {
+  let message = "";
+  assert.throws(
+    () => readConfig(env, flags),
+    (error) => {
+      assert.ok(error instanceof LatchkeyError);
+      assert.equal(error.code, "invalid");
+      assert.ok(error.message.startsWith(`${culprit} `), error.message);
+      message = error.message;
+      return true;
+    },
+  );
+  return message;
+}
+
+test("without settings, the defaults hold", () => {
+  assert.deepEqual(readConfig({}), {
+    grpc: "127.0.0.1:50051",
+    http: "127.0.0.1:8080",
+    store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
+    logLevel: "info",
+    warnings: [],
+  });
+});
+
+test("the table of settings names the defaults that hold", () => {
+  const defaults = Object.fromEntries(
+    SETTINGS.map(({ variable, fallback }) => [variable, fallback]),
+  );
+  assert.deepEqual(readConfig(defaults), readConfig({}));
+});
+
+test("each variable and each flag is heeded", () => {
+  const expected = {
+    grpc: null,
+    http: "[::1]:0",
+    store: { scheme: "memory" },
+    logLevel: "trace",
+    warnings: [],
+  };
+  const values = { grpc: "off", http: "[::1]:0", store: "memory:", "log-level": "trace" };
+  const env = Object.fromEntries(
+    Object.entries(values).map(([flag, value]) => [
+      `LATCHKEY_${flag.toUpperCase().replace("-", "_")}`,
+      value,
+    ]),
+  );
+  assert.deepEqual(readConfig(env), expected);
+  assert.deepEqual(readConfig({}, values), expected);
+});
+
+test("a flag wins over its variable, which is then not read", () => {
+  const env = { LATCHKEY_HTTP: "nonsense", LATCHKEY_LOG_LEVEL: "error" };
+  const { http, logLevel } = readConfig(env, { http: "127.0.0.1:1" });
+  assert.deepEqual([http, logLevel], ["127.0.0.1:1", "error"]);
+  assertRefused("--http", { LATCHKEY_HTTP: "127.0.0.1:1" }, { http: "nonsense" });
+});
+
+test("the configuration cannot be changed", () => {
+  assert.ok(Object.isFrozen(readConfig({})));
+});
+
+test("an unknown variable of Latchkey is refused, others are ignored", () => {
+  const message = assertRefused("LATCHKEY_PORT", { LATCHKEY_PORT: "1" });
+  for (const { variable } of SETTINGS) assert.ok(message.includes(variable), variable);
+  assertRefused("LATCHKEY_", { LATCHKEY_: "" });
+  assert.deepEqual(
+    readConfig({ PORT: "1", latchkey_http: "x", MY_LATCHKEY_: "x" }),
+    readConfig({}),
+  );
+});
+
+for (const address of ["127.0.0.1:0", "127.9.8.7:65535", "localhost:80", "[::1]:443"]) {
+  test(`${address} is a loopback address, which needs no permission`, () => {
+    const { grpc, http } = readConfig({ LATCHKEY_GRPC: address, LATCHKEY_HTTP: address });
+    assert.deepEqual([grpc, http], [address, address]);
+  });
+}
+
+for (const address of [
+  "0.0.0.0:80",
+  "[::]:80",
+  "192.0.2.1:80",
+  "sessions.example:80",
+  "127.evil.example:80",
+]) {
+  test(`${address} is refused unless open listeners are allowed`, () => {
+    for (const variable of ["LATCHKEY_GRPC", "LATCHKEY_HTTP"]) {
+      const message = assertRefused(variable, { [variable]: address });
+      assert.match(message, /LATCHKEY_ALLOW_OPEN=true/);
+      assertRefused(variable, { [variable]: address, LATCHKEY_ALLOW_OPEN: "false" });
+    }
+    const open = { LATCHKEY_GRPC: address, LATCHKEY_HTTP: address, LATCHKEY_ALLOW_OPEN: "true" };
+    const { grpc, http } = readConfig(open);
+    assert.deepEqual([grpc, http], [address, address]);
+  });
+}
+
+for (const address of [
+  "",
+  "8080",
+  ":8080",
+  "127.0.0.1",
+  "127.0.0.1:",
+  "127.0.0.1:65536",
+  "127.0.0.1:-1",
+  "127.0.0.1:http",
+  "127.0.0.1:80:80",
+  "::1:80",
+  "[::1]",
+  "[localhost]:80",
+  "[127.0.0.1]:80",
+  "http://127.0.0.1:80",
+  " 127.0.0.1:80",
+  "127.0.0.1:80\n",
+  "OFF",
+]) {
+  test(`${JSON.stringify(address)} is no address`, () => {
+    for (const variable of ["LATCHKEY_GRPC", "LATCHKEY_HTTP"]) {
+      assertRefused(variable, { [variable]: address, LATCHKEY_ALLOW_OPEN: "true" });
+    }
+  });
+}
+
+test("one listener may be off, not both", () => {
+  assert.equal(readConfig({ LATCHKEY_GRPC: "off" }).grpc, null);
+  assert.equal(readConfig({ LATCHKEY_HTTP: "off" }).http, null);
+  assertRefused("LATCHKEY_GRPC and LATCHKEY_HTTP", { LATCHKEY_GRPC: "off", LATCHKEY_HTTP: "off" });
+});
+
+test("a store is a scheme and what belongs to it", () => {
+  const store = (text: string) => readConfig({ LATCHKEY_STORE: text }).store;
+  assert.deepEqual(store("sqlite:/var/lib/a:b?.db"), {
+    scheme: "sqlite",
+    path: "/var/lib/a:b?.db",
+  });
+  for (const text of [
+    "",
+    "sqlite:",
+    "SQLITE:x",
+    "/var/lib/x.db",
+    "memory",
+    "memory:x",
+    "redis://h",
+  ]) {
+    assertRefused("LATCHKEY_STORE", { LATCHKEY_STORE: text });
+  }
+});
+
+test("a boolean is true or false, in lower case", () => {
+  for (const text of ["", "1", "yes", "TRUE"]) {
+    assertRefused("LATCHKEY_ALLOW_OPEN", { LATCHKEY_ALLOW_OPEN: text });
+  }
+});
+
+test("a log level is one that --help lists", () => {
+  const meaning = SETTINGS.find(({ flag }) => flag === "log-level")?.meaning ?? "";
+  const levels = meaning.replace(/;.*/, "").split(", ");
+  assert.ok(levels.includes("silent"));
+  for (const level of levels) {
+    assert.equal(readConfig({ LATCHKEY_LOG_LEVEL: level }).logLevel, level);
+  }
+  for (const text of ["", "INFO", "verbose"]) {
+    assertRefused("LATCHKEY_LOG_LEVEL", { LATCHKEY_LOG_LEVEL: text });
+  }
+});
+
+test("RS_PORT sets the HTTP listener, on loopback, and says so", () => {
+  const { http, warnings } = readConfig({ RS_PORT: "3000" });
+  assert.equal(http, "127.0.0.1:3000");
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0] ?? "", /^RS_PORT .*LATCHKEY_HTTP=0\.0\.0\.0:3000/);
+});
+
+test("a setting of Latchkey wins over an alias", () => {
+  const { http, logLevel, warnings } = readConfig({
+    RS_PORT: "nonsense",
+    RS_LOGLEVEL: "dev",
+    LATCHKEY_HTTP: "127.0.0.1:1",
+    LATCHKEY_LOG_LEVEL: "warn",
+  });
+  assert.deepEqual([http, logLevel, warnings], ["127.0.0.1:1", "warn", []]);
+  assert.equal(readConfig({ RS_PORT: "3000" }, { http: "127.0.0.1:2" }).http, "127.0.0.1:2");
+});
+
+test("a bad RS_PORT is refused by its name", () => {
+  for (const port of ["", "http", "65536", "3000 "]) assertRefused("RS_PORT", { RS_PORT: port });
+});
+
+test("RS_LOGLEVEL turns the lines of calls on, unless it is none", () => {
+  assert.equal(readConfig({ RS_LOGLEVEL: "dev" }).logLevel, "debug");
+  assert.equal(readConfig({ RS_LOGLEVEL: "none" }).logLevel, "info");
+});
+
+test("the settings of Redis have no effect but one warning that names them", () => {
+  const env = { RS_REDISHOST: "h", RS_REDISPORT: "1", RS_NAMESPACE: "n" };
+  const { warnings, ...rest } = readConfig(env);
+  const { warnings: none, ...defaults } = readConfig({});
+  assert.deepEqual([rest, none], [defaults, []]);
+  assert.equal(warnings.length, 1);
+  for (const name of Object.keys(env)) assert.ok(warnings[0]?.includes(name), name);
+});
+
+test("whatever a setting holds, reading answers or refuses in one line", () => {
+  const variables = [...SETTINGS.map(({ variable }) => variable), "RS_PORT", "RS_LOGLEVEL"];
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...variables),
+      fc.oneof(fc.string({ unit: "binary" }), fc.stringMatching(/^[a-z0-9:.[\]/\n-]{0,24}$/)),
+      (variable, text) => {
+        try {
+          readConfig({ [variable]: text });
+        } catch (error) {
+          assert.ok(error instanceof LatchkeyError && error.code === "invalid");
+          assert.ok(error.message.startsWith(variable));
+          assert.ok(!error.message.includes("\n"), JSON.stringify(error.message));
+        }
+      },
+    ),
+  );
+});

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { mock } from "node:test";
+import Sqlite, { type Database } from "better-sqlite3";
+import type { SessionStore } from "../../src/domain/session-store.js";
+import { type OpenOptions, openSqliteStore } from "../../src/stores/sqlite/open.js";
+import { type OpenedStore, recordObserver, withStore } from "./suite/fixture.js";
+
+/** A SQLite store over a file in a fresh folder. */
+export interface DatabaseTrial extends OpenedStore {
+  readonly reopen: () => Promise<SessionStore>;
+  readonly path: string;
+  /** The first store's own connection, to look at and to make fail. */
+  readonly connection: Database;
+  /** What was told to `onFatal`. */
+  readonly fatal: readonly unknown[];
+  /** Runs `query` on a second connection, which cannot write. */
+  inspect<T>(query: (db: Database) => T): T;
+  /** Runs SQL on a second connection. */
+  tamper(sql: string): void;
+}
+
+/** Makes a folder, lets `body` use it and removes it. */
+export async function withFolder(body: (folder: string) => void | Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "latchkey-"));
+  try {
+    await body(folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Opens a store that tells nobody of anything. */
+export function openQuietly(path: string, options: Partial<OpenOptions> = {}): SessionStore {
+  return openSqliteStore({
+    path,
+    observer: recordObserver().observer,
+    clock: () => 0,
+    onFatal: () => undefined,
+    ...options,
+  });
+}
+
+/** What `work` answers, on a connection of its own. */
+export function connect<T>(
+  path: string,
+  work: (db: Database) => T,
+  options: Sqlite.Options = {},
+): T {
+  const db = new Sqlite(path, options);
+  try {
+    return work(db);
+  } finally {
+    db.close();
+  }
+}
+
+export function createDatabase(options: Partial<OpenOptions> = {}): DatabaseTrial {
+  const folder = mkdtempSync(join(tmpdir(), "latchkey-"));
+  const path = join(folder, "latchkey.db");
+  const seen = recordObserver();
+  const fatal: unknown[] = [];
+  const open = () =>
+    openQuietly(path, {
+      observer: seen.observer,
+      onFatal: (error) => fatal.push(error),
+      ...options,
+    });
+  const inspect = <T>(query: (db: Database) => T) => connect(path, query, { readonly: true });
+
+  const { store, connection } = catchConnection(open);
+  let current = store;
+  return {
+    store,
+    connection,
+    seen,
+    path,
+    fatal,
+    inspect,
+    tamper: (sql) => connect(path, (db) => db.exec(sql)),
+    async reopen() {
+      await current.close();
+      current = open();
+      return current;
+    },
+    async dispose() {
+      try {
+        await current.close();
+        inspect(assertSound);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  };
+}
+
+/** Runs `body` over a new database. */
+export function withDatabase(
+  body: (trial: DatabaseTrial) => Promise<void>,
+  options: Partial<OpenOptions> = {},
+): Promise<void> {
+  return withStore(() => createDatabase(options), body);
+}
+
+/** Asserts that the file is whole and that the number of sessions it states is true. */
+function assertSound(db: Database): void {
+  assert.equal(db.pragma("integrity_check", { simple: true }), "ok");
+  assert.deepEqual(db.pragma("foreign_key_check"), []);
+  const stated = db.prepare("SELECT sessions FROM totals").pluck().get();
+  assert.equal(stated, db.prepare("SELECT count(*) FROM sessions").pluck().get());
+}
+
+/** The store that `open` makes, and the connection on which it prepared its statements. */
+export function catchConnection(open: () => SessionStore) {
+  const prepare = mock.method(Sqlite.prototype, "prepare");
+  try {
+    const store = open();
+    const connection: unknown = prepare.mock.calls.at(-1)?.this;
+    assert.ok(connection instanceof Sqlite);
+    return { store, connection };
+  } finally {
+    prepare.mock.restore();
+  }
+}

@@ -1,0 +1,9 @@
+import { createMemoryStore } from "../../src/stores/memory/store.js";
+import { recordObserver } from "./suite/fixture.js";
+import { storeSuite } from "./suite.js";
+
+storeSuite("memory store", () => {
+  const seen = recordObserver();
+  const store = createMemoryStore(seen.observer);
+  return { store, seen, dispose: () => store.close() };
+});

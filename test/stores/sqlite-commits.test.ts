@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { withDatabase } from "./database.js";
+import { createTrial, listAll, NOW, setKey } from "./suite/fixture.js";
+
+describe("group commit in a SQLite store", () => {
+  test("writes of one turn share one commit", () =>
+    withDatabase(async (trial) => {
+      const { store, seen } = trial;
+      const { add, addMany, mint } = createTrial(trial);
+      await addMany(100);
+      assert.deepEqual(seen.commits, [100]);
+
+      const one = await add({ userId: "bob" });
+      const fresh = mint();
+      await Promise.all([
+        store.create(fresh.session, fresh.tokenHash),
+        store.update("shop", one.tokenHash, NOW, setKey("a", 1)),
+        store.update("shop", one.tokenHash, NOW, setKey("b", 2)),
+        store.delete("shop", { tokenHash: one.tokenHash }, NOW),
+        store.deleteUser("shop", "ann", NOW),
+      ]);
+      assert.deepEqual(seen.commits, [100, 1, 5]);
+    }));
+
+  test("writes beyond the size of a group are committed in several", () =>
+    withDatabase(async (trial) => {
+      const { seen } = trial;
+      await createTrial(trial).addMany(1_000);
+      assert.equal(
+        seen.commits.reduce((sum, writes) => sum + writes, 0),
+        1_000,
+      );
+      assert.ok(seen.commits.length > 1 && seen.commits.length <= 10);
+    }));
+
+  test("reads commit nothing, nor does a sweep that finds nothing", () =>
+    withDatabase(async (trial) => {
+      const { store, seen } = trial;
+      const { tokenHash } = await createTrial(trial).add();
+      await store.peek("shop", tokenHash, NOW);
+      await store.touch("shop", tokenHash, NOW);
+      await listAll(store, "shop", NOW);
+      await store.sweep(NOW, 10);
+      assert.deepEqual(seen.commits, [1]);
+    }));
+
+  test("the observer is told the seconds that a commit took", () => {
+    let time = 0;
+    const clock = () => {
+      time += 250;
+      return time;
+    };
+    return withDatabase(
+      async (trial) => {
+        await createTrial(trial).add();
+        assert.deepEqual(trial.seen.seconds, [0.25]);
+      },
+      { clock },
+    );
+  });
+});

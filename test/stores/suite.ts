@@ -1,0 +1,46 @@
+import { describe, test } from "node:test";
+import { closingCases } from "./suite/closing.js";
+import { countingCases } from "./suite/counting.js";
+import { creationCases } from "./suite/creating.js";
+import { deletionCases, userDeletionCases } from "./suite/ending.js";
+import { appDeletionCases } from "./suite/ending-apps.js";
+import { type Case, createTrial, type OpenStore, withStore } from "./suite/fixture.js";
+import { modelledHistory } from "./suite/history.js";
+import { listingCases } from "./suite/listing.js";
+import { stableListing } from "./suite/paging.js";
+import { readingCases } from "./suite/reading.js";
+import { sweepCases } from "./suite/sweeping.js";
+import { updateCases } from "./suite/updating.js";
+import { anyData, anyUserId, valueCases } from "./suite/values.js";
+
+/**
+ * The contract of `SessionStore` as tests, for any store: each gets a new,
+ * empty one from `open`.
+ */
+export function storeSuite(name: string, open: OpenStore): void {
+  const check: Case = (title, body) => {
+    test(title, () => withStore(open, (opened) => body(createTrial(opened))));
+  };
+
+  describe(name, () => {
+    describe("create", () => creationCases(check));
+    describe("peek and touch", () => readingCases(check));
+    describe("update", () => updateCases(check));
+    describe("delete", () => deletionCases(check));
+    describe("deleteUser", () => userDeletionCases(check));
+    describe("deleteApp", () => appDeletionCases(check));
+    describe("list", () => {
+      listingCases(check);
+      test("a listing misses and repeats none that lives through it", () => stableListing(open));
+    });
+    describe("countActiveUsers", () => countingCases(check));
+    describe("sweep and stats", () => sweepCases(check));
+    describe("values", () => {
+      valueCases(check);
+      test("any user id is kept to the letter", () => anyUserId(open));
+      test("any data is kept to the letter", () => anyData(open));
+    });
+    describe("ping and close", () => closingCases(check));
+    test("any history is answered as the model answers it", () => modelledHistory(open));
+  });
+}
