@@ -1,52 +1,164 @@
-import type { DescService } from "@bufbuild/protobuf";
+import { type DescMessage, type DescService, fromBinary } from "@bufbuild/protobuf";
 import {
-  type Code,
+  Code,
   ConnectError,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
   type HandlerContext,
   type ServiceImpl,
 } from "@connectrpc/connect";
-import { fastifyConnectPlugin } from "@connectrpc/connect-fastify";
-import type { FastifyInstance } from "fastify";
-import type { LatchkeyError } from "../../domain/error.js";
+import {
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { LatchkeyError } from "../../domain/error.js";
 import type { Calls } from "../calls.js";
 import { errorDetails } from "../error-details.js";
 import { listRpcs, type Rpc, type Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
 
-/** Connect's own are none. Deadlines beyond the maximum are refused. */
+const MAX_REQUEST = 1024 * 1024;
+
+/** Connect has no limits of its own. A compressed request counts by what it unpacks to. */
 const LIMITS = {
-  readMaxBytes: 1024 * 1024,
+  readMaxBytes: MAX_REQUEST,
   writeMaxBytes: 4 * 1024 * 1024,
   maxTimeoutMs: 60_000,
+  acceptCompression: [compressionGzip],
 };
 
-/** Serves the service by Connect and gRPC-Web at `/<service>/<method>`. */
-export async function addConnect<S extends DescService>(
-  app: FastifyInstance,
+/** A frame of gRPC-Web: a byte of flags and four of length before the message. */
+const FRAME_PREFIX = 5;
+const FLAG_COMPRESSED = 1;
+
+/** Why a request could not be decoded; empty if it could. */
+const flawKey = createContextKey("");
+
+/**
+ * Serves the service by Connect and gRPC-Web at `/<service>/<method>`.
+ *
+ * The bodies are read here, so that one over the limit is read to its end and
+ * refused while its connection serves on, and binary ones are tried here,
+ * because the library would answer INTERNAL, with the decoder's words, to one
+ * that cannot be decoded.
+ */
+export function addConnect<S extends DescService>(
+  scope: FastifyInstance,
   service: S,
   rpcs: Rpcs<S>,
   calls: Calls,
-): Promise<void> {
+): void {
   const implementation: Record<string, unknown> = {};
   for (const { method, name, rpc } of listRpcs(service, rpcs)) {
     implementation[method.localName] = unary(name, rpc, calls);
   }
-  await app.register(fastifyConnectPlugin, {
-    ...LIMITS,
-    grpc: false, // It needs HTTP/2; the gRPC listener serves it, and faster.
-    routes: (router) => {
-      router.service(service, implementation as Partial<ServiceImpl<S>>);
-    },
-  });
+  // gRPC itself needs HTTP/2; its own listener serves it, and faster.
+  const router = createConnectRouter({ ...LIMITS, grpc: false });
+  router.service(service, implementation as Partial<ServiceImpl<S>>);
+
+  scope.removeAllContentTypeParsers();
+  const parserOptions = { parseAs: "buffer", bodyLimit: MAX_REQUEST + FRAME_PREFIX } as const;
+  scope.addContentTypeParser("*", parserOptions, (_request, body, done) => done(null, body));
+  scope.setErrorHandler((_error, request, reply) => refuse(request, reply));
+
+  for (const handler of router.handlers) {
+    scope.all(handler.requestPath, async (request, reply) => {
+      reply.hijack();
+      const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
+      const flaw = await findFlaw(handler.method.input, request, sent);
+      // In place of a request with a flaw goes an empty one, to be refused by the RPC.
+      const body = once(flaw ? Buffer.alloc(prefixOf(typeOf(request))) : sent);
+      if (flaw) delete request.raw.headers["content-encoding"];
+      const context = createContextValues().set(flawKey, flaw);
+      try {
+        const universal = universalRequestFromNodeRequest(request.raw, reply.raw, {}, context);
+        await universalResponseToNodeResponse(await handler({ ...universal, body }), reply.raw);
+      } catch {
+        // The caller has gone; nobody is left to be answered.
+        reply.raw.destroy();
+      }
+    });
+  }
 }
 
 function unary(name: string, rpc: Rpc, calls: Calls) {
-  return (request: Parameters<Rpc>[0], { signal }: HandlerContext) =>
+  return (request: Parameters<Rpc>[0], { signal, values }: HandlerContext) =>
     calls
-      .run("connect", name, () => rpc(request, { cancelled: () => signal.aborted }))
+      .run("connect", name, async () => {
+        const flaw = values.get(flawKey);
+        if (flaw) throw new LatchkeyError("invalid", flaw);
+        return rpc(request, { cancelled: () => signal.aborted });
+      })
       .catch((error: LatchkeyError) => {
         // Connect numbers its codes as gRPC does.
         const code = STATUS[error.code].grpc as number as Code;
         throw new ConnectError(error.message, code, undefined, errorDetails(error));
       });
+}
+
+function typeOf(request: FastifyRequest): string {
+  return request.headers["content-type"] ?? "";
+}
+
+function isGrpcWeb(contentType: string): boolean {
+  return contentType.startsWith("application/grpc-web");
+}
+
+/** Bytes before the message in a body of this type; as many zeros are an empty message. */
+function prefixOf(contentType: string): number {
+  return isGrpcWeb(contentType) ? FRAME_PREFIX : 0;
+}
+
+async function findFlaw(
+  input: DescMessage,
+  request: FastifyRequest,
+  body: Buffer,
+): Promise<string> {
+  const contentType = typeOf(request);
+  if (!/^application\/(?:grpc-web(?:\+proto)?|proto)\s*(?:;|$)/.test(contentType)) return "";
+  let message: Uint8Array = body.subarray(prefixOf(contentType));
+  const isCompressed = isGrpcWeb(contentType)
+    ? ((body[0] ?? 0) & FLAG_COMPRESSED) === FLAG_COMPRESSED
+    : request.headers["content-encoding"] === compressionGzip.name;
+  try {
+    if (isCompressed) message = await compressionGzip.decompress(message, MAX_REQUEST);
+  } catch {
+    return ""; // The library says what is wrong with it.
+  }
+  try {
+    fromBinary(input, message);
+    return "";
+  } catch (error) {
+    const reason = error instanceof Error ? `: ${error.message}` : "";
+    return `the request is no ${input.typeName}${reason}`;
+  }
+}
+
+/** Answers a body that was not read whole, in the form of the protocol it came by. */
+function refuse(request: FastifyRequest, reply: FastifyReply): void {
+  const message = `the request must be at most ${MAX_REQUEST} bytes`;
+  const contentType = typeOf(request);
+  if (isGrpcWeb(contentType)) {
+    const status = String(Code.ResourceExhausted);
+    void reply
+      .code(200)
+      .headers({
+        "content-type": contentType,
+        "grpc-status": status,
+        "grpc-message": encodeURI(message),
+      })
+      .send();
+    return;
+  }
+  void reply
+    .code(STATUS.limit.http)
+    .header("content-type", "application/json")
+    .send(JSON.stringify({ code: "resource_exhausted", message }));
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }

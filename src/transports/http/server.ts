@@ -16,6 +16,12 @@ import { addOperations } from "./operations.js";
 import { addRestSessions, sendError } from "./rest-sessions/routes.js";
 import { transformObject } from "./rest-sessions/schemas.js";
 
+/** What begins like a media type, `type/subtype`. RFC 9110, 8.3.1. */
+const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
+
+/** How often (ms) a server that closes looks for connections that have become idle. */
+const IDLE_INTERVAL = 50;
+
 export interface HttpOptions {
   /** `host:port`; port 0 picks one. */
   readonly address: string;
@@ -44,8 +50,8 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     forceCloseConnections: "idle",
     routerOptions: {
       ignoreTrailingSlash: true,
-      // A user_id of 128 characters, each of four bytes, each percent-encoded.
-      maxParamLength: LIMITS.userId * 12,
+      // Longer than any request line that Node lets through: endpoints judge lengths.
+      maxParamLength: 65_536,
     },
     frameworkErrors: (error, _request, reply) => {
       sendError(reply, toLatchkeyError(error), error.statusCode);
@@ -75,7 +81,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     addRestSessions(scope, options);
   });
   await app.register(async (scope) => {
-    await addConnect(scope, SessionService, options.sessionRpcs, options.calls);
+    addConnect(scope, SessionService, options.sessionRpcs, options.calls);
   });
   addOperations(app, {
     ready: async () => {
@@ -99,9 +105,12 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       draining = true;
     },
     close: async (grace) => {
-      const timer = setTimeout(() => app.server.closeAllConnections(), grace);
+      const cut = setTimeout(() => app.server.closeAllConnections(), grace);
+      // Connections that were busy when the server closed are kept alive when they are not.
+      const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_INTERVAL);
       await app.close();
-      clearTimeout(timer);
+      clearTimeout(cut);
+      clearInterval(idle);
     },
   };
 }
@@ -109,6 +118,11 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
 /** Bodies as Express's parser took them: JSON by its content type, any other ignored. */
 function addBodyParsers(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
+  app.addHook("onRequest", async ({ headers }) => {
+    // Fastify refuses what is no media type at all, before any parser sees it.
+    const type = headers["content-type"];
+    if (type !== undefined && !MEDIA_TYPE.test(type)) headers["content-type"] = "unknown/unknown";
+  });
   app.addContentTypeParser(
     "application/json",
     { parseAs: "buffer" },
@@ -136,9 +150,13 @@ function parseJson(body: Buffer): unknown {
   }
 }
 
-/** Fastify's own errors in our terms; their texts speak of headers and sizes only. */
+/** Fastify's own errors in our terms. */
 function toLatchkeyError(error: FastifyError | LatchkeyError): LatchkeyError {
   if (error instanceof LatchkeyError) return error;
+  if (error.code === "FST_ERR_BAD_URL") {
+    // Its own message repeats the path, and so perhaps a token.
+    return new LatchkeyError("invalid", "the path must be percent-encoded UTF-8");
+  }
   const { statusCode = 500 } = error;
   if (statusCode === 413) {
     const message = `the body must be at most ${LIMITS.dataBytes} bytes`;
