@@ -163,7 +163,7 @@ describe("opening a SQLite store", () => {
       });
     }));
 
-  test("a place where no file can be is refused", () =>
+  test("a place where no file or no lock can be is refused", () =>
     withFolder((folder) => {
       const file = join(folder, "file");
       writeFileSync(file, "");
@@ -172,5 +172,8 @@ describe("opening a SQLite store", () => {
       const isFolder = join(folder, "folder");
       mkdirSync(isFolder);
       assert.throws(() => openQuietly(isFolder), refusal(isFolder));
+      const unlockable = join(folder, "latchkey.db");
+      mkdirSync(`${unlockable}.lock`);
+      assert.throws(() => openQuietly(unlockable), refusal(unlockable));
     }));
 });

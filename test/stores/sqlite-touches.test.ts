@@ -153,6 +153,23 @@ describe("touches in a SQLite store", () => {
     });
   });
 
+  test("a touch written behind an update in one commit leaves the update as it is", (context) => {
+    mockTimers(context);
+    return withDatabase(async (trial) => {
+      const { store } = trial;
+      const minted = await createTrial(trial).add();
+      await store.touch("shop", minted.tokenHash, NOW + 1);
+      const updated = store.update("shop", minted.tokenHash, NOW + 2, (session) => ({
+        ...session,
+        lastAccessedAt: NOW + 2,
+      }));
+      // The touches are due before the update is committed.
+      await pass(context, SECOND);
+      await updated;
+      assert.deepEqual(inFile(trial, minted), [2, 1, NOW + 2]);
+    });
+  });
+
   test("a touch that waits does not revive an ended session", (context) => {
     mockTimers(context);
     return withDatabase(async (trial) => {

@@ -81,6 +81,14 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
     }
   };
 
+  const endTransaction = () => {
+    try {
+      if (db.open && db.inTransaction) rollback.run();
+    } catch (error) {
+      translate(error);
+    }
+  };
+
   const flush = () => {
     const batch = queue.slice(0, MAX_BATCH);
     queue = queue.slice(MAX_BATCH);
@@ -95,9 +103,9 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
       undos.length = 0;
     } catch (error) {
       undoTo(0);
-      if (db.open && db.inTransaction) rollback.run();
       const failure = translate(error);
       for (const { reject } of batch) reject(failure);
+      endTransaction();
       return;
     }
     for (const settle of settlements) settle();

@@ -1,6 +1,11 @@
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
 
+export interface DatabaseLock {
+  /** Lets another server have the database. May be called again. */
+  readonly release: () => void;
+}
+
 /**
  * Makes this the one server of a database: holds an exclusive lock on a file
  * beside it until `release`. The lock is the operating system's, so it ends
@@ -9,7 +14,7 @@ import { LatchkeyError } from "../../domain/error.js";
  *
  * Throws `unavailable` if another server holds it.
  */
-export function lockDatabase(path: string): { release(): void } {
+export function lockDatabase(path: string): DatabaseLock {
   const lock = new Sqlite(`${path}.lock`, { timeout: 0 });
   try {
     // Without a journal the lock file stays empty and nothing has to recover it.

@@ -1,9 +1,9 @@
 import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import Sqlite, { type Database } from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
-import { lockDatabase } from "./lock.js";
+import { type DatabaseLock, lockDatabase } from "./lock.js";
 import { migrate } from "./schema.js";
 import { createSqliteStore } from "./store.js";
 
@@ -26,30 +26,31 @@ export interface OpenOptions {
  * Throws `unavailable` if another server uses it or a later version wrote it.
  */
 export function openSqliteStore(options: OpenOptions): SessionStore {
-  const path = createPrivate(options.path);
-  const lock = lockDatabase(path);
+  const path = resolve(options.path);
+  let lock: DatabaseLock | undefined;
   let db: Database | undefined;
   try {
-    db = openDatabase(path);
+    const file = createPrivate(path);
+    createPrivate(`${file}.lock`);
+    const held = lockDatabase(file);
+    lock = held;
+    db = openDatabase(file);
     migrate(db);
     return createSqliteStore({
       db,
       observer: options.observer,
       cacheBytes: options.cacheBytes ?? CACHE_BYTES,
       clock: options.clock,
-      walBytes: () => statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0,
+      walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,
       onFatal: options.onFatal,
-      onClose: () => lock.release(),
+      onClose: held.release,
     });
   } catch (error) {
     db?.close();
-    lock.release();
-    if (error instanceof Sqlite.SqliteError) {
-      throw new LatchkeyError("unavailable", `cannot use ${path}: ${error.message}`, {
-        cause: error,
-      });
-    }
-    throw error;
+    lock?.release();
+    if (error instanceof LatchkeyError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LatchkeyError("unavailable", `cannot use ${path}: ${reason}`, { cause: error });
   }
 }
 
@@ -67,14 +68,9 @@ function openDatabase(path: string): Database {
 
 /** Makes the file, closed to other users, and answers its path with links resolved. */
 function createPrivate(path: string): string {
-  try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    // Only a file that this makes is closed here: to close any file of a process
-    // drops the locks that SQLite in the same process holds on it.
-    if (!existsSync(path)) closeSync(openSync(path, "wx", 0o600));
-    return realpathSync(path);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new LatchkeyError("unavailable", `cannot use ${path}: ${reason}`, { cause: error });
-  }
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  // Only a file that this makes is closed here: to close any file of a process
+  // drops the locks that SQLite in the same process holds on it.
+  if (!existsSync(path)) closeSync(openSync(path, "wx", 0o600));
+  return realpathSync(path);
 }

@@ -78,7 +78,7 @@ export function stableListing(open: OpenStore): Promise<void> {
   const property = fc.asyncProperty(fc.limitShrink(scenario, SHRINKS), (one) =>
     withStore(open, (opened) => assertStable(opened, one)),
   );
-  return fc.assert(property, { numRuns: runs(60) });
+  return fc.assert(property, { numRuns: runs(30) });
 }
 
 async function assertStable({ store }: OpenedStore, scenario: Scenario): Promise<void> {

@@ -124,7 +124,7 @@ export function anyUserId(open: OpenStore): Promise<void> {
     fc.pre(userId !== other);
     await withStore(open, (opened) => assertUser(createTrial(opened), userId, other));
   });
-  return fc.assert(property, { numRuns: runs(15) });
+  return fc.assert(property, { numRuns: runs(10) });
 }
 
 /** The same for any value that the domain admits. */
@@ -132,5 +132,5 @@ export function anyData(open: OpenStore): Promise<void> {
   const property = fc.asyncProperty(jsonObjects, (text) =>
     withStore(open, (opened) => assertData(createTrial(opened), text)),
   );
-  return fc.assert(property, { numRuns: runs(25) });
+  return fc.assert(property, { numRuns: runs(15) });
 }
