@@ -1,5 +1,11 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { type ChannelOptions, Server, ServerCredentials } from "@grpc/grpc-js";
+import {
+  type ChannelOptions,
+  logVerbosity,
+  Server,
+  ServerCredentials,
+  setLogVerbosity,
+} from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import type { Calls } from "../calls.js";
@@ -32,6 +38,8 @@ export interface GrpcOptions {
 
 /** Serves gRPC with health and reflection. Rejects if the address cannot be bound. */
 export async function listenGrpc({ address, sessionRpcs, calls }: GrpcOptions): Promise<Listener> {
+  // It writes to standard error what it also throws, in lines that are no log lines.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server(LIMITS);
   const services: DescService[] = [SessionService];
   const { definition, implementation } = toGrpcService(SessionService, sessionRpcs, calls);

@@ -64,6 +64,11 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     const shown = toLatchkeyError(error);
     sendError(reply, shown, shown.code === "invalid" ? error.statusCode : undefined);
   });
+  // Else a client might send its next request into a connection that is closing.
+  app.addHook("onSend", (_request, reply, _payload, done) => {
+    if (draining) reply.header("connection", "close");
+    done();
+  });
   app.setNotFoundHandler((_request, reply) =>
     sendError(reply, new LatchkeyError("not_found", "no such path or method: see /openapi.json")),
   );

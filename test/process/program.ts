@@ -1,0 +1,100 @@
+import { spawn } from "node:child_process";
+import type { TestContext } from "node:test";
+
+/** How a program ended: by itself with a status, or by a signal. */
+export interface Ending {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A program that lives longer (ms) hangs, and is killed, so that its test fails. */
+const LIFETIME = 120_000;
+
+export interface ProgramOptions {
+  readonly argv: readonly [string, ...string[]];
+  readonly cwd: string;
+  /** What its environment has beside this process's own, which is cleared of settings. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Whether it starts programs of its own that must not outlive the test. */
+  readonly hasChildren?: boolean;
+}
+
+export type Program = ReturnType<typeof startProgram>;
+
+/** Starts a program that ends with the test at the latest. */
+export function startProgram(t: TestContext, options: ProgramOptions) {
+  const { argv, cwd, env, hasChildren = false } = options;
+  const [command, ...args] = argv;
+  const child = spawn(command, args, {
+    cwd,
+    env: { ...plainEnvironment(), ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+    // A group of its own, so that all of it can be killed at once.
+    detached: hasChildren,
+  });
+  const output = { stdout: "", stderr: "" };
+  const watchers = new Set<() => void>();
+  const changed = () => {
+    for (const watcher of watchers) watcher();
+  };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name].setEncoding("utf8").on("data", (text: string) => {
+      output[name] += text;
+      changed();
+    });
+  }
+
+  let ending: Ending | undefined;
+  const kill = () => {
+    if (ending || child.pid === undefined) return;
+    if (hasChildren) process.kill(-child.pid, "SIGKILL");
+    else child.kill("SIGKILL");
+  };
+  process.once("exit", kill);
+  const timer = setTimeout(kill, LIFETIME);
+  // `close` comes when nobody holds its output any more: it and its children have ended.
+  const end = new Promise<Ending>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (status, signal) => {
+      ending = { status, signal };
+      process.off("exit", kill);
+      clearTimeout(timer);
+      resolve(ending);
+      changed();
+    });
+  });
+  t.after(async () => {
+    kill();
+    await end;
+  });
+
+  return {
+    output: output as Readonly<typeof output>,
+    /** Settles when it and its children have ended. */
+    end,
+    signal(name: NodeJS.Signals) {
+      child.kill(name);
+    },
+    /** The first answer of `find` to the output that is not undefined; rejects if the program ends before. */
+    waitFor<T>(find: () => T | undefined): Promise<T> {
+      return new Promise((resolve, reject) => {
+        const look = () => {
+          const found = find();
+          if (found === undefined && !ending) return;
+          watchers.delete(look);
+          if (found !== undefined) resolve(found);
+          else reject(new Error(`${argv.join(" ")} ended too early:\n${output.stderr}`));
+        };
+        watchers.add(look);
+        look();
+      });
+    },
+  };
+}
+
+/** This process's environment without what would change how the programs behave. */
+function plainEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(LATCHKEY_|RS_|NODE_|npm_)/i.test(name)),
+  );
+}

@@ -1,0 +1,25 @@
+import type { Case } from "./case.js";
+import { counting } from "./cases/counting.js";
+import { creating } from "./cases/creating.js";
+import { data } from "./cases/data.js";
+import { ending } from "./cases/ending.js";
+import { extending } from "./cases/extending.js";
+import { fields } from "./cases/fields.js";
+import { listing } from "./cases/listing.js";
+import { reading } from "./cases/reading.js";
+import { undecodable } from "./cases/undecodable.js";
+import { updating } from "./cases/updating.js";
+
+/** What SessionService promises, for every typed wire and every store. */
+export const CASES: readonly Case[] = [
+  ...creating,
+  ...reading,
+  ...updating,
+  ...extending,
+  ...ending,
+  ...listing,
+  ...counting,
+  ...fields,
+  ...data,
+  ...undecodable,
+];

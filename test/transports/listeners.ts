@@ -1,0 +1,65 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { pino } from "pino";
+import type { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import type { SessionStore } from "../../src/domain/session-store.js";
+import { createSessions } from "../../src/services/sessions.js";
+import { createMemoryStore } from "../../src/stores/memory/store.js";
+import { createCalls } from "../../src/transports/calls.js";
+import { listenGrpc } from "../../src/transports/grpc/server.js";
+import { listenHttp } from "../../src/transports/http/server.js";
+import type { Listener } from "../../src/transports/listener.js";
+import { createMetrics } from "../../src/transports/metrics.js";
+import type { Rpcs } from "../../src/transports/rpcs.js";
+import { createSessionRpcs } from "../../src/transports/session-rpcs.js";
+import type { Addresses } from "./server.js";
+import { NOW } from "./server.js";
+
+export type SessionRpcs = Rpcs<typeof SessionService>;
+
+export interface Listeners extends Addresses {
+  readonly listeners: readonly Listener[];
+  /** The lines that were logged, at warn or above. */
+  readonly log: readonly string[];
+}
+
+export interface ListenersOptions {
+  /** The store under the use cases; one in memory if absent. */
+  readonly store?: SessionStore;
+  /** What the typed wires call instead of the use cases. */
+  readonly rpcs?: (usual: SessionRpcs) => SessionRpcs;
+}
+
+/** Runs `body` with both listeners over parts of the test's choosing, and closes them. */
+export async function withListeners(
+  { store = createMemoryStore({ swept: () => {} }), rpcs = (usual) => usual }: ListenersOptions,
+  body: (listeners: Listeners) => Promise<void>,
+): Promise<void> {
+  const log: string[] = [];
+  const metrics = createMetrics();
+  const calls = createCalls({
+    observer: metrics.callObserver,
+    log: pino({ level: "warn" }, { write: (line) => log.push(line) }),
+    clock: () => performance.now(),
+  });
+  const now = () => NOW;
+  const sessions = createSessions({ store, now, randomBytes, newSessionId: () => randomUUID() });
+  const sessionRpcs = rpcs(createSessionRpcs(sessions));
+  const address = "127.0.0.1:0";
+  const ping = () => store.ping();
+  const grpc = await listenGrpc({ address, sessionRpcs, calls });
+  const http = await listenHttp({
+    address,
+    version: "0.0.0-test",
+    sessions,
+    sessionRpcs,
+    calls,
+    metrics,
+    now,
+    ping,
+  });
+  try {
+    await body({ grpc: grpc.address, http: http.address, listeners: [grpc, http], log });
+  } finally {
+    await Promise.all([grpc.close(0), http.close(0)]);
+  }
+}

@@ -1,0 +1,96 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import type { LogLevel } from "../../src/config.js";
+import { start } from "../../src/main.js";
+
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+
+/** The instant (ms) at which a server's clock starts; far from the real time, so that
+ * code which asks another clock is found out. */
+export const NOW = Date.UTC(2040, 1, 29, 12);
+
+/** A clock that stands still until it is moved. Milliseconds since 1970. */
+export interface Clock {
+  readonly now: () => number;
+  advance(milliseconds: number): void;
+}
+
+export function createClock(): Clock {
+  let now = NOW;
+  return {
+    now: () => now,
+    advance(milliseconds) {
+      now += milliseconds;
+    },
+  };
+}
+
+export const STORES = ["memory", "sqlite"] as const;
+export type StoreKind = (typeof STORES)[number];
+
+/** Where a server's listeners listen, each `host:port`. */
+export interface Addresses {
+  readonly grpc: string;
+  readonly http: string;
+}
+
+export interface TestServer extends Addresses {
+  readonly clock: Clock;
+  /** The lines that it logged. */
+  readonly log: readonly string[];
+  close(): Promise<void>;
+}
+
+/** Starts a server on free ports over a new store, as `latchkey serve` does. */
+export async function startServer(
+  store: StoreKind = "memory",
+  logLevel: LogLevel = "silent",
+): Promise<TestServer> {
+  const clock = createClock();
+  const log: string[] = [];
+  const folder = mkdtempSync(join(tmpdir(), "latchkey-transports-"));
+  const path = join(folder, "latchkey.db");
+  const server = await start({
+    config: {
+      grpc: "127.0.0.1:0",
+      http: "127.0.0.1:0",
+      store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },
+      logLevel,
+      warnings: [],
+    },
+    log: pino({ level: logLevel }, { write: (line) => log.push(line) }),
+    version: "0.0.0-test",
+    now: clock.now,
+    onFatal: (error) => {
+      throw error;
+    },
+  });
+  const { grpc, http } = server.addresses;
+  if (grpc === undefined || http === undefined) throw new Error("a listener is off");
+  return {
+    grpc,
+    http,
+    clock,
+    log,
+    async close() {
+      await server.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Runs `body` with a new server and closes it, whatever happens. */
+export async function withServer(
+  store: StoreKind,
+  body: (server: TestServer) => Promise<void>,
+): Promise<void> {
+  const server = await startServer(store);
+  try {
+    await body(server);
+  } finally {
+    await server.close();
+  }
+}
