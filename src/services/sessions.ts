@@ -204,25 +204,26 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
       const userId = request.userId === undefined ? "" : checkUserId(request.userId);
       const limit = checkPageSize(request.pageSize ?? 0);
       const at = now();
-      const { activeWithin, pageToken = "" } = request;
+      const { activeWithin = 0, pageToken = "" } = request;
       const since =
-        activeWithin === undefined ? 0 : at - checkSeconds("active_within", activeWithin);
+        request.activeWithin === undefined ? 0 : at - checkSeconds("active_within", activeWithin);
+      const asked = { app, userId, activeWithin };
       // The first page's bound holds for all: a session within it stays within it.
-      const state = pageToken === "" ? null : decodePageToken(pageToken, app, userId);
-      const activeSince = state?.activeSince ?? since;
+      const { activeSince, before } =
+        pageToken === ""
+          ? { activeSince: since, before: undefined }
+          : decodePageToken(pageToken, asked);
       const page: ListPage = await store.list(app, at, {
         activeSince,
         limit,
         maxBytes: LIMITS.pageBytes,
         ...(userId === "" ? {} : { userId }),
-        ...(state === null ? {} : { before: state.before }),
+        ...(before === undefined ? {} : { before }),
       });
       return {
         sessions: page.sessions,
         nextPageToken:
-          page.next === null
-            ? ""
-            : encodePageToken({ app, userId, activeSince, before: page.next }),
+          page.next === null ? "" : encodePageToken({ ...asked, activeSince, before: page.next }),
       };
     },
 

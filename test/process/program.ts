@@ -50,14 +50,21 @@ export function startProgram(t: TestContext, options: ProgramOptions) {
     if (hasChildren) process.kill(-child.pid, "SIGKILL");
     else child.kill("SIGKILL");
   };
-  process.once("exit", kill);
+  // Else what this process is ended by would leave the program behind.
+  const exit = () => process.exit(1);
+  const hooks = [
+    ["exit", kill],
+    ["SIGINT", exit],
+    ["SIGTERM", exit],
+  ] as const;
+  for (const [event, hook] of hooks) process.once(event, hook);
   const timer = setTimeout(kill, LIFETIME);
   // `close` comes when nobody holds its output any more: it and its children have ended.
   const end = new Promise<Ending>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (status, signal) => {
       ending = { status, signal };
-      process.off("exit", kill);
+      for (const [event, hook] of hooks) process.off(event, hook);
       clearTimeout(timer);
       resolve(ending);
       changed();

@@ -10,13 +10,20 @@ const userId = fc.string({ unit: "binary", maxLength: 128 });
 const states = fc.record({
   app,
   userId,
+  activeWithin: fc.nat(),
   activeSince: fc.maxSafeNat(),
   before: fc.maxSafeNat(),
 });
 
-function assertRefused(token: string, app: string, userId: string): void {
+interface Asked {
+  readonly app: string;
+  readonly userId: string;
+  readonly activeWithin: number;
+}
+
+function assertRefused(token: string, asked: Asked): void {
   assert.throws(
-    () => decodePageToken(token, app, userId),
+    () => decodePageToken(token, asked),
     (error) => {
       assert.ok(error instanceof LatchkeyError);
       assert.equal(error.code, "invalid");
@@ -29,7 +36,7 @@ function assertRefused(token: string, app: string, userId: string): void {
 test("a page token gives back what it was made of", () => {
   fc.assert(
     fc.property(states, (state) => {
-      const decoded = decodePageToken(encodePageToken(state), state.app, state.userId);
+      const decoded = decodePageToken(encodePageToken(state), state);
       assert.deepEqual(decoded, { ...state });
     }),
   );
@@ -43,39 +50,46 @@ test("a page token may stand in a URL as it is", () => {
   );
 });
 
-test("a page token serves its own app and user only", () => {
+test("a page token serves its own app, user and time bound only", () => {
   fc.assert(
     fc.property(states, app, userId, (state, otherApp, otherUser) => {
       fc.pre(otherApp !== state.app && otherUser !== state.userId);
       const token = encodePageToken(state);
-      assertRefused(token, otherApp, state.userId);
-      assertRefused(token, state.app, otherUser);
+      assertRefused(token, { ...state, app: otherApp });
+      assertRefused(token, { ...state, userId: otherUser });
+      assertRefused(token, { ...state, activeWithin: state.activeWithin + 1 });
     }),
   );
 });
 
 test("any text is a page token or is refused", () => {
   const texts = fc.oneof(fc.string({ unit: "binary" }), fc.base64String(), unsoundTexts);
-  fc.assert(fc.property(texts, (text) => assertRefused(text, "shop", "ann")));
+  fc.assert(
+    fc.property(texts, (text) =>
+      assertRefused(text, { app: "shop", userId: "ann", activeWithin: 0 }),
+    ),
+  );
 });
 
 test("a forged page token with anything but whole numbers is refused", () => {
   const forge = (content: unknown) => Buffer.from(JSON.stringify(content)).toString("base64url");
-  assert.equal(decodePageToken(forge(["shop", "ann", 1, 2]), "shop", "ann").before, 2);
+  const asked = { app: "shop", userId: "ann", activeWithin: 60 };
+  assert.equal(decodePageToken(forge(["shop", "ann", 60, 1, 2]), asked).before, 2);
   for (const content of [
     null,
     {},
-    { 0: "shop", 1: "ann", 2: 1, 3: 2 },
+    { 0: "shop", 1: "ann", 2: 60, 3: 1, 4: 2 },
     [],
     ["shop", "ann"],
-    ["shop", "ann", 1],
-    ["shop", "ann", 1, "2"],
-    ["shop", "ann", null, 2],
-    ["shop", "ann", 1.5, 2],
-    ["shop", "ann", 1, 2 ** 53],
-    ["shop", "ann", 1, {}],
-    [["shop"], "ann", 1, 2],
+    ["shop", "ann", 60, 1],
+    ["shop", "ann", 60, 1, "2"],
+    ["shop", "ann", 60, null, 2],
+    ["shop", "ann", 60, 1.5, 2],
+    ["shop", "ann", 60, 1, 2 ** 53],
+    ["shop", "ann", 60, 1, {}],
+    ["shop", "ann", "60", 1, 2],
+    [["shop"], "ann", 60, 1, 2],
   ]) {
-    assertRefused(forge(content), "shop", "ann");
+    assertRefused(forge(content), asked);
   }
 });

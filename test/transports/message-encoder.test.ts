@@ -7,12 +7,13 @@ import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service
 import type { JsonObject } from "../../src/domain/json.js";
 import { compileEncoder } from "../../src/transports/grpc/message-encoder.js";
 
+// As in the server's process; see `disarmProto`.
+Reflect.deleteProperty(Object.prototype, "__proto__");
+
 const count = fc.nat().map(BigInt);
 const text = fc.string({ unit: "grapheme" });
 const timestamp = fc.record({ seconds: count, nanos: fc.nat(999_999_999) });
-const json = fc
-  .jsonValue({ noNegativeZero: true, stringUnit: "grapheme" })
-  .filter((value) => !JSON.stringify(value).includes("__proto__"));
+const json = fc.jsonValue({ stringUnit: "grapheme" });
 const session = fc.record(
   {
     sessionId: text,
@@ -51,7 +52,7 @@ for (const method of SessionService.methods) {
   test(`the encoder of ${method.output.name} writes what the protobuf runtime reads back`, () => {
     const desc: DescMessage = method.output;
     const encode = compileEncoder(desc);
-    const response: fc.Arbitrary<object> =
+    const response: fc.Arbitrary<Record<string, unknown>> =
       responses[method.localName as keyof typeof SessionService.method];
     fc.assert(
       fc.property(response, (message) => {

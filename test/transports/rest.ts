@@ -12,6 +12,8 @@ export interface RestBody {
   readonly content: string | Uint8Array;
   /** Content type; none is sent if it is absent. */
   readonly type?: string;
+  /** Content encoding; none is sent if it is absent. */
+  readonly encoding?: string;
 }
 
 export type Rest = ReturnType<typeof openRest>;
@@ -33,6 +35,7 @@ export function openRest(address: string, keepAlive = true) {
     new Promise((resolve, reject) => {
       const headers = {
         ...(body?.type === undefined ? {} : { "content-type": body.type }),
+        ...(body?.encoding === undefined ? {} : { "content-encoding": body.encoding }),
         ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body.content) }),
       };
       const sent = request({ agent, host, port, method, path, headers }, (answer) => {

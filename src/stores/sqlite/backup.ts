@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
@@ -12,8 +12,7 @@ import { LatchkeyError } from "../../domain/error.js";
 export function backupDatabase(from: string, to: string): void {
   if (!existsSync(from)) throw new LatchkeyError("invalid", `there is no database at ${from}`);
   if (existsSync(to)) throw new LatchkeyError("invalid", `${to} exists already`);
-  const partial = `${to}.partial`;
-  rmSync(partial, { force: true });
+  const partial = `${to}.partial-${process.pid}`;
   try {
     // Made first, so that no other user can read the copy while it grows.
     closeSync(openSync(partial, "wx", 0o600));
@@ -25,7 +24,9 @@ export function backupDatabase(from: string, to: string): void {
     }
     check(partial);
     sync(partial);
-    renameSync(partial, to);
+    // Unlike a rename, a link does not replace a file that came to be meanwhile.
+    linkSync(partial, to);
+    rmSync(partial);
     sync(dirname(to));
   } catch (error) {
     rmSync(partial, { force: true });

@@ -17,8 +17,8 @@ export interface DatabaseLock {
 export function lockDatabase(path: string): DatabaseLock {
   const lock = new Sqlite(`${path}.lock`, { timeout: 0 });
   try {
-    // Without a journal the lock file stays empty and nothing has to recover it.
-    lock.pragma("journal_mode = OFF");
+    // With a journal in memory there is no second file, and nothing to recover.
+    lock.pragma("journal_mode = MEMORY");
     lock.exec("BEGIN EXCLUSIVE");
   } catch (error) {
     lock.close();

@@ -13,7 +13,7 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { LatchkeyError } from "../../domain/error.js";
 import type { Calls } from "../calls.js";
 import { errorDetails } from "../error-details.js";
@@ -26,13 +26,16 @@ const MAX_REQUEST = 1024 * 1024;
 const LIMITS = {
   readMaxBytes: MAX_REQUEST,
   writeMaxBytes: 4 * 1024 * 1024,
-  maxTimeoutMs: 60_000,
+  maxTimeoutMs: 60 * 60_000,
   acceptCompression: [compressionGzip],
 };
 
 /** A frame of gRPC-Web: a byte of flags and four of length before the message. */
 const FRAME_PREFIX = 5;
 const FLAG_COMPRESSED = 1;
+
+/** What says something of a body that is replaced. */
+const BODY_HEADERS = ["content-length", "content-encoding", "grpc-encoding"];
 
 /** Why a request could not be decoded; empty if it could. */
 const flawKey = createContextKey("");
@@ -62,7 +65,10 @@ export function addConnect<S extends DescService>(
   scope.removeAllContentTypeParsers();
   const parserOptions = { parseAs: "buffer", bodyLimit: MAX_REQUEST + FRAME_PREFIX } as const;
   scope.addContentTypeParser("*", parserOptions, (_request, body, done) => done(null, body));
-  scope.setErrorHandler((_error, request, reply) => refuse(request, reply));
+  scope.setErrorHandler((error: FastifyError, request, reply) => {
+    if (error.statusCode === 413) refuseLarge(request, reply);
+    else reply.code(error.statusCode ?? STATUS.internal.http).send();
+  });
 
   for (const handler of router.handlers) {
     scope.all(handler.requestPath, async (request, reply) => {
@@ -71,10 +77,10 @@ export function addConnect<S extends DescService>(
       const flaw = await findFlaw(handler.method.input, request, sent);
       // In place of a request with a flaw goes an empty one, to be refused by the RPC.
       const body = once(flaw ? Buffer.alloc(prefixOf(typeOf(request))) : sent);
-      if (flaw) delete request.raw.headers["content-encoding"];
       const context = createContextValues().set(flawKey, flaw);
       try {
         const universal = universalRequestFromNodeRequest(request.raw, reply.raw, {}, context);
+        if (flaw) for (const name of BODY_HEADERS) universal.header.delete(name);
         await universalResponseToNodeResponse(await handler({ ...universal, body }), reply.raw);
       } catch {
         // The caller has gone; nobody is left to be answered.
@@ -85,8 +91,8 @@ export function addConnect<S extends DescService>(
 }
 
 function unary(name: string, rpc: Rpc, calls: Calls) {
-  return (request: Parameters<Rpc>[0], { signal, values }: HandlerContext) =>
-    calls
+  return (request: Parameters<Rpc>[0], { signal, values }: HandlerContext) => {
+    const answer = calls
       .run("connect", name, async () => {
         const flaw = values.get(flawKey);
         if (flaw) throw new LatchkeyError("invalid", flaw);
@@ -97,10 +103,16 @@ function unary(name: string, rpc: Rpc, calls: Calls) {
         const code = STATUS[error.code].grpc as number as Code;
         throw new ConnectError(error.message, code, undefined, errorDetails(error));
       });
+    // The library tells of a deadline that passed, and waits on.
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+    return Promise.race([answer, aborted]);
+  };
 }
 
 function typeOf(request: FastifyRequest): string {
-  return request.headers["content-type"] ?? "";
+  return request.headers["content-type"]?.toLowerCase() ?? "";
 }
 
 function isGrpcWeb(contentType: string): boolean {
@@ -119,14 +131,20 @@ async function findFlaw(
 ): Promise<string> {
   const contentType = typeOf(request);
   if (!/^application\/(?:grpc-web(?:\+proto)?|proto)\s*(?:;|$)/.test(contentType)) return "";
+  const isWeb = isGrpcWeb(contentType);
   let message: Uint8Array = body.subarray(prefixOf(contentType));
-  const isCompressed = isGrpcWeb(contentType)
-    ? ((body[0] ?? 0) & FLAG_COMPRESSED) === FLAG_COMPRESSED
-    : request.headers["content-encoding"] === compressionGzip.name;
-  try {
-    if (isCompressed) message = await compressionGzip.decompress(message, MAX_REQUEST);
-  } catch {
-    return ""; // The library says what is wrong with it.
+  if (message.length > MAX_REQUEST) return ""; // The library refuses it for its size.
+  const encoding = request.headers[isWeb ? "grpc-encoding" : "content-encoding"] ?? "identity";
+  const isPacked = isWeb ? ((body[0] ?? 0) & FLAG_COMPRESSED) !== 0 : encoding !== "identity";
+  if (isPacked) {
+    // The library says what is wrong with an encoding that it does not know.
+    if (encoding !== compressionGzip.name) return "";
+    try {
+      message = await compressionGzip.decompress(message, MAX_REQUEST);
+    } catch (error) {
+      const isLarge = error instanceof ConnectError && error.code === Code.ResourceExhausted;
+      return isLarge ? "" : "the request is no gzip stream";
+    }
   }
   try {
     fromBinary(input, message);
@@ -138,7 +156,7 @@ async function findFlaw(
 }
 
 /** Answers a body that was not read whole, in the form of the protocol it came by. */
-function refuse(request: FastifyRequest, reply: FastifyReply): void {
+function refuseLarge(request: FastifyRequest, reply: FastifyReply): void {
   const message = `the request must be at most ${MAX_REQUEST} bytes`;
   const contentType = typeOf(request);
   if (isGrpcWeb(contentType)) {

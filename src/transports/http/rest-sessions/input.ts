@@ -7,7 +7,7 @@ import { LIMITS } from "../../../domain/limits.js";
  * rest-sessions has for both ttl and dt.
  */
 export function readSeconds(field: string, value: unknown): number {
-  const seconds = typeof value === "string" && /^\d{1,10}$/.test(value) ? Number(value) : 0;
+  const seconds = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : 0;
   if (seconds >= LIMITS.ttlMin && seconds <= LIMITS.ttlMax) return seconds;
   throw invalid(
     field,

@@ -324,7 +324,7 @@ export type DeleteSessionRequest = Message<"latchkey.session.v1.DeleteSessionReq
     case: "token";
   } | {
     /**
-     * A UUID in its 36-character form.
+     * A UUID in its 36-character form, in lower case.
      *
      * @generated from field: string session_id = 3;
      */
@@ -390,7 +390,7 @@ export type DeleteUserSessionsRequest = Message<"latchkey.session.v1.DeleteUserS
     case: "keepToken";
   } | {
     /**
-     * A UUID in its 36-character form.
+     * A UUID in its 36-character form, in lower case.
      *
      * @generated from field: string keep_session_id = 4;
      */
