@@ -1,3 +1,4 @@
+import type { Awaitable } from "./awaitable.js";
 import type { Change, Session } from "./session.js";
 import type { TokenHash } from "./token.js";
 
@@ -46,21 +47,21 @@ export interface StoreObserver {
  * Keeps sessions. `now` is the caller's clock in milliseconds; a session that
  * is not live then (see `isLive`) is treated as absent, swept or not.
  *
- * A promise resolves when the effect is as durable as the store makes it, and
+ * A promise resolves, or a value is returned, when the effect is as durable as the store makes it, and
  * from then on every method sees it. Every method is atomic unless it says
  * otherwise. Failures of the storage reject with `unavailable`, also after
- * `close`.
+ * `close`; no method throws.
  */
 export interface SessionStore {
   /** Adds a session. Rejects with `exists` if the token hash or the id is taken. */
   create(session: Session, tokenHash: TokenHash): Promise<void>;
 
   /** The session, unchanged; null if there is none. */
-  peek(app: string, tokenHash: TokenHash, now: number): Promise<Session | null>;
+  peek(app: string, tokenHash: TokenHash, now: number): Awaitable<Session | null>;
 
   /** Counts a read and restarts the idle time; null if there is none. The touch
    * may take a second to become durable; it is visible at once. */
-  touch(app: string, tokenHash: TokenHash, now: number): Promise<Change | null>;
+  touch(app: string, tokenHash: TokenHash, now: number): Awaitable<Change | null>;
 
   /**
    * Replaces the session by `change(session)`; null if there is none. `change`

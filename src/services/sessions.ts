@@ -1,3 +1,4 @@
+import { type Awaitable, then } from "../domain/awaitable.js";
 import { invalid, LatchkeyError } from "../domain/error.js";
 import { type JsonObject, mergeJson } from "../domain/json.js";
 import {
@@ -81,7 +82,7 @@ export type Sessions = ReturnType<typeof createSessions>;
 /**
  * The use cases of app sessions. Every method checks its input, and rejects with
  * `invalid` naming the field (as the .proto files call it) before anything
- * happens; those that need a session reject with `not_found` if the app has no
+ * happens (reads throw it); those that need a session reject with `not_found` if the app has no
  * live one of that name. Storage failures reject with `unavailable`.
  */
 export function createSessions({ store, now, randomBytes, newSessionId }: SessionsOptions) {
@@ -112,15 +113,15 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
     },
 
     /** Reads a session, counts the read and restarts the idle time. */
-    async touch(app: string, token: string): Promise<Change> {
+    touch(app: string, token: string): Awaitable<Change> {
       checkApp(app);
-      return (await store.touch(app, hashChecked(token), now())) ?? absent();
+      return then(store.touch(app, hashChecked(token), now()), present);
     },
 
     /** Reads a session and changes nothing. */
-    async peek(app: string, token: string): Promise<Session> {
+    peek(app: string, token: string): Awaitable<Session> {
       checkApp(app);
-      return (await store.peek(app, hashChecked(token), now())) ?? absent();
+      return then(store.peek(app, hashChecked(token), now()), present);
     },
 
     /**
@@ -244,6 +245,10 @@ function keyOf(name: SessionName, prefix = ""): SessionKey {
   return "token" in name
     ? { tokenHash: hashToken(checkToken(name.token, `${prefix}token`)) }
     : { id: checkSessionId(name.sessionId, `${prefix}session_id`) };
+}
+
+function present<T>(found: T | null): T {
+  return found ?? absent();
 }
 
 function absent(): never {

@@ -1,11 +1,12 @@
 import type { Logger } from "pino";
+import type { Awaitable } from "../domain/awaitable.js";
 import { type ErrorCode, LatchkeyError } from "../domain/error.js";
 
 export type Transport = "grpc" | "connect" | "http";
 
-/** Told of every call that was answered. */
+/** Watches a method on a wire: what it answers is told of every call that was answered. */
 export interface CallObserver {
-  answered(transport: Transport, method: string, code: ErrorCode | "ok", seconds: number): void;
+  watch(transport: Transport, method: string): (code: ErrorCode | "ok", seconds: number) => void;
 }
 
 export interface CallsOptions {
@@ -15,6 +16,9 @@ export interface CallsOptions {
   readonly clock: () => number;
 }
 
+/** Runs `call(input)`. */
+export type RunCall = <I, T>(call: (input: I) => Awaitable<T>, input: I) => Awaitable<T>;
+
 export type Calls = ReturnType<typeof createCalls>;
 
 /**
@@ -23,6 +27,8 @@ export type Calls = ReturnType<typeof createCalls>;
  * without a word of it; its cause goes to the log, here and nowhere else.
  */
 export function createCalls({ observer, log, clock }: CallsOptions) {
+  const isDebug = log.isLevelEnabled("debug");
+
   const toCallerError = (error: unknown, transport: Transport, method: string): LatchkeyError => {
     if (error instanceof LatchkeyError) {
       if (error.code === "unavailable") {
@@ -35,23 +41,39 @@ export function createCalls({ observer, log, clock }: CallsOptions) {
   };
 
   return {
-    /** Runs one call. Rejects with a LatchkeyError only. */
-    async run<T>(transport: Transport, method: string, call: () => Promise<T>): Promise<T> {
-      const start = clock();
-      let code: ErrorCode | "ok" = "ok";
-      try {
-        return await call();
-      } catch (error) {
-        const shown = toCallerError(error, transport, method);
-        code = shown.code;
-        throw shown;
-      } finally {
+    /** What runs the calls of one method. It throws, or rejects with, a LatchkeyError only. */
+    of(transport: Transport, method: string): RunCall {
+      const observe = observer.watch(transport, method);
+      const answered = (code: ErrorCode | "ok", start: number) => {
         const seconds = (clock() - start) / 1000;
-        observer.answered(transport, method, code, seconds);
-        if (log.isLevelEnabled("debug")) {
-          log.debug({ transport, method, code, seconds }, "call answered");
+        observe(code, seconds);
+        if (isDebug) log.debug({ transport, method, code, seconds }, "call answered");
+      };
+      const fail = (error: unknown, start: number): never => {
+        const shown = toCallerError(error, transport, method);
+        answered(shown.code, start);
+        throw shown;
+      };
+      return <I, T>(call: (input: I) => Awaitable<T>, input: I): Awaitable<T> => {
+        const start = clock();
+        let answer: Awaitable<T>;
+        try {
+          answer = call(input);
+        } catch (error) {
+          return fail(error, start);
         }
-      }
+        if (!(answer instanceof Promise)) {
+          answered("ok", start);
+          return answer;
+        }
+        return answer.then(
+          (value) => {
+            answered("ok", start);
+            return value;
+          },
+          (error) => fail(error, start),
+        );
+      };
     },
   };
 }

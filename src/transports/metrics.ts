@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { StoreObserver, StoreStats } from "../domain/session-store.js";
-import type { CallObserver } from "./calls.js";
+import { createCallMetrics } from "./call-metrics.js";
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -11,19 +11,7 @@ export function createMetrics() {
   let stats: () => StoreStats = () => ({ sessions: 0, walBytes: 0 });
   collectDefaultMetrics({ register: registry });
 
-  const calls = new Counter({
-    name: "latchkey_calls_total",
-    help: "Calls answered, by wire, method and code.",
-    labelNames: ["transport", "method", "code"],
-    registers,
-  });
-  const seconds = new Histogram({
-    name: "latchkey_call_seconds",
-    help: "Time from a call's request to its answer, by wire and method.",
-    labelNames: ["transport", "method"],
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
-    registers,
-  });
+  const callObserver = createCallMetrics(registry);
   const batches = new Histogram({
     name: "latchkey_store_commit_writes",
     help: "Writes that shared a commit; the count is the number of commits.",
@@ -58,28 +46,6 @@ export function createMetrics() {
     },
   });
 
-  const calledOf = new Map<string, Counter.Internal>();
-  const secondsOf = new Map<string, Histogram.Internal<string>>();
-
-  const callObserver: CallObserver = {
-    answered(transport, method, code, duration) {
-      // Looking a child up by its labels costs more than the call's own counting.
-      const called = `${transport} ${method} ${code}`;
-      let counter = calledOf.get(called);
-      if (!counter) {
-        counter = calls.labels({ transport, method, code: code.toUpperCase() });
-        calledOf.set(called, counter);
-      }
-      counter.inc();
-      const timed = `${transport} ${method}`;
-      let histogram = secondsOf.get(timed);
-      if (!histogram) {
-        histogram = seconds.labels({ transport, method });
-        secondsOf.set(timed, histogram);
-      }
-      histogram.observe(duration);
-    },
-  };
   const storeObserver: StoreObserver = {
     committed(writes, duration) {
       batches.observe(writes);

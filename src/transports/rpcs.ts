@@ -5,6 +5,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
+import type { Awaitable } from "../domain/awaitable.js";
 
 /** What an RPC may ask of the call that it answers. */
 export interface RpcCall {
@@ -16,7 +17,7 @@ export interface RpcCall {
 export type Rpc<M extends DescMethodUnary = DescMethodUnary> = (
   request: MessageShape<M["input"]>,
   call: RpcCall,
-) => Promise<MessageInitShape<M["output"]>>;
+) => Awaitable<MessageInitShape<M["output"]>>;
 
 /** An implementation of every RPC of a service whose RPCs are all unary. */
 export type Rpcs<S extends DescService> = {

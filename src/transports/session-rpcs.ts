@@ -1,6 +1,7 @@
 import type { MessageShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import { then } from "../domain/awaitable.js";
 import { invalid } from "../domain/error.js";
 import type { SessionName, Sessions } from "../services/sessions.js";
 import { toMessage, toPositive, toSeconds } from "./messages.js";
@@ -23,11 +24,10 @@ export function createSessionRpcs(sessions: Sessions): Rpcs<typeof SessionServic
       return { token, session: toMessage(session) };
     },
 
-    async getSession({ app, token, peek }) {
-      const session = peek
-        ? await sessions.peek(app, token)
-        : (await sessions.touch(app, token)).after;
-      return { session: toMessage(session) };
+    getSession({ app, token, peek }) {
+      return peek
+        ? then(sessions.peek(app, token), (session) => ({ session: toMessage(session) }))
+        : then(sessions.touch(app, token), ({ after }) => ({ session: toMessage(after) }));
     },
 
     async updateSession({ app, token, data = {}, expectedVersion }) {

@@ -82,8 +82,8 @@ describe("a SQLite store whose disk", () => {
       connection.pragma("query_only = OFF");
       const later = [
         create,
-        () => store.peek("shop", tokenHash, NOW),
-        () => store.touch("shop", tokenHash, NOW),
+        async () => store.peek("shop", tokenHash, NOW),
+        async () => store.touch("shop", tokenHash, NOW),
         () => store.update("shop", tokenHash, NOW, setKey("a", 1)),
         () => store.list("shop", NOW, { limit: 1, maxBytes: 1 }),
         () => store.countActiveUsers("shop", 0, NOW),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { stat } from "node:fs/promises";
 import { describe, type TestContext, test } from "node:test";
 import type { Session } from "../../src/domain/session.js";
 import { type DatabaseTrial, withDatabase } from "./database.js";
@@ -13,6 +14,8 @@ async function turns(): Promise<void> {
 async function pass(context: TestContext, ms: number): Promise<void> {
   context.mock.timers.tick(ms);
   await turns();
+  // Each slice of what was written waits for the disk, as these questions to it do.
+  for (let question = 0; question < 300; question++) await stat(".");
 }
 
 /** The counters and the last access that the file has, as [reads, writes, last access]. */

@@ -17,7 +17,7 @@ export type Write<T> = (transaction: Transaction) => T;
 export type Statements = "one" | "many";
 
 export interface CommitQueue {
-  /** Runs `write` in the next transaction; settles after its commit, never before. */
+  /** Runs `write` in the next transaction; settles after that is on disk, never before. */
   run<T>(statements: Statements, write: Write<T>): Promise<T>;
 }
 
@@ -28,6 +28,8 @@ export interface CommitQueueOptions {
   readonly clock: () => number;
   /** Runs inside each transaction after its writes. */
   readonly beforeCommit: (transaction: Transaction) => void;
+  /** Resolves when everything committed so far is on disk. */
+  readonly sync: () => Promise<void>;
   /** What a caller is told of an error; every write is refused with it if the transaction fails. */
   readonly translate: (error: unknown) => Error;
 }
@@ -40,11 +42,12 @@ interface Queued {
 }
 
 /**
- * Group commit: writes that arrive in one turn of the event loop share a
- * transaction and so one fsync, which costs more than all of them together.
+ * Group commit: writes share a transaction and one sync of the disk, which costs
+ * more than all of them together. Those that arrive while a sync is under way,
+ * off the event loop, make up the next transaction.
  */
 export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
-  const { db, observer, clock, beforeCommit, translate } = options;
+  const { db, observer, clock, beforeCommit, sync, translate } = options;
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
   const rollback = db.prepare("ROLLBACK");
@@ -54,6 +57,7 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
   const undos: (() => void)[] = [];
   const transaction: Transaction = { onRollback: (undo) => undos.push(undo) };
   let queue: Queued[] = [];
+  let isBusy = false;
 
   /** Undoes in memory what was registered since there were `kept` undo steps. */
   const undoTo = (kept: number) => {
@@ -89,27 +93,37 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
     }
   };
 
-  const flush = () => {
-    const batch = queue.slice(0, MAX_BATCH);
-    queue = queue.slice(MAX_BATCH);
-    if (queue.length > 0) setImmediate(flush);
-    const start = clock();
-    const settlements: (() => void)[] = [];
+  /** Runs a batch in one transaction; answers how to settle its writes. */
+  const commitBatch = (batch: readonly Queued[]): (() => void)[] => {
     try {
       begin.run();
-      for (const queued of batch) settlements.push(attempt(queued));
+      const settlements = batch.map(attempt);
       beforeCommit(transaction);
       commit.run();
       undos.length = 0;
+      return settlements;
     } catch (error) {
       undoTo(0);
+      endTransaction();
+      throw error;
+    }
+  };
+
+  const flush = async () => {
+    const batch = queue.slice(0, MAX_BATCH);
+    queue = queue.slice(MAX_BATCH);
+    const start = clock();
+    try {
+      const settlements = commitBatch(batch);
+      await sync();
+      for (const settle of settlements) settle();
+      observer.committed(batch.length, (clock() - start) / 1000);
+    } catch (error) {
       const failure = translate(error);
       for (const { reject } of batch) reject(failure);
-      endTransaction();
-      return;
     }
-    for (const settle of settlements) settle();
-    observer.committed(batch.length, (clock() - start) / 1000);
+    if (queue.length > 0) setImmediate(flush);
+    else isBusy = false;
   };
 
   return {
@@ -117,7 +131,9 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
       return new Promise<T>((resolve, reject) => {
         const settled = resolve as (value: unknown) => void;
         queue.push({ statements, write, resolve: settled, reject });
-        if (queue.length === 1) setImmediate(flush);
+        if (isBusy) return;
+        isBusy = true;
+        setImmediate(flush);
       });
     },
   };

@@ -1,11 +1,13 @@
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
+import { SyncError } from "./write-ahead-log.js";
 
 /**
  * What a failure inside SQLite means to a caller. Errors that are not SQLite's
  * pass unchanged.
  */
 export function translateFailure(error: unknown): Error {
+  if (error instanceof SyncError) return outcomeUnknown(error);
   if (!(error instanceof Sqlite.SqliteError)) {
     return error instanceof Error ? error : new Error(String(error));
   }
@@ -17,11 +19,7 @@ export function translateFailure(error: unknown): Error {
       cause: error,
     });
   }
-  if (isFatal(error)) {
-    return new LatchkeyError("unavailable", "the disk failed: it is unknown what was written", {
-      cause: error,
-    });
-  }
+  if (isFatal(error)) return outcomeUnknown(error);
   if (error.code.startsWith("SQLITE_BUSY") || error.code.startsWith("SQLITE_LOCKED")) {
     return new LatchkeyError("unavailable", "the database is busy: try again", { cause: error });
   }
@@ -34,8 +32,14 @@ export function translateFailure(error: unknown): Error {
  * not write, so only a restart, which reads the file anew, is safe.
  */
 export function isFatal(error: unknown): boolean {
+  if (error instanceof SyncError) return true;
   return (
     error instanceof Sqlite.SqliteError &&
     /^SQLITE_(IOERR|CORRUPT|NOTADB|CANTOPEN|READONLY)/.test(error.code)
   );
+}
+
+function outcomeUnknown(cause: Error): LatchkeyError {
+  const message = "the disk failed: it is unknown what was written";
+  return new LatchkeyError("unavailable", message, { cause });
 }

@@ -1,4 +1,5 @@
 import type { Database } from "better-sqlite3";
+import type { Awaitable } from "../../domain/awaitable.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type { SessionKey, SessionStore, StoreObserver } from "../../domain/session-store.js";
@@ -12,6 +13,7 @@ import {
 import { isFatal, translateFailure } from "./failure.js";
 import { createRows, type StoredSession } from "./rows.js";
 import { createWorkingSet, type Entry } from "./working-set.js";
+import type { WriteAheadLog } from "./write-ahead-log.js";
 
 /** Touches reach the file this long (ms) after the first of them: within the second promised. */
 const TOUCH_DELAY = 500;
@@ -31,8 +33,8 @@ export interface SqliteStoreOptions {
   readonly cacheBytes: number;
   /** Monotonic milliseconds, for the durations told to the observer. */
   readonly clock: () => number;
-  /** Bytes of the write-ahead log. */
-  readonly walBytes: () => number;
+  /** The write-ahead log. */
+  readonly log: WriteAheadLog;
   /** Called once, when the disk fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
   /** Called last by `close`. */
@@ -70,6 +72,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     db,
     observer,
     clock: options.clock,
+    sync: options.log.sync,
     translate: fail,
     beforeCommit(transaction) {
       if (failure) throw failure;
@@ -95,6 +98,15 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       return query();
     } catch (error) {
       throw fail(error);
+    }
+  };
+
+  /** As `read`, but a failure is a rejected promise. */
+  const attempt = <T>(query: () => T): Awaitable<T> => {
+    try {
+      return read(query);
+    } catch (error) {
+      return Promise.reject(error);
     }
   };
 
@@ -200,18 +212,20 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       });
     },
 
-    async peek(app, tokenHash, now) {
-      return read(() => find(app, tokenHash, now)?.session ?? null);
+    peek(app, tokenHash, now) {
+      return attempt(() => find(app, tokenHash, now)?.session ?? null);
     },
 
-    async touch(app, tokenHash, now) {
-      const entry = read(() => find(app, tokenHash, now));
-      if (!entry) return null;
-      const before = entry.session;
-      const after = touched(before, now);
-      memory.touch(entry, after);
-      scheduleTouches();
-      return { before, after };
+    touch(app, tokenHash, now) {
+      return attempt(() => {
+        const entry = find(app, tokenHash, now);
+        if (!entry) return null;
+        const before = entry.session;
+        const after = touched(before, now);
+        memory.touch(entry, after);
+        scheduleTouches();
+        return { before, after };
+      });
     },
 
     async update(app, tokenHash, now, change) {
@@ -327,7 +341,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       read(() => rows.totals());
     },
 
-    stats: () => ({ sessions: total, walBytes: options.walBytes() }),
+    stats: () => ({ sessions: total, walBytes: options.log.size() }),
 
     close() {
       closing ??= (async () => {
@@ -340,6 +354,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           }
         } finally {
           db.close();
+          options.log.close();
           memory.clear();
           options.onClose();
         }

@@ -3,9 +3,11 @@ import {
   type handleUnaryCall,
   Metadata,
   type MethodDefinition,
+  type ServerUnaryCall,
   type StatusObject,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { type Awaitable, then } from "../../domain/awaitable.js";
 import { LatchkeyError } from "../../domain/error.js";
 import type { Calls } from "../calls.js";
 import { encodeStatus } from "../error-details.js";
@@ -44,19 +46,29 @@ function unary(
   rpc: Rpc,
   calls: Calls,
 ): handleUnaryCall<Buffer, Buffer> {
+  const run = calls.of("grpc", name);
   const encode = compileEncoder(method.output);
+  const toBytes = (response: Parameters<typeof encode>[0]) => encode(response) as Buffer; // protobufjs makes Buffers in Node.
+  const answer = (call: ServerUnaryCall<Buffer, Buffer>) =>
+    then(rpc(decode(method, call.request), { cancelled: () => call.cancelled }), toBytes);
   return (call, callback) => {
     // Its deadline passed, or it was cancelled, while it waited for its turn.
     if (call.cancelled) return;
-    const answer = async () => {
-      const request = decode(method, call.request);
-      const response = await rpc(request, { cancelled: () => call.cancelled });
-      return encode(response) as Buffer; // protobufjs makes Buffers in Node.
-    };
-    calls.run("grpc", name, answer).then(
-      (response) => callback(null, response),
-      (error: LatchkeyError) => callback(toStatus(error)),
-    );
+    let answered: Awaitable<Buffer>;
+    try {
+      answered = run(answer, call);
+    } catch (error) {
+      callback(toStatus(error as LatchkeyError)); // As `run` promises.
+      return;
+    }
+    if (answered instanceof Promise) {
+      answered.then(
+        (response) => callback(null, response),
+        (error: LatchkeyError) => callback(toStatus(error)),
+      );
+    } else {
+      callback(null, answered);
+    }
   };
 }
 

@@ -91,18 +91,18 @@ export function addConnect<S extends DescService>(
 }
 
 function unary(name: string, rpc: Rpc, calls: Calls) {
+  const run = calls.of("connect", name);
   return (request: Parameters<Rpc>[0], { signal, values }: HandlerContext) => {
-    const answer = calls
-      .run("connect", name, async () => {
-        const flaw = values.get(flawKey);
-        if (flaw) throw new LatchkeyError("invalid", flaw);
-        return rpc(request, { cancelled: () => signal.aborted });
-      })
-      .catch((error: LatchkeyError) => {
-        // Connect numbers its codes as gRPC does.
-        const code = STATUS[error.code].grpc as number as Code;
-        throw new ConnectError(error.message, code, undefined, errorDetails(error));
-      });
+    const call = async () => {
+      const flaw = values.get(flawKey);
+      if (flaw) throw new LatchkeyError("invalid", flaw);
+      return rpc(request, { cancelled: () => signal.aborted });
+    };
+    const answer = Promise.resolve(run(call, undefined)).catch((error: LatchkeyError) => {
+      // Connect numbers its codes as gRPC does.
+      const code = STATUS[error.code].grpc as number as Code;
+      throw new ConnectError(error.message, code, undefined, errorDetails(error));
+    });
     // The library tells of a deadline that passed, and waits on.
     const aborted = new Promise<never>((_, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });

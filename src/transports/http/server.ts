@@ -14,7 +14,7 @@ import { STATUS } from "../status.js";
 import { addConnect } from "./connect.js";
 import { addOperations } from "./operations.js";
 import { addRestSessions, sendError } from "./rest-sessions/routes.js";
-import { transformObject } from "./rest-sessions/schemas.js";
+import { transform, transformObject } from "./rest-sessions/schemas.js";
 
 /** What begins like a media type, `type/subtype`. RFC 9110, 8.3.1. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
@@ -57,17 +57,9 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       sendError(reply, toLatchkeyError(error), error.statusCode);
     },
   });
-  // Schemas are documentation here: endpoints check and write for themselves.
-  app.setValidatorCompiler(() => () => true);
-  app.setSerializerCompiler(() => JSON.stringify);
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const shown = toLatchkeyError(error);
     sendError(reply, shown, shown.code === "invalid" ? error.statusCode : undefined);
-  });
-  // Else a client might send its next request into a connection that is closing.
-  app.addHook("onSend", (_request, reply, _payload, done) => {
-    if (draining) reply.header("connection", "close");
-    done();
   });
   app.setNotFoundHandler((_request, reply) =>
     sendError(reply, new LatchkeyError("not_found", "no such path or method: see /openapi.json")),
@@ -78,12 +70,12 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       openapi: "3.1.0",
       info: { title: "Latchkey: the rest-sessions endpoints", version: options.version },
     },
-    hideUntagged: true,
+    transform,
     transformObject,
   });
   await app.register(async (scope) => {
     addBodyParsers(scope);
-    addRestSessions(scope, options);
+    addRestSessions(scope, { ...options, isDraining: () => draining });
   });
   await app.register(async (scope) => {
     addConnect(scope, SessionService, options.sessionRpcs, options.calls);
@@ -123,10 +115,11 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
 /** Bodies as Express's parser took them: JSON by its content type, any other ignored. */
 function addBodyParsers(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  app.addHook("onRequest", async ({ headers }) => {
+  app.addHook("onRequest", ({ headers }, _reply, done) => {
     // Fastify refuses what is no media type at all, before any parser sees it.
     const type = headers["content-type"];
     if (type !== undefined && !MEDIA_TYPE.test(type)) headers["content-type"] = "unknown/unknown";
+    done();
   });
   app.addContentTypeParser(
     "application/json",

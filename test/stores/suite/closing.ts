@@ -16,9 +16,9 @@ export function closingCases(check: Case): void {
     await store.close();
     const calls: Record<string, () => Promise<unknown>> = {
       create: () => store.create(fresh.session, fresh.tokenHash),
-      peek: () => store.peek("shop", tokenHash, NOW),
-      "peek of nothing": () => store.peek("shop", fresh.tokenHash, NOW),
-      touch: () => store.touch("shop", tokenHash, NOW),
+      peek: async () => store.peek("shop", tokenHash, NOW),
+      "peek of nothing": async () => store.peek("shop", fresh.tokenHash, NOW),
+      touch: async () => store.touch("shop", tokenHash, NOW),
       update: () => store.update("shop", tokenHash, NOW, setKey("a", 1)),
       "delete by token": () => store.delete("shop", { tokenHash }, NOW),
       "delete by id": () => store.delete("shop", { id: session.id }, NOW),
@@ -61,7 +61,7 @@ export function closingCases(check: Case): void {
     const { store, add } = trial;
     const { tokenHash } = await add();
     const closing = store.close();
-    await assert.rejects(store.peek("shop", tokenHash, NOW), hasCode("unavailable"));
+    await assert.rejects(async () => store.peek("shop", tokenHash, NOW), hasCode("unavailable"));
     await assert.rejects(store.delete("shop", { tokenHash }, NOW), hasCode("unavailable"));
     await closing;
   });

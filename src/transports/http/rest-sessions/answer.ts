@@ -1,4 +1,18 @@
+import type { JsonObject } from "../../../domain/json.js";
 import { hasFixedDeadline, type Session } from "../../../domain/session.js";
+
+export interface SessionAnswer {
+  readonly id: string;
+  readonly r: number;
+  readonly w: number;
+  readonly ttl: number;
+  readonly idle: number;
+  readonly ip: string;
+  /** Only if it has a key. */
+  d?: JsonObject;
+  /** Only if true. */
+  no_resave?: true;
+}
 
 /**
  * A session as rest-sessions answers it, with its keys in that order.
@@ -6,9 +20,13 @@ import { hasFixedDeadline, type Session } from "../../../domain/session.js";
  * `at` (ms) is the instant of the answer and `accessedAt` the last access before
  * it: a read answers how long the session was idle until then.
  */
-export function sessionAnswer(session: Session, at: number, accessedAt = session.lastAccessedAt) {
+export function sessionAnswer(
+  session: Session,
+  at: number,
+  accessedAt = session.lastAccessedAt,
+): SessionAnswer {
   const fixed = hasFixedDeadline(session);
-  return {
+  const answer: SessionAnswer = {
     id: session.userId,
     r: session.reads,
     w: session.writes,
@@ -19,7 +37,8 @@ export function sessionAnswer(session: Session, at: number, accessedAt = session
         : session.idleTtl / 1000,
     idle: Math.floor(Math.max(0, at - accessedAt) / 1000),
     ip: session.ip,
-    ...(Object.keys(session.data).length > 0 ? { d: session.data } : {}),
-    ...(fixed ? { no_resave: true } : {}),
   };
+  if (Object.keys(session.data).length > 0) answer.d = session.data;
+  if (fixed) answer.no_resave = true;
+  return answer;
 }

@@ -1,3 +1,4 @@
+import { type Awaitable, then } from "../../../domain/awaitable.js";
 import { LatchkeyError } from "../../../domain/error.js";
 import { checkApp, checkIp, checkToken, checkUserId } from "../../../domain/limits.js";
 import type { Session } from "../../../domain/session.js";
@@ -58,12 +59,13 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
       return { token };
     },
 
-    async get({ params }: RestRequest) {
+    get({ params }: RestRequest) {
       const { app, token } = appAndToken(params);
-      return orEmpty(async () => {
-        const { before, after } = await sessions.touch(app, token);
-        return sessionAnswer(before, after.lastAccessedAt);
-      });
+      return orEmpty(() =>
+        then(sessions.touch(app, token), ({ before, after }) =>
+          sessionAnswer(before, after.lastAccessedAt),
+        ),
+      );
     },
 
     async set({ params, body }: RestRequest) {
@@ -133,12 +135,16 @@ function appAndToken(params: RestRequest["params"]) {
 }
 
 /** A session that is not there is `{}` here, not an error. */
-async function orEmpty<T>(answer: () => Promise<T>): Promise<T | Record<string, never>> {
-  try {
-    return await answer();
-  } catch (error) {
+function orEmpty<T>(answer: () => Awaitable<T>): Awaitable<T | Record<string, never>> {
+  const empty = (error: unknown) => {
     if (isNotFound(error)) return {};
     throw error;
+  };
+  try {
+    const value = answer();
+    return value instanceof Promise ? value.catch(empty) : value;
+  } catch (error) {
+    return empty(error);
   }
 }
 

@@ -1,4 +1,5 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteShorthandOptions } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { then } from "../../../domain/awaitable.js";
 import type { ErrorCode, LatchkeyError } from "../../../domain/error.js";
 import type { Calls } from "../../calls.js";
 import { STATUS } from "../../status.js";
@@ -33,21 +34,25 @@ const ROUTES: readonly [
 /** Serves the ten endpoints of rest-sessions. */
 export function addRestSessions(
   app: FastifyInstance,
-  options: EndpointOptions & { readonly calls: Calls },
+  options: EndpointOptions & { readonly calls: Calls; readonly isDraining: () => boolean },
 ): void {
   const endpoints = createEndpoints(options);
   for (const [method, url, name] of ROUTES) {
-    const answer = endpoints[name];
-    const handler = async (request: FastifyRequest, reply: FastifyReply) => {
-      const { params, query, body } = request;
-      // Fastify's router and parser make these two.
-      const input = { params, query, body } as RestRequest;
-      const value = await options.calls.run<unknown>("http", name, () => answer(input));
-      reply.header("content-type", JSON_TYPE);
-      return name === "ping" ? value : JSON.stringify(value);
+    const run = options.calls.of("http", name);
+    const answer: (request: RestRequest) => unknown = endpoints[name];
+    const toText: (value: unknown) => string = name === "ping" ? String : JSON.stringify;
+    const handler = (request: FastifyRequest, reply: FastifyReply) => {
+      // Fastify's router and parser make what RestRequest says of it.
+      const input = request as unknown as RestRequest;
+      const send = (value: unknown) => {
+        reply.header("content-type", JSON_TYPE);
+        // Else a client might send its next request into a connection that is closing.
+        if (options.isDraining()) reply.header("connection", "close");
+        return reply.send(toText(value));
+      };
+      return then(run(answer, input), send);
     };
-    const route: RouteShorthandOptions = { schema: schemas[name] };
-    app.route({ ...route, method, url, handler });
+    app.route({ method, url, handler, config: { document: schemas[name] } });
   }
 }
 
