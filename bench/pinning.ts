@@ -5,18 +5,17 @@ import { availableParallelism } from "node:os";
 export type Pin = readonly string[];
 
 /**
- * The load gets the last processor and the Node server under test the others,
- * so that neither is moved about. Redis is not pinned: with two processors it
- * may have what the load leaves of its own, and need not share with its Node
- * server. Without `taskset`, or without a second processor, nothing is pinned.
+ * The load gets the last processor. Servers are not pinned: all of them have a
+ * second process or threads (Redis; the disk and the collector of Node), which
+ * may have what the load leaves of its own. Without `taskset`, or without a
+ * second processor, nothing is pinned.
  */
-export function choosePins(): { readonly server: Pin; readonly load: Pin } {
+export function chooseLoadPin(): Pin {
   const last = availableParallelism() - 1;
-  const server = ["taskset", "--cpu-list", `0-${last - 1}`];
-  const load = ["taskset", "--cpu-list", `${last}`];
-  const works = ([command = "", ...args]: Pin) =>
-    spawnSync(command, [...args, "true"], { stdio: "ignore" }).status === 0;
-  return last > 0 && works(server) && works(load) ? { server, load } : { server: [], load: [] };
+  const pin = ["taskset", "--cpu-list", `${last}`] as const;
+  const [command, ...args] = pin;
+  const works = spawnSync(command, [...args, "true"], { stdio: "ignore" }).status === 0;
+  return last > 0 && works ? pin : [];
 }
 
 export function pinned(

@@ -17,7 +17,7 @@ export interface RoundOptions {
   readonly sessions: number;
   readonly root: string;
   readonly store: Site["store"];
-  readonly pins: { readonly server: Pin; readonly load: Pin };
+  readonly loadPin: Pin;
   readonly signal: AbortSignal;
 }
 
@@ -26,10 +26,10 @@ export interface RoundOptions {
  * are gone afterwards. Rejects if a call was not carried out.
  */
 export async function runRound(options: RoundOptions): Promise<Measurement> {
-  const { root, pins, store, signal } = options;
+  const { root, store, signal } = options;
   const dir = await mkdtemp(join(root, "dist", "bench-"));
   try {
-    const server = await SERVERS[options.server]({ root, dir, pin: pins.server, store, signal });
+    const server = await SERVERS[options.server]({ root, dir, store, signal });
     try {
       return await measure(options, server, dir);
     } catch (error) {
@@ -45,12 +45,12 @@ export async function runRound(options: RoundOptions): Promise<Measurement> {
 }
 
 async function measure(options: RoundOptions, server: Server, dir: string): Promise<Measurement> {
-  const { trial, seconds, connections, sessions, pins, signal } = options;
+  const { trial, seconds, connections, sessions, loadPin, signal } = options;
   const driver = await trial.openDriver({ server, dir, sessions });
   const carriedOut = await driver.carriedOut();
   const counts = await callsOf(server, driver);
 
-  const load = { connections, pin: pins.load, signal };
+  const load = { connections, pin: loadPin, signal };
   const warmUp = await driver.run({ ...load, seconds: Math.min(seconds, WARM_UP_SECONDS) });
   const measured = await driver.run({ ...load, seconds });
 

@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fingerprintBuild } from "./build.js";
 import { help, type Options, parseOptions } from "./options.js";
-import { choosePins } from "./pinning.js";
+import { chooseLoadPin, type Pin } from "./pinning.js";
 import { machine, type Rounds, type Row, rowsOf, tableOf } from "./report.js";
 import { runRound } from "./round.js";
 import { programsOf, type Trial } from "./trials.js";
@@ -20,18 +20,18 @@ async function bench(args: readonly string[], signal: AbortSignal): Promise<void
   }
   requirePrograms(options.trials);
   const build = await fingerprintBuild(ROOT);
-  const pins = choosePins();
+  const loadPin = chooseLoadPin();
   const made = {
     command: ["npm run bench --", ...args].join(" "),
     build,
     machine: machine(new Date()),
     load: `load average before the run: ${loadavg()[0]?.toFixed(2)}`,
-    pinning: pins.load.length > 0 ? "load on the last core, Node servers on the others" : "none",
+    pinning: loadPin.length > 0 ? "load on the last core" : "none",
     setting: `rounds: ${options.rounds} of ${options.seconds} s, the servers in turn; calls in flight: ${options.connections}; sessions: ${options.sessions}; Latchkey's store: ${options.store}`,
   };
   const results: { trial: string; rows: Row[] }[] = [];
   for (const trial of options.trials) {
-    const rounds = await runTrial(trial, options, pins, signal);
+    const rounds = await runTrial(trial, options, loadPin, signal);
     if ((await fingerprintBuild(ROOT)) !== build) {
       throw new Error("dist was rebuilt during the run: its rounds measured different programs");
     }
@@ -52,7 +52,7 @@ async function bench(args: readonly string[], signal: AbortSignal): Promise<void
 async function runTrial(
   trial: Trial,
   options: Options,
-  pins: ReturnType<typeof choosePins>,
+  loadPin: Pin,
   signal: AbortSignal,
 ): Promise<Rounds> {
   const { seconds, connections, sessions, store } = options;
@@ -62,7 +62,7 @@ async function runTrial(
       const where = `${trial.name}, round ${round} of ${options.rounds}, ${server}`;
       try {
         const measurement = await runRound({
-          ...{ trial, server, seconds, connections, sessions, store, pins, signal },
+          ...{ trial, server, seconds, connections, sessions, store, loadPin, signal },
           root: ROOT,
         });
         measured.push(measurement);

@@ -1,5 +1,5 @@
 import { join, relative } from "node:path";
-import { type Pin, pinned } from "./pinning.js";
+
 import { startProcess } from "./process.js";
 
 /** Where and how a round runs its server. */
@@ -8,7 +8,6 @@ export interface Site {
   readonly root: string;
   /** A fresh folder below `root`: `root` lies on a disk, the system's own may be memory. */
   readonly dir: string;
-  readonly pin: Pin;
   /** The store that Latchkey is started with. */
   readonly store: "sqlite" | "memory:";
   readonly signal: AbortSignal;
@@ -109,7 +108,7 @@ function grpcEcho(name: ServerName, encoder: "latchkey" | "protobuf-es"): NodePr
 async function startNode(site: Site, program: NodeProgram): Promise<Server> {
   const child = await startProcess({
     name: program.name,
-    argv: pinned(site.pin, [process.execPath, ...program.args]),
+    argv: [process.execPath, ...program.args],
     env: { ...environment(), ...program.env },
     cwd: site.root,
     dir: site.dir,

@@ -41,8 +41,8 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
 
   return {
     async create({ params, query, body }: RestRequest) {
-      const app = checkApp(readText(params["app"]));
-      const userId = checkUserId(readText(params["id"]));
+      const app = checkApp(params["app"] ?? "");
+      const userId = checkUserId(params["id"] ?? "");
       const ip = checkIp(readText(query["ip"]));
       const ttl = query["ttl"] ? readSeconds("ttl", query["ttl"]) : undefined;
       const data = readInitialData(body);
@@ -60,7 +60,7 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
     },
 
     get({ params }: RestRequest) {
-      const { app, token } = appAndToken(params);
+      const { app = "", token = "" } = params;
       return orEmpty(() =>
         then(sessions.touch(app, token), ({ before, after }) =>
           sessionAnswer(before, after.lastAccessedAt),
@@ -69,7 +69,8 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
     },
 
     async set({ params, body }: RestRequest) {
-      const { app, token } = appAndToken(params);
+      const app = checkApp(params["app"] ?? "");
+      const token = checkToken(params["token"] ?? "");
       const data = readData(body);
       return orEmpty(async () => {
         const { before, after } = await sessions.update({ app, token, data });
@@ -78,13 +79,13 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
     },
 
     async activity({ params, query }: RestRequest) {
-      const app = checkApp(readText(params["app"]));
+      const app = checkApp(params["app"] ?? "");
       const seconds = readSeconds("dt", query["dt"]);
       return { activity: await sessions.countActiveUsers(app, seconds) };
     },
 
     async soapp({ params, query }: RestRequest) {
-      const app = checkApp(readText(params["app"]));
+      const app = checkApp(params["app"] ?? "");
       const seconds = readSeconds("dt", query["dt"]);
       const active = await listAll({ app, activeWithin: seconds });
       active.sort((a, b) => b.lastAccessedAt - a.lastAccessedAt);
@@ -93,15 +94,15 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
     },
 
     async soid({ params }: RestRequest) {
-      const app = checkApp(readText(params["app"]));
-      const userId = readText(params["id"]);
+      const app = checkApp(params["app"] ?? "");
+      const userId = params["id"] ?? "";
       const all = await listAll({ app, userId });
       const at = now();
       return { sessions: all.map((session) => sessionAnswer(session, at)) };
     },
 
     async kill({ params }: RestRequest) {
-      const { app, token } = appAndToken(params);
+      const { app = "", token = "" } = params;
       try {
         await sessions.delete(app, { token });
         return { kill: 1 };
@@ -113,12 +114,12 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
 
     async killsoid({ params }: RestRequest) {
       return {
-        kill: await sessions.deleteUser(readText(params["app"]), readText(params["id"])),
+        kill: await sessions.deleteUser(params["app"] ?? "", params["id"] ?? ""),
       };
     },
 
     async killall({ params }: RestRequest) {
-      return { kill: await sessions.deleteApp(readText(params["app"])) };
+      return { kill: await sessions.deleteApp(params["app"] ?? "") };
     },
 
     async ping() {
@@ -129,10 +130,6 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
 }
 
 export type Endpoints = ReturnType<typeof createEndpoints>;
-
-function appAndToken(params: RestRequest["params"]) {
-  return { app: checkApp(readText(params["app"])), token: checkToken(readText(params["token"])) };
-}
 
 /** A session that is not there is `{}` here, not an error. */
 function orEmpty<T>(answer: () => Awaitable<T>): Awaitable<T | Record<string, never>> {
