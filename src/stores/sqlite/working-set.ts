@@ -25,27 +25,31 @@ export function createWorkingSet(maxBytes: number) {
   });
   const touched = new Map<TokenHash, Entry>();
 
-  /** Sets both maps and answers how to set them back. */
-  const replace = (tokenHash: TokenHash, entry: Entry | null, isTouched: boolean) => {
-    const cached = cache.peek(tokenHash);
-    const touchedBefore = touched.get(tokenHash);
-    const set = (cachedNow: Entry | undefined, touchedNow: Entry | undefined) => {
-      if (cachedNow) cache.set(tokenHash, cachedNow);
+  const get = (tokenHash: TokenHash): Entry | undefined =>
+    cache.get(tokenHash) ?? touched.get(tokenHash);
+
+  /** Sets what the row has now, nothing or an entry, and answers how to set it back. */
+  const replace = (tokenHash: TokenHash, entry?: Entry) => {
+    const before = { cached: cache.peek(tokenHash), touched: touched.get(tokenHash) };
+    const setCached = (one: Entry | undefined) => {
+      if (one) cache.set(tokenHash, one);
       else cache.delete(tokenHash);
-      if (touchedNow) touched.set(tokenHash, touchedNow);
+    };
+    setCached(entry);
+    touched.delete(tokenHash);
+    return () => {
+      setCached(before.cached);
+      if (before.touched) touched.set(tokenHash, before.touched);
       else touched.delete(tokenHash);
     };
-    set(entry ?? undefined, isTouched && entry ? entry : undefined);
-    return () => set(cached, touchedBefore);
   };
 
   return {
-    get: (tokenHash: TokenHash): Entry | undefined =>
-      cache.get(tokenHash) ?? touched.get(tokenHash),
+    get,
 
     /** The entry of a row just read: the one in memory if there is one, it is newer. */
     admit({ row, tokenHash, session, dataBytes }: StoredSession): Entry {
-      const known = cache.get(tokenHash) ?? touched.get(tokenHash);
+      const known = get(tokenHash);
       if (known) return known;
       const entry = { row, tokenHash, session, dataBytes };
       cache.set(tokenHash, entry);
@@ -69,10 +73,10 @@ export function createWorkingSet(maxBytes: number) {
     // transaction fails.
 
     /** The row has this state now. */
-    put: (entry: Entry): (() => void) => replace(entry.tokenHash, entry, false),
+    put: (entry: Entry): (() => void) => replace(entry.tokenHash, entry),
 
     /** The row is gone. */
-    remove: (tokenHash: TokenHash): (() => void) => replace(tokenHash, null, false),
+    remove: (tokenHash: TokenHash): (() => void) => replace(tokenHash),
 
     /** The row has the entry's touches; null if the entry is not the current one any more. */
     settle(entry: Entry): (() => void) | null {

@@ -1,6 +1,6 @@
 import { type Awaitable, then } from "../../../domain/awaitable.js";
 import { LatchkeyError } from "../../../domain/error.js";
-import { checkApp, checkIp, checkToken, checkUserId } from "../../../domain/limits.js";
+import { checkApp, checkIp, checkToken, checkUserId, LIMITS } from "../../../domain/limits.js";
 import type { Session } from "../../../domain/session.js";
 import type { ListRequest, Sessions } from "../../../services/sessions.js";
 import { sessionAnswer } from "./answer.js";
@@ -44,10 +44,9 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
       const app = checkApp(params["app"] ?? "");
       const userId = checkUserId(params["id"] ?? "");
       const ip = checkIp(readText(query["ip"]));
-      const ttl = query["ttl"] ? readSeconds("ttl", query["ttl"]) : undefined;
+      const idleTtl = query["ttl"] ? readSeconds("ttl", query["ttl"]) : LIMITS.ttlDefault;
       const data = readInitialData(body);
       const fixed = readFlag("no_resave", query["no_resave"]);
-      const idleTtl = ttl ?? 7200;
       const { token } = await sessions.create({
         app,
         userId,
