@@ -6,13 +6,14 @@ import { mock } from "node:test";
 import Sqlite, { type Database } from "better-sqlite3";
 import type { SessionStore } from "../../src/domain/session-store.js";
 import { type OpenOptions, openSqliteStore } from "../../src/stores/sqlite/open.js";
+import { openDirectWriter } from "../../src/stores/sqlite/writer.js";
 import { type OpenedStore, recordObserver, withStore } from "./suite/fixture.js";
 
 /** A SQLite store over a file in a fresh folder. */
 export interface DatabaseTrial extends OpenedStore {
   readonly reopen: () => Promise<SessionStore>;
   readonly path: string;
-  /** The first store's own connection, to look at and to make fail. */
+  /** The connection that the first store writes by, to look at and to make fail. */
   readonly connection: Database;
   /** What was told to `onFatal`. */
   readonly fatal: readonly unknown[];
@@ -32,13 +33,14 @@ export async function withFolder(body: (folder: string) => void | Promise<void>)
   }
 }
 
-/** Opens a store that tells nobody of anything. */
+/** Opens a store that tells nobody of anything, and writes in this thread unless told otherwise. */
 export function openQuietly(path: string, options: Partial<OpenOptions> = {}): SessionStore {
   return openSqliteStore({
     path,
     observer: recordObserver().observer,
     clock: () => 0,
     onFatal: () => undefined,
+    openWriter: openDirectWriter,
     ...options,
   });
 }
@@ -70,11 +72,14 @@ export function createDatabase(options: Partial<OpenOptions> = {}): DatabaseTria
     });
   const inspect = <T>(query: (db: Database) => T) => connect(path, query, { readonly: true });
 
-  const { store, connection } = catchConnection(open);
+  const caught = catchConnection(open);
+  const { store } = caught;
   let current = store;
   return {
     store,
-    connection,
+    get connection() {
+      return caught.connection;
+    },
     seen,
     path,
     fatal,
@@ -112,14 +117,20 @@ function assertSound(db: Database): void {
   assert.equal(stated, db.prepare("SELECT count(*) FROM sessions").pluck().get());
 }
 
-/** The store that `open` makes, and the connection on which it prepared its statements. */
+/** The store that `open` makes, and the connection that it writes by. */
 export function catchConnection(open: () => SessionStore) {
   const prepare = mock.method(Sqlite.prototype, "prepare");
   try {
     const store = open();
-    const connection: unknown = prepare.mock.calls.at(-1)?.this;
-    assert.ok(connection instanceof Sqlite);
-    return { store, connection };
+    const begin = prepare.mock.calls.findLast(({ arguments: [sql] }) => sql.startsWith("BEGIN"));
+    const caught: unknown = begin?.this;
+    return {
+      store,
+      get connection(): Database {
+        assert.ok(caught instanceof Sqlite, "only a writer in this thread can be caught");
+        return caught;
+      },
+    };
   } finally {
     prepare.mock.restore();
   }

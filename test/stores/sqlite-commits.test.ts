@@ -18,9 +18,27 @@ describe("group commit in a SQLite store", () => {
         store.update("shop", one.tokenHash, NOW, setKey("a", 1)),
         store.update("shop", one.tokenHash, NOW, setKey("b", 2)),
         store.delete("shop", { tokenHash: one.tokenHash }, NOW),
-        store.deleteUser("shop", "ann", NOW),
       ]);
-      assert.deepEqual(seen.commits, [100, 1, 5]);
+      assert.deepEqual(seen.commits, [100, 1, 4]);
+    }));
+
+  test("a write that looks for its sessions in the file waits for those before it", () =>
+    withDatabase(async (trial) => {
+      const { store, seen } = trial;
+      const { add, mint } = createTrial(trial);
+      const known = await add();
+      const [first, second, after] = [mint(), mint(), mint()];
+      const outcomes = await Promise.all([
+        store.create(first.session, first.tokenHash),
+        store.delete("shop", { id: first.session.id }, NOW),
+        store.create(second.session, second.tokenHash),
+        store.delete("shop", { tokenHash: known.tokenHash }, NOW),
+        store.deleteUser("shop", "ann", NOW),
+        store.create(after.session, after.tokenHash),
+      ]);
+      assert.deepEqual(outcomes, [undefined, true, undefined, true, 1, undefined]);
+      assert.deepEqual(seen.commits, [1, 1, 3, 2]);
+      assert.deepEqual(await listAll(store, "shop", NOW), [after.session]);
     }));
 
   test("writes beyond the size of a group are committed in several", () =>

@@ -18,23 +18,23 @@ function refusal(text: string) {
   };
 }
 
-/** `PRAGMA synchronous` as a number: the log is synced by the store, not by SQLite. */
-const NORMAL = 1;
+/** `PRAGMA synchronous` as a number. */
+const FULL = 2;
 
 const mode = (path: string) => statSync(path).mode & 0o777;
 
 describe("opening a SQLite store", () => {
-  test("commits go to a write-ahead log that SQLite syncs when it copies from it", () =>
+  test("commits go to a write-ahead log that is synced at each", () =>
     withDatabase(async (trial) => {
       const { store, connection } = trial;
       const pragmas = () =>
         ["synchronous", "journal_mode", "foreign_keys"].map((name) =>
           connection.pragma(name, { simple: true }),
         );
-      assert.deepEqual(pragmas(), [NORMAL, "wal", 1]);
+      assert.deepEqual(pragmas(), [FULL, "wal", 1]);
       // The library's own default shows only after a connection's first write.
       await createTrial(trial).add();
-      assert.deepEqual(pragmas(), [NORMAL, "wal", 1]);
+      assert.deepEqual(pragmas(), [FULL, "wal", 1]);
       await store.close();
     }));
 
@@ -44,7 +44,7 @@ describe("opening a SQLite store", () => {
       await openQuietly(path).close();
       const { store, connection } = catchConnection(() => openQuietly(path));
       await createTrial({ store }).add();
-      assert.equal(connection.pragma("synchronous", { simple: true }), NORMAL);
+      assert.equal(connection.pragma("synchronous", { simple: true }), FULL);
       await store.close();
     }));
 

@@ -1,139 +1,186 @@
-import type { Database } from "better-sqlite3";
-import type { StoreObserver } from "../../domain/session-store.js";
+import type { RowWrite } from "./row-writes.js";
+import type { Writer } from "./writer.js";
 
-/** The most writes that share one transaction; bounds how long it holds the event loop. */
+/** The most calls that make up one batch; bounds how long they hold the event loop. */
 const MAX_BATCH = 256;
 
-/** What a write may ask of the transaction that it runs in. */
+/**
+ * Fewer calls than this wait while the writer is at work: each batch that finds it
+ * asleep has to wake it, which costs more than a call.
+ */
+const MIN_BATCH = 8;
+
+/** What a write may ask of the transaction that it becomes part of. */
 export interface Transaction {
+  /** Adds what the transaction will write. */
+  add(write: RowWrite): void;
   /** Runs `undo` if the write or its transaction fails, the last registered first. */
   onRollback(undo: () => void): void;
-}
-
-/** Runs synchronously inside the transaction. What it throws fails it alone. */
-export type Write<T> = (transaction: Transaction) => T;
-
-/** `many` if the write may have changed something when it throws: it gets a savepoint. */
-export type Statements = "one" | "many";
-
-export interface CommitQueue {
-  /** Runs `write` in the next transaction; settles after that is on disk, never before. */
-  run<T>(statements: Statements, write: Write<T>): Promise<T>;
-}
-
-export interface CommitQueueOptions {
-  readonly db: Database;
-  readonly observer: Pick<StoreObserver, "committed">;
-  /** Monotonic milliseconds. */
-  readonly clock: () => number;
-  /** Runs inside each transaction after its writes. */
-  readonly beforeCommit: (transaction: Transaction) => void;
-  /** Resolves when everything committed so far is on disk. */
-  readonly sync: () => Promise<void>;
-  /** What a caller is told of an error; every write is refused with it if the transaction fails. */
-  readonly translate: (error: unknown) => Error;
-}
-
-interface Queued {
-  readonly statements: Statements;
-  readonly write: Write<unknown>;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: unknown) => void;
+  /** Runs `settle` once the transaction is on disk. */
+  onCommit(settle: () => void): void;
 }
 
 /**
- * Group commit: writes share a transaction and one sync of the disk, which costs
- * more than all of them together. Those that arrive while a sync is under way,
- * off the event loop, make up the next transaction.
+ * Changes memory, and says what to write. What it throws fails it alone. It may
+ * run again if its transaction fails because of another.
+ */
+export type Write<T> = (transaction: Transaction) => T;
+
+/**
+ * Where a write looks to decide: `rows` if it must find in the file all that was
+ * written before it, so that it can only begin when that is committed.
+ */
+export type Reads = "memory" | "rows";
+
+export interface CommitQueue {
+  /** Runs `write` soon; settles after what it wrote is on disk, never before. */
+  run<T>(reads: Reads, write: Write<T>): Promise<T>;
+}
+
+export interface CommitQueueOptions {
+  readonly writer: Pick<Writer, "commit">;
+  /** Runs after the writes of each batch, before it is committed. */
+  readonly beforeCommit: (transaction: Transaction) => void;
+  /** What a caller is told of an error. */
+  readonly translate: (error: unknown) => Error;
+  /** Whether an error may be the fault of one write among those that failed. */
+  readonly isOwnFault: (error: unknown) => boolean;
+}
+
+interface Queued {
+  readonly reads: Reads;
+  readonly write: Write<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  /** It failed together with others and is tried again, alone. */
+  isAlone: boolean;
+}
+
+/** Calls whose changes are in memory and on their way to the disk. */
+interface Batch {
+  readonly queued: readonly Queued[];
+  readonly undos: (() => void)[];
+  readonly settlements: (() => void)[];
+  readonly writes: RowWrite[];
+  readonly transaction: Transaction;
+}
+
+function createBatch(queued: readonly Queued[]): Batch {
+  const undos: (() => void)[] = [];
+  const settlements: (() => void)[] = [];
+  const writes: RowWrite[] = [];
+  const transaction: Transaction = {
+    add: (write) => writes.push(write),
+    onRollback: (undo) => undos.push(undo),
+    onCommit: (settle) => settlements.push(settle),
+  };
+  return { queued, undos, settlements, writes, transaction };
+}
+
+/** Undoes in memory what the batch registered since it had `kept` undo steps. */
+function undoTo({ undos }: Batch, kept: number): void {
+  while (undos.length > kept) undos.pop()?.();
+}
+
+/** Changes memory by one write, or leaves it as it is. */
+function attempt(
+  batch: Batch,
+  { write, resolve, reject }: Queued,
+  translate: (error: unknown) => Error,
+) {
+  const { undos, settlements, writes } = batch;
+  const kept = [undos.length, settlements.length, writes.length] as const;
+  try {
+    const value = write(batch.transaction);
+    settlements.push(() => resolve(value));
+  } catch (error) {
+    undoTo(batch, kept[0]);
+    settlements.length = kept[1];
+    writes.length = kept[2];
+    settlements.push(() => reject(translate(error)));
+  }
+}
+
+/**
+ * Group commit: calls share a transaction and one sync of the disk, which costs
+ * more than all of them together. Those of one turn of the event loop make up a
+ * batch, and the writer joins the batches that wait while it works. Memory is
+ * ahead of the file by the batches under way; if one fails, it and all that
+ * followed are undone and, where that may help, tried again one by one.
  */
 export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
-  const { db, observer, clock, beforeCommit, sync, translate } = options;
-  const begin = db.prepare("BEGIN IMMEDIATE");
-  const commit = db.prepare("COMMIT");
-  const rollback = db.prepare("ROLLBACK");
-  const savepoint = db.prepare("SAVEPOINT write");
-  const release = db.prepare("RELEASE write");
-  const rollbackTo = db.prepare("ROLLBACK TO write");
-  const undos: (() => void)[] = [];
-  const transaction: Transaction = { onRollback: (undo) => undos.push(undo) };
-  let queue: Queued[] = [];
-  let isBusy = false;
+  const { writer, beforeCommit, translate, isOwnFault } = options;
+  const queue: Queued[] = [];
+  let underWay: Batch[] = [];
+  let isScheduled = false;
 
-  /** Undoes in memory what was registered since there were `kept` undo steps. */
-  const undoTo = (kept: number) => {
-    while (undos.length > kept) undos.pop()?.();
-  };
-
-  /** Runs one write; answers how to settle it once the transaction is committed. */
-  const attempt = ({ statements, write, resolve, reject }: Queued): (() => void) => {
-    const kept = undos.length;
-    const isMany = statements === "many";
-    if (isMany) savepoint.run();
-    try {
-      const value = write(transaction);
-      if (isMany) release.run();
-      return () => resolve(value);
-    } catch (error) {
-      // SQLite ends the transaction itself when the disk fails or is full.
-      if (!db.inTransaction) throw error;
-      if (isMany) {
-        rollbackTo.run();
-        release.run();
-      }
-      undoTo(kept);
-      return () => reject(translate(error));
+  /** Takes the next batch off the queue, or nothing if it must wait. */
+  const takeBatch = (): Queued[] => {
+    const mustLead = ({ reads, isAlone }: Queued) => reads === "rows" || isAlone;
+    const [first] = queue;
+    if (!first) return [];
+    if (underWay.length > 0) {
+      const isAlone = underWay[0]?.queued[0]?.isAlone;
+      if (isAlone || mustLead(first) || queue.length < MIN_BATCH) return [];
     }
+    const limit = first.isAlone ? 1 : MAX_BATCH;
+    const end = queue.findIndex(
+      (queued, index) => index > 0 && (index === limit || mustLead(queued)),
+    );
+    return queue.splice(0, end === -1 ? queue.length : end);
   };
 
-  const endTransaction = () => {
-    try {
-      if (db.open && db.inTransaction) rollback.run();
-    } catch (error) {
-      translate(error);
-    }
-  };
-
-  /** Runs a batch in one transaction; answers how to settle its writes. */
-  const commitBatch = (batch: readonly Queued[]): (() => void)[] => {
-    try {
-      begin.run();
-      const settlements = batch.map(attempt);
-      beforeCommit(transaction);
-      commit.run();
-      undos.length = 0;
-      return settlements;
-    } catch (error) {
-      undoTo(0);
-      endTransaction();
-      throw error;
-    }
-  };
-
-  const flush = async () => {
-    const batch = queue.slice(0, MAX_BATCH);
-    queue = queue.slice(MAX_BATCH);
-    const start = clock();
-    try {
-      const settlements = commitBatch(batch);
-      await sync();
-      for (const settle of settlements) settle();
-      observer.committed(batch.length, (clock() - start) / 1000);
-    } catch (error) {
+  const undo = (error: unknown) => {
+    const undone = underWay;
+    underWay = [];
+    for (const batch of undone.toReversed()) undoTo(batch, 0);
+    const failed = undone.flatMap(({ queued }) => queued);
+    if (isOwnFault(error) && !failed[0]?.isAlone) {
+      for (const queued of failed) queued.isAlone = true;
+      queue.unshift(...failed);
+    } else {
       const failure = translate(error);
-      for (const { reject } of batch) reject(failure);
+      for (const { reject } of failed) reject(failure);
     }
-    if (queue.length > 0) setImmediate(flush);
-    else isBusy = false;
+  };
+
+  const commit = async (queued: readonly Queued[]) => {
+    const batch = createBatch(queued);
+    underWay.push(batch);
+    try {
+      for (const one of queued) attempt(batch, one, translate);
+      beforeCommit(batch.transaction);
+      // What writes nothing may still have seen what is not on disk yet.
+      if (batch.writes.length > 0 || underWay.length > 1) {
+        await writer.commit({ calls: queued.length, writes: batch.writes });
+      }
+      if (underWay[0] !== batch) return;
+      underWay.shift();
+      for (const settle of batch.settlements) settle();
+    } catch (error) {
+      // A batch that is not under way was undone together with one before it.
+      if (underWay.includes(batch)) undo(error);
+    }
+    schedule();
+  };
+
+  const flush = () => {
+    isScheduled = false;
+    for (let next = takeBatch(); next.length > 0; next = takeBatch()) void commit(next);
+  };
+
+  const schedule = () => {
+    if (isScheduled || queue.length === 0) return;
+    isScheduled = true;
+    setImmediate(flush);
   };
 
   return {
-    run<T>(statements: Statements, write: Write<T>) {
+    run<T>(reads: Reads, write: Write<T>) {
       return new Promise<T>((resolve, reject) => {
         const settled = resolve as (value: unknown) => void;
-        queue.push({ statements, write, resolve: settled, reject });
-        if (isBusy) return;
-        isBusy = true;
-        setImmediate(flush);
+        queue.push({ reads, write, resolve: settled, reject, isAlone: false });
+        schedule();
       });
     },
   };

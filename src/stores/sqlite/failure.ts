@@ -1,13 +1,11 @@
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
-import { SyncError } from "./write-ahead-log.js";
 
 /**
  * What a failure inside SQLite means to a caller. Errors that are not SQLite's
  * pass unchanged.
  */
 export function translateFailure(error: unknown): Error {
-  if (error instanceof SyncError) return outcomeUnknown(error);
   if (!(error instanceof Sqlite.SqliteError)) {
     return error instanceof Error ? error : new Error(String(error));
   }
@@ -32,11 +30,19 @@ export function translateFailure(error: unknown): Error {
  * not write, so only a restart, which reads the file anew, is safe.
  */
 export function isFatal(error: unknown): boolean {
-  if (error instanceof SyncError) return true;
   return (
     error instanceof Sqlite.SqliteError &&
     /^SQLITE_(IOERR|CORRUPT|NOTADB|CANTOPEN|READONLY)/.test(error.code)
   );
+}
+
+/**
+ * Whether a failed transaction may be the fault of one write in it, so that the
+ * others deserve another try.
+ */
+export function isOwnFault(error: unknown): boolean {
+  if (!(error instanceof Sqlite.SqliteError)) return false;
+  return !isFatal(error) && !/^SQLITE_(FULL|BUSY|LOCKED)/.test(error.code);
 }
 
 function outcomeUnknown(cause: Error): LatchkeyError {

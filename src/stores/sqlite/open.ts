@@ -1,12 +1,14 @@
-import { closeSync, existsSync, mkdirSync, openSync, realpathSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import Sqlite, { type Database } from "better-sqlite3";
+import type { Database } from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
+import { openConnection } from "./connection.js";
 import { type DatabaseLock, lockDatabase } from "./lock.js";
 import { migrate } from "./schema.js";
 import { createSqliteStore } from "./store.js";
-import { openWriteAheadLog, type WriteAheadLog } from "./write-ahead-log.js";
+import { openThreadWriter } from "./thread-writer.js";
+import type { Writer, WriterOptions } from "./writer.js";
 
 /** Enough for about 100,000 sessions of ordinary size. */
 const CACHE_BYTES = 128 * 1024 * 1024;
@@ -20,6 +22,8 @@ export interface OpenOptions {
   /** Called once, when the disk fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
   readonly cacheBytes?: number;
+  /** What writes to the file at a path; a thread if absent. */
+  readonly openWriter?: (options: WriterOptions) => Writer;
 }
 
 /**
@@ -30,47 +34,36 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
   const path = resolve(options.path);
   let lock: DatabaseLock | undefined;
   let db: Database | undefined;
-  let log: WriteAheadLog | undefined;
+  let writer: Writer | undefined;
   try {
     const file = createPrivate(path);
     createPrivate(`${file}.lock`);
     const held = lockDatabase(file);
     lock = held;
-    db = openDatabase(file);
+    db = openConnection(file);
     migrate(db);
-    log = openWriteAheadLog(file);
+    // Only the writer writes from here on.
+    db.pragma("query_only = ON");
+    const { openWriter = openThreadWriter } = options;
+    const { committed } = options.observer;
+    writer = openWriter({ path: file, committed, clock: options.clock });
     return createSqliteStore({
       db,
+      writer,
       observer: options.observer,
       cacheBytes: options.cacheBytes ?? CACHE_BYTES,
-      clock: options.clock,
-      log,
+      walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,
       onFatal: options.onFatal,
       onClose: held.release,
     });
   } catch (error) {
-    log?.close();
+    void writer?.close();
     db?.close();
     lock?.release();
     if (error instanceof LatchkeyError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw new LatchkeyError("unavailable", `cannot use ${path}: ${reason}`, { cause: error });
   }
-}
-
-function openDatabase(path: string): Database {
-  const db = new Sqlite(path, { timeout: 2_000 });
-  db.pragma("journal_mode = WAL");
-  // A commit does not wait for the disk; its answers do (see write-ahead-log.ts).
-  db.pragma("synchronous = NORMAL");
-  db.pragma("foreign_keys = ON");
-  db.pragma("temp_store = MEMORY");
-  db.pragma("cache_size = -32768");
-  // 16 MiB of log: at the default of 4, copying it into the database stalls writers four
-  // times as often and writes pages that change again anyway.
-  db.pragma("wal_autocheckpoint = 4000");
-  db.pragma("journal_size_limit = 67108864");
-  return db;
 }
 
 /** Makes the file, closed to other users, and answers its path with links resolved. */

@@ -1,6 +1,6 @@
 import type { Database } from "better-sqlite3";
 import type { JsonObject } from "../../domain/json.js";
-import { expiresAt, type Session } from "../../domain/session.js";
+import type { Session } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 
 /** A session as the table holds it, and where. */
@@ -38,7 +38,7 @@ type Row = [
   absoluteExpiresAt: number | null,
 ];
 
-const COLUMNS = `id, token_hash, session_id, user_id, ip, user_agent, data, reads, writes, version,
+export const COLUMNS = `id, token_hash, session_id, user_id, ip, user_agent, data, reads, writes, version,
   created_at, last_accessed_at, idle_ttl, absolute_expires_at`;
 
 /** Which rows of an app to read, the newest first. */
@@ -51,26 +51,14 @@ export interface RowQuery {
   readonly limit: number;
 }
 
-/** The SQL of the sessions table: prepared statements and the mapping of rows. */
+/** What reads the tables: prepared statements and the mapping of rows. */
 export function createRows(db: Database) {
   const select = (rest: string) =>
     db.prepare<unknown[], Row>(`SELECT ${COLUMNS} FROM sessions ${rest}`).raw();
   const statements = {
-    insertApp: db.prepare<[string]>("INSERT INTO apps (name) VALUES (?)"),
     app: db.prepare<[string], number>("SELECT id FROM apps WHERE name = ?").pluck(),
+    lastApp: db.prepare<[], number>("SELECT max(id) FROM apps").pluck(),
     appName: db.prepare<[number], string>("SELECT name FROM apps WHERE id = ?").pluck(),
-    insert: db.prepare(
-      `INSERT INTO sessions (${COLUMNS}, app_id, sweep_at) VALUES (${"?, ".repeat(15)}?)`,
-    ),
-    update: db.prepare(
-      `UPDATE sessions SET ip = ?, user_agent = ?, data = ?, reads = ?, writes = ?, version = ?,
-         last_accessed_at = ? WHERE id = ?`,
-    ),
-    limit: db.prepare(
-      "UPDATE sessions SET idle_ttl = ?, absolute_expires_at = ?, sweep_at = ? WHERE id = ?",
-    ),
-    touch: db.prepare("UPDATE sessions SET reads = ?, last_accessed_at = ? WHERE id = ?"),
-    delete: db.prepare("DELETE FROM sessions WHERE id = ?"),
     byToken: select("WHERE app_id = ? AND token_hash = ?"),
     bySessionId: select("WHERE app_id = ? AND session_id = ?"),
     // The index named is the one that yields the order, so that a page costs
@@ -89,7 +77,6 @@ export function createRows(db: Database) {
     firstSweep: db
       .prepare<[], number>("SELECT sweep_at FROM sessions ORDER BY sweep_at LIMIT 1")
       .pluck(),
-    deferSweep: db.prepare("UPDATE sessions SET sweep_at = ? WHERE id = ?"),
     activeUsers: db
       .prepare<[number, number, number, number], number>(
         `SELECT count(DISTINCT user_id) FROM sessions
@@ -98,53 +85,13 @@ export function createRows(db: Database) {
       )
       .pluck(),
     totals: db.prepare<[], Totals>("SELECT sessions, last_id AS lastRow FROM totals"),
-    saveTotals: db.prepare<[number, number]>("UPDATE totals SET sessions = ?, last_id = ?"),
   };
 
   return {
     /** The number of an app, or null if it never had a session. */
     app: (name: string): number | null => statements.app.get(name) ?? null,
-    insertApp: (name: string): number => Number(statements.insertApp.run(name).lastInsertRowid),
-
-    insert(row: number, appId: number, tokenHash: TokenHash, session: Session, data: string) {
-      statements.insert.run(
-        row,
-        Buffer.from(tokenHash, "base64url"),
-        idToBytes(session.id),
-        session.userId,
-        session.ip,
-        session.userAgent,
-        data,
-        session.reads,
-        session.writes,
-        session.version,
-        session.createdAt,
-        session.lastAccessedAt,
-        session.idleTtl,
-        session.absoluteExpiresAt,
-        appId,
-        expiresAt(session),
-      );
-    },
-
-    update(row: number, session: Session, data: string) {
-      const { ip, userAgent, reads, writes, version, lastAccessedAt } = session;
-      statements.update.run(ip, userAgent, data, reads, writes, version, lastAccessedAt, row);
-    },
-
-    /** Writes the limits of a session's life; the sweep looks at it at its new deadline. */
-    limit(row: number, session: Session) {
-      const { idleTtl, absoluteExpiresAt } = session;
-      statements.limit.run(idleTtl, absoluteExpiresAt, expiresAt(session), row);
-    },
-
-    touch(row: number, session: Session) {
-      statements.touch.run(session.reads, session.lastAccessedAt, row);
-    },
-
-    delete(row: number) {
-      statements.delete.run(row);
-    },
+    /** The highest number given to an app; 0 if there is none. */
+    lastApp: (): number => statements.lastApp.get() ?? 0,
 
     byToken(app: string, appId: number, tokenHash: TokenHash): StoredSession | null {
       const row = statements.byToken.get(appId, Buffer.from(tokenHash, "base64url"));
@@ -177,17 +124,10 @@ export function createRows(db: Database) {
     /** The instant (ms) at which the first session is to be looked at; null if there is none. */
     firstSweep: (): number | null => statements.firstSweep.get() ?? null,
 
-    deferSweep(row: number, until: number) {
-      statements.deferSweep.run(until, row);
-    },
-
     activeUsers: (appId: number, since: number, now: number): number =>
       statements.activeUsers.get(appId, since, now, now) ?? 0,
 
     totals: (): Totals => statements.totals.get() ?? { sessions: 0, lastRow: 0 },
-    saveTotals({ sessions, lastRow }: Totals) {
-      statements.saveTotals.run(sessions, lastRow);
-    },
   };
 }
 
@@ -216,7 +156,7 @@ function fromRow(app: string, row: Row): StoredSession {
   };
 }
 
-function idToBytes(uuid: string): Buffer {
+export function idToBytes(uuid: string): Buffer {
   return Buffer.from(uuid.replaceAll("-", ""), "hex");
 }
 

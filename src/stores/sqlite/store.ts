@@ -4,16 +4,12 @@ import { LatchkeyError } from "../../domain/error.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type { SessionKey, SessionStore, StoreObserver } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
-import {
-  createCommitQueue,
-  type Statements,
-  type Transaction,
-  type Write,
-} from "./commit-queue.js";
-import { isFatal, translateFailure } from "./failure.js";
+import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
+import { isFatal, isOwnFault, translateFailure } from "./failure.js";
+import { rowWrites } from "./row-writes.js";
 import { createRows, type StoredSession } from "./rows.js";
 import { createWorkingSet, type Entry } from "./working-set.js";
-import type { WriteAheadLog } from "./write-ahead-log.js";
+import type { Writer } from "./writer.js";
 
 /** Touches reach the file this long (ms) after the first of them: within the second promised. */
 const TOUCH_DELAY = 500;
@@ -26,15 +22,15 @@ const sameLimits = (a: Session, b: Session) =>
   a.idleTtl === b.idleTtl && a.absoluteExpiresAt === b.absoluteExpiresAt;
 
 export interface SqliteStoreOptions {
-  /** An open database with the current schema; closed with the store. */
+  /** A database with the current schema, to read from; closed with the store. */
   readonly db: Database;
+  /** What writes to the same database; closed with the store. */
+  readonly writer: Writer;
   readonly observer: StoreObserver;
   /** About how much memory (bytes) the cache of sessions may take. */
   readonly cacheBytes: number;
-  /** Monotonic milliseconds, for the durations told to the observer. */
-  readonly clock: () => number;
-  /** The write-ahead log. */
-  readonly log: WriteAheadLog;
+  /** Size of the write-ahead log. */
+  readonly walBytes: () => number;
   /** Called once, when the disk fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
   /** Called last by `close`. */
@@ -46,13 +42,14 @@ export interface SqliteStoreOptions {
  * answered from memory where they can be, and change memory only.
  */
 export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
-  const { db, observer } = options;
+  const { db, writer, observer } = options;
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes);
   const appIds = new Map<string, number>();
   let saved = rows.totals();
   let total = saved.sessions;
   let nextRow = saved.lastRow + 1;
+  let nextApp = rows.lastApp() + 1;
   let touchTimer: NodeJS.Timeout | undefined;
   let failure: LatchkeyError | undefined;
   let closing: Promise<void> | undefined;
@@ -69,11 +66,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   };
 
   const commits = createCommitQueue({
-    db,
-    observer,
-    clock: options.clock,
-    sync: options.log.sync,
+    writer,
     translate: fail,
+    isOwnFault,
     beforeCommit(transaction) {
       if (failure) throw failure;
       const before = saved;
@@ -82,7 +77,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       transaction.onRollback(() => {
         saved = before;
       });
-      rows.saveTotals(saved);
+      transaction.add(rowWrites.totals(saved));
     },
   });
 
@@ -110,9 +105,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     }
   };
 
-  const write = <T>(statements: Statements, work: Write<T>): Promise<T> => {
+  const write = <T>(reads: Reads, work: Write<T>): Promise<T> => {
     assertUsable();
-    return commits.run(statements, work);
+    return commits.run(reads, work);
   };
 
   const appId = (app: string): number | null => {
@@ -125,13 +120,12 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
   const find = (app: string, tokenHash: TokenHash, now: number): Entry | null => {
     let entry = memory.get(tokenHash);
-    if (!entry) {
+    if (entry === undefined) {
       const id = appId(app);
       const stored = id === null ? null : rows.byToken(app, id, tokenHash);
-      if (!stored) return null;
-      entry = memory.admit(stored);
+      entry = stored && memory.admit(stored);
     }
-    return entry.session.app === app && isLive(entry.session, now) ? entry : null;
+    return entry && entry.session.app === app && isLive(entry.session, now) ? entry : null;
   };
 
   const findKey = (app: string, key: SessionKey, now: number): Entry | null => {
@@ -142,12 +136,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   };
 
   const remove = (transaction: Transaction, { row, tokenHash }: Entry | StoredSession) => {
-    rows.delete(row);
+    transaction.add(rowWrites.delete(row));
+    memory.remove(transaction, tokenHash);
     total--;
-    const undo = memory.remove(tokenHash);
     transaction.onRollback(() => {
       total++;
-      undo();
     });
   };
 
@@ -169,13 +162,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const writeTouches = async () => {
     const entries = memory.touchedEntries();
     for (let from = 0; from < entries.length; from += SLICE) {
-      await commits.run("many", (transaction) => {
+      await commits.run("memory", (transaction) => {
         for (const entry of entries.slice(from, from + SLICE)) {
-          // Null: removed or rewritten since; its row may not be touched.
-          const undo = memory.settle(entry);
-          if (!undo) continue;
-          transaction.onRollback(undo);
-          rows.touch(entry.row, entry.session);
+          // Ended or rewritten since: its row may not be touched.
+          if (!memory.settle(transaction, entry)) continue;
+          transaction.add(rowWrites.touch(entry.row, entry.session));
         }
       });
     }
@@ -194,20 +185,21 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   return {
     async create(session, tokenHash) {
       const data = JSON.stringify(session.data);
-      await write("one", (transaction) => {
+      await write("memory", (transaction) => {
         let id = appId(session.app);
         if (id === null) {
-          id = rows.insertApp(session.app);
+          id = nextApp++;
+          transaction.add(rowWrites.insertApp(id, session.app));
           appIds.set(session.app, id);
           transaction.onRollback(() => appIds.delete(session.app));
         }
         const row = nextRow++;
-        rows.insert(row, id, tokenHash, session, data);
+        transaction.add(rowWrites.insert(row, id, tokenHash, session, data));
+        const dataBytes = Buffer.byteLength(data);
+        memory.put(transaction, { row, tokenHash, session, dataBytes });
         total++;
-        const undo = memory.put({ row, tokenHash, session, dataBytes: Buffer.byteLength(data) });
         transaction.onRollback(() => {
           total--;
-          undo();
         });
       });
     },
@@ -229,27 +221,22 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async update(app, tokenHash, now, change) {
-      return write("many", (transaction): Change | null => {
+      return write("memory", (transaction): Change | null => {
         const entry = find(app, tokenHash, now);
         if (!entry) return null;
         const before = entry.session;
         const after = change(before);
         const data = JSON.stringify(after.data);
-        rows.update(entry.row, after, data);
-        if (!sameLimits(before, after)) rows.limit(entry.row, after);
-        const next = {
-          row: entry.row,
-          tokenHash,
-          session: after,
-          dataBytes: Buffer.byteLength(data),
-        };
-        transaction.onRollback(memory.put(next));
+        transaction.add(rowWrites.update(entry.row, after, data));
+        if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
+        const dataBytes = Buffer.byteLength(data);
+        memory.put(transaction, { row: entry.row, tokenHash, session: after, dataBytes });
         return { before, after };
       });
     },
 
     async delete(app, key, now) {
-      return write("one", (transaction) => {
+      return write("id" in key ? "rows" : "memory", (transaction) => {
         const entry = findKey(app, key, now);
         if (entry) remove(transaction, entry);
         return entry !== null;
@@ -257,7 +244,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async deleteUser(app, userId, now, keep) {
-      return write("many", (transaction) => {
+      return write("rows", (transaction) => {
         const kept = keep && findKey(app, keep, now);
         if (keep && kept?.session.userId !== userId) return null;
         const id = appId(app);
@@ -272,7 +259,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       let before = nextRow;
       let ended = 0;
       while (!cancelled()) {
-        const { stored, live } = await write("many", (transaction) => {
+        const { stored, live } = await write("rows", (transaction) => {
           const id = appId(app);
           const slice = id === null ? [] : [...rows.list({ app, appId: id, before, limit: SLICE })];
           return { stored: slice, live: removeAll(transaction, slice, now) };
@@ -319,13 +306,13 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     async sweep(now, limit) {
       const first = read(() => rows.firstSweep());
       if (first === null || first > now) return false;
-      const { examined, swept } = await write("many", (transaction) => {
+      const { examined, swept } = await write("rows", (transaction) => {
         const due = rows.toSweep(now, limit);
         let removed = 0;
         for (const stored of due) {
           const session = memory.latest(stored);
           if (isLive(session, now)) {
-            rows.deferSweep(stored.row, expiresAt(session));
+            transaction.add(rowWrites.deferSweep(stored.row, expiresAt(session)));
           } else {
             remove(transaction, stored);
             removed++;
@@ -341,7 +328,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       read(() => rows.totals());
     },
 
-    stats: () => ({ sessions: total, walBytes: options.log.size() }),
+    stats: () => ({ sessions: total, walBytes: options.walBytes() }),
 
     close() {
       closing ??= (async () => {
@@ -350,11 +337,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           if (!failure) {
             await writeTouches();
             // Writes accepted before wait in the queue; this one is behind them.
-            await commits.run("one", () => undefined);
+            await commits.run("memory", () => undefined);
           }
         } finally {
+          await writer.close();
           db.close();
-          options.log.close();
           memory.clear();
           options.onClose();
         }

@@ -1,6 +1,7 @@
 import { LRUCache } from "lru-cache";
 import type { Session } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
+import type { Transaction } from "./commit-queue.js";
 import type { StoredSession } from "./rows.js";
 
 /** A session in memory; `session` may be newer than its row by its last touches. */
@@ -15,50 +16,71 @@ export interface Entry {
 const ENTRY_BYTES = 800;
 
 /**
- * The sessions in memory: a cache bounded to about `maxBytes`, and those whose
- * touches the file does not have yet, which stay until it does.
+ * The sessions in memory: a cache bounded to about `maxBytes`, and those of which
+ * the file does not have the latest yet, which stay until it does.
  */
 export function createWorkingSet(maxBytes: number) {
   const cache = new LRUCache<TokenHash, Entry>({
     maxSize: maxBytes,
     sizeCalculation: (entry) => ENTRY_BYTES + 2 * entry.dataBytes,
   });
+  /** With touches that no transaction has yet. */
   const touched = new Map<TokenHash, Entry>();
+  /** What transactions under way make of sessions: the file may have an older state. */
+  const pending = new Map<TokenHash, { readonly entry: Entry | null }>();
 
-  const get = (tokenHash: TokenHash): Entry | undefined =>
-    cache.get(tokenHash) ?? touched.get(tokenHash);
+  /** Undefined if only the file knows; null if the session is about to be gone. */
+  const get = (tokenHash: TokenHash): Entry | null | undefined => {
+    const change = pending.size === 0 ? undefined : pending.get(tokenHash);
+    return change ? change.entry : (cache.get(tokenHash) ?? touched.get(tokenHash));
+  };
 
-  /** Sets what the row has now, nothing or an entry, and answers how to set it back. */
-  const replace = (tokenHash: TokenHash, entry?: Entry) => {
-    const before = { cached: cache.peek(tokenHash), touched: touched.get(tokenHash) };
-    const setCached = (one: Entry | undefined) => {
+  /** The transaction makes this of a session; null: it ends it. */
+  const setPending = (transaction: Transaction, tokenHash: TokenHash, entry: Entry | null) => {
+    const before = pending.get(tokenHash);
+    const change = { entry };
+    pending.set(tokenHash, change);
+    transaction.onRollback(() => {
+      if (before) pending.set(tokenHash, before);
+      else pending.delete(tokenHash);
+    });
+    transaction.onCommit(() => {
+      if (pending.get(tokenHash) === change) pending.delete(tokenHash);
+    });
+  };
+
+  /** Sets what a session is once the transaction is committed; null: it is gone. */
+  const replace = (transaction: Transaction, tokenHash: TokenHash, entry: Entry | null) => {
+    const cachedBefore = cache.peek(tokenHash);
+    const touchedBefore = touched.get(tokenHash);
+    const setCached = (one: Entry | null | undefined) => {
       if (one) cache.set(tokenHash, one);
       else cache.delete(tokenHash);
     };
+    setPending(transaction, tokenHash, entry);
     setCached(entry);
     touched.delete(tokenHash);
-    return () => {
-      setCached(before.cached);
-      if (before.touched) touched.set(tokenHash, before.touched);
+    transaction.onRollback(() => {
+      setCached(cachedBefore);
+      if (touchedBefore) touched.set(tokenHash, touchedBefore);
       else touched.delete(tokenHash);
-    };
+    });
   };
 
   return {
     get,
 
-    /** The entry of a row just read: the one in memory if there is one, it is newer. */
+    /** Takes a row just read into the cache; nothing newer may be in memory. */
     admit({ row, tokenHash, session, dataBytes }: StoredSession): Entry {
-      const known = get(tokenHash);
-      if (known) return known;
       const entry = { row, tokenHash, session, dataBytes };
       cache.set(tokenHash, entry);
       return entry;
     },
 
     /** The latest state of a row just read, without taking it into the cache. */
-    latest: (stored: StoredSession): Session =>
-      (cache.peek(stored.tokenHash) ?? touched.get(stored.tokenHash))?.session ?? stored.session,
+    latest: ({ tokenHash, session }: StoredSession): Session =>
+      (pending.get(tokenHash)?.entry ?? cache.peek(tokenHash) ?? touched.get(tokenHash))?.session ??
+      session,
 
     /** Records a touch that the file does not have yet. */
     touch(entry: Entry, session: Session) {
@@ -69,25 +91,26 @@ export function createWorkingSet(maxBytes: number) {
     touchedEntries: (): Entry[] => [...touched.values()],
     hasTouched: (): boolean => touched.size > 0,
 
-    // These three follow a write of the row, and answer how to undo them if its
-    // transaction fails.
+    /** The transaction gives the session this state. */
+    put: (transaction: Transaction, entry: Entry) => replace(transaction, entry.tokenHash, entry),
 
-    /** The row has this state now. */
-    put: (entry: Entry): (() => void) => replace(entry.tokenHash, entry),
+    /** The transaction ends the session. */
+    remove: (transaction: Transaction, tokenHash: TokenHash) =>
+      replace(transaction, tokenHash, null),
 
-    /** The row is gone. */
-    remove: (tokenHash: TokenHash): (() => void) => replace(tokenHash),
-
-    /** The row has the entry's touches; null if the entry is not the current one any more. */
-    settle(entry: Entry): (() => void) | null {
-      if (touched.get(entry.tokenHash) !== entry) return null;
+    /** The transaction writes the entry's touches; false if they are not the latest any more. */
+    settle(transaction: Transaction, entry: Entry): boolean {
+      if (touched.get(entry.tokenHash) !== entry) return false;
+      setPending(transaction, entry.tokenHash, entry);
       touched.delete(entry.tokenHash);
-      return () => touched.set(entry.tokenHash, entry);
+      transaction.onRollback(() => touched.set(entry.tokenHash, entry));
+      return true;
     },
 
     clear() {
       cache.clear();
       touched.clear();
+      pending.clear();
     },
   };
 }

@@ -1,0 +1,106 @@
+import type { Database, Statement } from "better-sqlite3";
+import { expiresAt, type Session } from "../../domain/session.js";
+import type { TokenHash } from "../../domain/token.js";
+import { COLUMNS, idToBytes, type Totals } from "./rows.js";
+
+type Value = string | number | null;
+
+/** The statements that write, by name. */
+const STATEMENTS = {
+  insertApp: "INSERT INTO apps (id, name) VALUES (?, ?)",
+  insert: `INSERT INTO sessions (${COLUMNS}, app_id, sweep_at) VALUES (${"?, ".repeat(15)}?)`,
+  update: `UPDATE sessions SET ip = ?, user_agent = ?, data = ?, reads = ?, writes = ?, version = ?,
+    last_accessed_at = ? WHERE id = ?`,
+  limit: "UPDATE sessions SET idle_ttl = ?, absolute_expires_at = ?, sweep_at = ? WHERE id = ?",
+  touch: "UPDATE sessions SET reads = ?, last_accessed_at = ? WHERE id = ?",
+  delete: "DELETE FROM sessions WHERE id = ?",
+  deferSweep: "UPDATE sessions SET sweep_at = ? WHERE id = ?",
+  totals: "UPDATE totals SET sessions = ?, last_id = ?",
+} as const;
+
+type StatementName = keyof typeof STATEMENTS;
+
+/** One statement and its values, in a form that can be sent to another thread. */
+export type RowWrite = readonly [statement: StatementName, ...values: Value[]];
+
+/** The writes of the tables, each as data to be carried out later. */
+export const rowWrites = {
+  insertApp: (id: number, name: string): RowWrite => ["insertApp", id, name],
+
+  insert: (
+    row: number,
+    appId: number,
+    tokenHash: TokenHash,
+    session: Session,
+    data: string,
+  ): RowWrite => [
+    "insert",
+    row,
+    tokenHash,
+    session.id,
+    session.userId,
+    session.ip,
+    session.userAgent,
+    data,
+    session.reads,
+    session.writes,
+    session.version,
+    session.createdAt,
+    session.lastAccessedAt,
+    session.idleTtl,
+    session.absoluteExpiresAt,
+    appId,
+    expiresAt(session),
+  ],
+
+  update: (row: number, session: Session, data: string): RowWrite => [
+    "update",
+    session.ip,
+    session.userAgent,
+    data,
+    session.reads,
+    session.writes,
+    session.version,
+    session.lastAccessedAt,
+    row,
+  ],
+
+  /** Writes the limits of a session's life; the sweep looks at it at its new deadline. */
+  limit: (row: number, session: Session): RowWrite => [
+    "limit",
+    session.idleTtl,
+    session.absoluteExpiresAt,
+    expiresAt(session),
+    row,
+  ],
+
+  touch: (row: number, session: Session): RowWrite => [
+    "touch",
+    session.reads,
+    session.lastAccessedAt,
+    row,
+  ],
+
+  delete: (row: number): RowWrite => ["delete", row],
+
+  /** The sweep looks at the row at `until` (ms) next. */
+  deferSweep: (row: number, until: number): RowWrite => ["deferSweep", until, row],
+
+  totals: ({ sessions, lastRow }: Totals): RowWrite => ["totals", sessions, lastRow],
+};
+
+/** What carries out one write on the connection. */
+export function prepareRowWrites(db: Database): (write: RowWrite) => void {
+  const statements = Object.fromEntries(
+    Object.entries(STATEMENTS).map(([name, sql]) => [name, db.prepare(sql)]),
+  ) as Record<StatementName, Statement<unknown[]>>;
+  return ([name, ...values]) => {
+    if (name === "insert") {
+      const [row, tokenHash, sessionId, ...rest] = values;
+      const hash = Buffer.from(String(tokenHash), "base64url");
+      statements.insert.run(row, hash, idToBytes(String(sessionId)), ...rest);
+    } else {
+      statements[name].run(...values);
+    }
+  };
+}

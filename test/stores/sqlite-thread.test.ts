@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import type { SessionStore } from "../../src/domain/session-store.js";
+import { openThreadWriter } from "../../src/stores/sqlite/thread-writer.js";
+import { createDatabase, withDatabase, withFolder } from "./database.js";
+import { createTrial, hasCode, listAll, NOW, setKey } from "./suite/fixture.js";
+import { storeSuite } from "./suite.js";
+
+const inThread = { openWriter: openThreadWriter };
+
+// As it runs in a server; the thread runs what is built.
+storeSuite("SQLite store that writes in a thread", () => createDatabase(inThread));
+
+describe("a SQLite store that writes in a thread", () => {
+  test("a transaction that fails takes back what followed, and all but its cause is done again", () =>
+    withDatabase(async (trial) => {
+      const { store } = trial;
+      const { add, mint } = createTrial(trial);
+      const known = await add();
+      trial.tamper(`CREATE TRIGGER poison AFTER INSERT ON sessions WHEN NEW.user_id = 'poison'
+        BEGIN SELECT RAISE(ROLLBACK, 'poison'); END;`);
+      const outcomes: Promise<unknown>[] = [];
+      const expected: string[] = [];
+      const many: string[] = [];
+      // Turn after turn, so that batches follow each other while the first is under way.
+      for (let turn = 0; turn < 20; turn++) {
+        for (let call = 0; call < 10; call++) {
+          const isPoison = turn % 7 === 0 && call === 5;
+          const one = mint(isPoison ? { userId: "poison" } : {});
+          outcomes.push(store.create(one.session, one.tokenHash));
+          expected.push(isPoison ? "rejected" : "fulfilled");
+          if (!isPoison) many.push(one.session.id);
+        }
+        outcomes.push(store.update("shop", known.tokenHash, NOW, setKey(`turn${turn}`, turn)));
+        expected.push("fulfilled");
+        await new Promise(setImmediate);
+      }
+      const settled = await Promise.allSettled(outcomes);
+      assert.deepEqual(
+        settled.map(({ status }) => status),
+        expected,
+      );
+      const check = async (one: SessionStore) => {
+        const { writes, data } = (await one.peek("shop", known.tokenHash, NOW)) ?? {};
+        assert.equal(writes, 21);
+        assert.equal(Object.keys(data ?? {}).filter((key) => key.startsWith("turn")).length, 20);
+        const listed = (await listAll(one, "shop", NOW)).map(({ id }) => id);
+        assert.deepEqual(listed.toSorted(), [known.session.id, ...many].toSorted());
+        assert.equal(one.stats().sessions, many.length + 1);
+      };
+      await check(store);
+      await check(await trial.reopen());
+    }, inThread));
+
+  test("the observer is told every write once, and of transactions that took time", () =>
+    withDatabase(async (trial) => {
+      await createTrial(trial).addMany(1_000);
+      const { commits, seconds } = trial.seen;
+      assert.equal(
+        commits.reduce((sum, calls) => sum + calls, 0),
+        1_000,
+      );
+      assert.ok(seconds.every((one) => one > 0));
+    }, inThread));
+
+  test("a thread that cannot work is a broken disk: told once, and nothing is served", () =>
+    withFolder((folder) =>
+      withDatabase(
+        async (trial) => {
+          const { store, fatal } = trial;
+          const { mint } = createTrial(trial);
+          for (let attempt = 0; attempt < 2; attempt++) {
+            const { session, tokenHash } = mint();
+            await assert.rejects(
+              async () => store.create(session, tokenHash),
+              hasCode("unavailable"),
+            );
+          }
+          assert.equal(fatal.length, 1);
+          await assert.rejects(store.ping(), hasCode("unavailable"));
+        },
+        {
+          openWriter: (options) =>
+            openThreadWriter({ ...options, path: join(folder, "no-such-folder", "latchkey.db") }),
+        },
+      ),
+    ));
+});
