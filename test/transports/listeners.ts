@@ -49,6 +49,8 @@ export async function withListeners(
   const grpc = await listenGrpc({ address, sessionRpcs, calls });
   const http = await listenHttp({
     address,
+    hosts: [],
+    origins: [],
     version: "0.0.0-test",
     sessions,
     sessionRpcs,

@@ -57,6 +57,8 @@ export async function startServer(
     config: {
       grpc: "127.0.0.1:0",
       http: "127.0.0.1:0",
+      httpHosts: [],
+      httpOrigins: [],
       store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },
       logLevel,
       warnings: [],
