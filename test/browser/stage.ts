@@ -21,7 +21,7 @@ export function launchBrowser() {
 /** An HTTP server on this machine. */
 export interface Stage {
   readonly port: number;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export async function openStage(listener: RequestListener): Promise<Stage> {
@@ -29,15 +29,16 @@ export async function openStage(listener: RequestListener): Promise<Stage> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     port: (server.address() as AddressInfo).port,
-    close() {
-      server.close();
-      server.closeAllConnections();
-    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
   };
 }
 
 /** The page on trial: no more than its script. */
-export const PAGE = `<!doctype html><title>page</title><body><script>${readFileSync(
+const PAGE = `<!doctype html><title>page</title><body><script>${readFileSync(
   join(import.meta.dirname, "page.js"),
   "utf8",
 ).replaceAll("</script>", "<\\/script>")}</script>`;

@@ -53,6 +53,7 @@ const HOSTS: readonly [
       "192.0.2.1",
       "0.0.0.0:8080",
       "[::]",
+      "[::ffff:7f00:1]:8080",
       "[::1].evil.test",
       "localhost, evil.test",
       "localhost:80@evil.test",
