@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { LatchkeyError } from "./domain/error.js";
+import { isLoopback, parseHost } from "./domain/host.js";
 import type { StoreLocation } from "./stores/index.js";
 
 /** Everything that the environment and the flags of `serve` decide. */
@@ -7,6 +8,10 @@ export interface Config {
   /** `host:port`, or null if the listener is off. */
   readonly grpc: string | null;
   readonly http: string | null;
+  /** Hosts that HTTP requests may carry beside the machine's own, as `parseHost` answers them. */
+  readonly httpHosts: readonly string[];
+  /** Origins whose pages may call, as browsers send them. */
+  readonly httpOrigins: readonly string[];
   readonly store: StoreLocation;
   readonly logLevel: LogLevel;
   /** What to tell the operator about settings that are heeded in part. */
@@ -37,6 +42,19 @@ export const SETTINGS = [
     flag: "http",
     fallback: "127.0.0.1:8080",
     meaning: "JSON gateway, Connect, gRPC-Web, health, metrics; `off` and port 0 likewise",
+  },
+  {
+    variable: "LATCHKEY_HTTP_HOSTS",
+    flag: "http-hosts",
+    fallback: "none",
+    meaning:
+      "comma-separated host names that HTTP requests may carry, beside loopback names and the bound address; any IP address too if that is not loopback",
+  },
+  {
+    variable: "LATCHKEY_HTTP_ORIGINS",
+    flag: "http-origins",
+    fallback: "none",
+    meaning: "comma-separated web origins, such as `https://app.example`, whose pages may call",
   },
   {
     variable: "LATCHKEY_STORE",
@@ -91,12 +109,14 @@ export function readConfig(
   if (env["RS_PORT"] !== undefined && !http.isSet) {
     http = { name: "RS_PORT", text: `127.0.0.1:${env["RS_PORT"]}`, isSet: true };
     warnings.push(
-      `RS_PORT listens on 127.0.0.1 only: to be reached from elsewhere, set LATCHKEY_HTTP=0.0.0.0:${env["RS_PORT"]} and LATCHKEY_ALLOW_OPEN=true`,
+      `RS_PORT listens on 127.0.0.1 only: to be reached from elsewhere, set LATCHKEY_HTTP=0.0.0.0:${env["RS_PORT"]} and LATCHKEY_ALLOW_OPEN=true, and LATCHKEY_HTTP_HOSTS to the name that callers use`,
     );
   }
   const config = {
     grpc: readAddress(value("LATCHKEY_GRPC"), allowOpen),
     http: readAddress(http, allowOpen),
+    httpHosts: readHosts(value("LATCHKEY_HTTP_HOSTS")),
+    httpOrigins: readOrigins(value("LATCHKEY_HTTP_ORIGINS")),
     store: readStore(value("LATCHKEY_STORE")),
     logLevel: readLogLevel(value("LATCHKEY_LOG_LEVEL"), env["RS_LOGLEVEL"]),
   };
@@ -136,8 +156,40 @@ function readAddress({ name, text }: Given, allowOpen: boolean): string | null {
   return text;
 }
 
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+function readHosts({ name, text }: Given): readonly string[] {
+  return readList(text).map((entry) => {
+    const host = entry.toLowerCase();
+    if (parseHost(host) === host) return host;
+    throw wrong(
+      name,
+      `has ${JSON.stringify(entry)}; it must be host names without ports, such as sessions.example,[2001:db8::1], or none`,
+    );
+  });
+}
+
+function readOrigins({ name, text }: Given): readonly string[] {
+  return readList(text).map((entry) => {
+    if (entry === "*") {
+      throw wrong(
+        name,
+        "may not be *, which lets every web page in: list the origins that may call",
+      );
+    }
+    const [, scheme = "", host = ""] = /^([a-z][a-z\d+.-]*):\/\/(\S+)$/.exec(entry) ?? [];
+    // What browsers send for a scheme of their own (an extension's, an app's) is not ours to know.
+    const isWeb = scheme === "http" || scheme === "https";
+    const sent = isWeb && URL.canParse(entry) ? new URL(entry).origin : entry;
+    if (parseHost(host) !== undefined && sent === entry) return entry;
+    throw wrong(
+      name,
+      `has ${JSON.stringify(entry)}; it must be origins as browsers send them, such as https://app.example,http://localhost:3000, or none`,
+    );
+  });
+}
+
+/** The parts of a comma-separated list; `none` has none. */
+function readList(text: string): string[] {
+  return text === "none" ? [] : text.split(",").map((part) => part.trim());
 }
 
 function readStore({ name, text }: Given): StoreLocation {

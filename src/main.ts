@@ -89,7 +89,8 @@ export async function start(options: StartOptions): Promise<Server> {
   try {
     await listen("grpc", config.grpc, (address) => listenGrpc({ address, sessionRpcs, calls }));
     const ping = () => store.ping();
-    const http = { version, sessions, sessionRpcs, calls, metrics, now, ping };
+    const pages = { hosts: config.httpHosts, origins: config.httpOrigins };
+    const http = { ...pages, version, sessions, sessionRpcs, calls, metrics, now, ping };
     await listen("http", config.http, (address) => listenHttp({ ...http, address }));
   } catch (error) {
     await stop();

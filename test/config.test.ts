@@ -26,6 +26,8 @@ test("without settings, the defaults hold", () => {
   assert.deepEqual(readConfig({}), {
     grpc: "127.0.0.1:50051",
     http: "127.0.0.1:8080",
+    httpHosts: [],
+    httpOrigins: [],
     store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
     logLevel: "info",
     warnings: [],
@@ -43,11 +45,20 @@ test("each variable and each flag is heeded", () => {
   const expected = {
     grpc: null,
     http: "[::1]:0",
+    httpHosts: ["sessions.example"],
+    httpOrigins: ["https://app.example"],
     store: { scheme: "memory" },
     logLevel: "trace",
     warnings: [],
   };
-  const values = { grpc: "off", http: "[::1]:0", store: "memory:", "log-level": "trace" };
+  const values = {
+    grpc: "off",
+    http: "[::1]:0",
+    "http-hosts": "sessions.example",
+    "http-origins": "https://app.example",
+    store: "memory:",
+    "log-level": "trace",
+  };
   const env = Object.fromEntries(
     Object.entries(values).map(([flag, value]) => [
       `LATCHKEY_${flag.toUpperCase().replace("-", "_")}`,
@@ -137,6 +148,75 @@ test("one listener may be off, not both", () => {
   assertRefused("LATCHKEY_GRPC and LATCHKEY_HTTP", { LATCHKEY_GRPC: "off", LATCHKEY_HTTP: "off" });
 });
 
+test("hosts are names or addresses without ports, in lower case", () => {
+  const hosts = (text: string) => readConfig({ LATCHKEY_HTTP_HOSTS: text }).httpHosts;
+  assert.deepEqual(hosts("none"), []);
+  assert.deepEqual(hosts("Sessions.Example, my_service,192.0.2.1,[2001:DB8::1]"), [
+    "sessions.example",
+    "my_service",
+    "192.0.2.1",
+    "[2001:db8::1]",
+  ]);
+  for (const text of [
+    "",
+    "*",
+    "*.example",
+    "a.example,",
+    "a.example b.example",
+    "a.example:443",
+    "http://a.example",
+    "::1",
+    "[::1]:80",
+    "bücher.example",
+  ]) {
+    const message = assertRefused("LATCHKEY_HTTP_HOSTS", { LATCHKEY_HTTP_HOSTS: text });
+    assert.match(message, /without ports/);
+  }
+});
+
+test("origins are as browsers send them", () => {
+  const origins = (text: string) => readConfig({ LATCHKEY_HTTP_ORIGINS: text }).httpOrigins;
+  assert.deepEqual(origins("none"), []);
+  for (const text of [
+    "https://app.example",
+    "http://localhost:3000",
+    "http://[::1]:3000",
+    "https://xn--bcher-kva.example",
+    "capacitor://localhost",
+    "chrome-extension://abcdefghijklmnop",
+  ]) {
+    assert.deepEqual(origins(text), [text]);
+    assert.deepEqual(origins(`http://a.example, ${text}`), ["http://a.example", text]);
+  }
+  for (const text of [
+    "",
+    "null",
+    "app.example",
+    "https://",
+    "https://app.example/",
+    "https://app.example/page",
+    "https://App.example",
+    "https://app.example:443",
+    "http://app.example:80",
+    "http://127.1",
+    "https://*.example",
+    "https://me@app.example",
+    "https://bücher.example",
+    "https://a.example https://b.example",
+    "https://a.example,",
+  ]) {
+    const message = assertRefused("LATCHKEY_HTTP_ORIGINS", { LATCHKEY_HTTP_ORIGINS: text });
+    assert.match(message, /as browsers send them/);
+  }
+});
+
+test("not every origin can be allowed at once", () => {
+  for (const text of ["*", "https://app.example,*"]) {
+    const message = assertRefused("LATCHKEY_HTTP_ORIGINS", { LATCHKEY_HTTP_ORIGINS: text });
+    assert.match(message, /may not be \*/);
+  }
+});
+
 test("a store is a scheme and what belongs to it", () => {
   const store = (text: string) => readConfig({ LATCHKEY_STORE: text }).store;
   assert.deepEqual(store("sqlite:/var/lib/a:b?.db"), {
@@ -178,7 +258,7 @@ test("RS_PORT sets the HTTP listener, on loopback, and says so", () => {
   const { http, warnings } = readConfig({ RS_PORT: "3000" });
   assert.equal(http, "127.0.0.1:3000");
   assert.equal(warnings.length, 1);
-  assert.match(warnings[0] ?? "", /^RS_PORT .*LATCHKEY_HTTP=0\.0\.0\.0:3000/);
+  assert.match(warnings[0] ?? "", /^RS_PORT .*LATCHKEY_HTTP=0\.0\.0\.0:3000.*LATCHKEY_HTTP_HOSTS/);
 });
 
 test("a setting of Latchkey wins over an alias", () => {

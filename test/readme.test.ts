@@ -18,6 +18,8 @@ before(async () => {
     config: {
       grpc: "127.0.0.1:0",
       http: "127.0.0.1:0",
+      httpHosts: [],
+      httpOrigins: [],
       store: { scheme: "memory" },
       logLevel: "silent",
       warnings: [],

@@ -6,7 +6,7 @@ import { createSessions } from "../../src/services/sessions.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
 import { createCalls } from "../../src/transports/calls.js";
 import { listenGrpc } from "../../src/transports/grpc/server.js";
-import { listenHttp } from "../../src/transports/http/server.js";
+import { type HttpOptions, listenHttp } from "../../src/transports/http/server.js";
 import type { Listener } from "../../src/transports/listener.js";
 import { createMetrics } from "../../src/transports/metrics.js";
 import type { Rpcs } from "../../src/transports/rpcs.js";
@@ -23,6 +23,8 @@ export interface Listeners extends Addresses {
 }
 
 export interface ListenersOptions {
+  /** What the HTTP listener is bound to, and whom it lets in; loopback alone if absent. */
+  readonly http?: Partial<Pick<HttpOptions, "address" | "hosts" | "origins">>;
   /** The store under the use cases; one in memory if absent. */
   readonly store?: SessionStore;
   /** What the typed wires call instead of the use cases. */
@@ -31,7 +33,11 @@ export interface ListenersOptions {
 
 /** Runs `body` with both listeners over parts of the test's choosing, and closes them. */
 export async function withListeners(
-  { store = createMemoryStore({ swept: () => {} }), rpcs = (usual) => usual }: ListenersOptions,
+  {
+    http: httpOptions = {},
+    store = createMemoryStore({ swept: () => {} }),
+    rpcs = (usual) => usual,
+  }: ListenersOptions,
   body: (listeners: Listeners) => Promise<void>,
 ): Promise<void> {
   const log: string[] = [];
@@ -49,6 +55,9 @@ export async function withListeners(
   const grpc = await listenGrpc({ address, sessionRpcs, calls });
   const http = await listenHttp({
     address,
+    hosts: [],
+    origins: [],
+    ...httpOptions,
     version: "0.0.0-test",
     sessions,
     sessionRpcs,

@@ -1,4 +1,4 @@
-import { Agent, type IncomingHttpHeaders, request } from "node:http";
+import { Agent, type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from "node:http";
 
 /** An answer as it came: nothing of it is decoded. */
 export interface RestAnswer {
@@ -31,9 +31,15 @@ export function openRest(address: string, keepAlive = true) {
   const colon = address.lastIndexOf(":");
   const [host, port] = [address.slice(0, colon), Number(address.slice(colon + 1))];
 
-  const call = (method: string, path: string, body?: RestBody): Promise<RestAnswer> =>
+  const call = (
+    method: string,
+    path: string,
+    body?: RestBody,
+    others: OutgoingHttpHeaders = {},
+  ): Promise<RestAnswer> =>
     new Promise((resolve, reject) => {
       const headers = {
+        ...others,
         ...(body?.type === undefined ? {} : { "content-type": body.type }),
         ...(body?.encoding === undefined ? {} : { "content-encoding": body.encoding }),
         ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body.content) }),

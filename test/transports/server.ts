@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { LogLevel } from "../../src/config.js";
+import type { Config, LogLevel } from "../../src/config.js";
 import { start } from "../../src/main.js";
 
 export const SECOND = 1_000;
@@ -48,6 +48,7 @@ export interface TestServer extends Addresses {
 export async function startServer(
   store: StoreKind = "memory",
   logLevel: LogLevel = "silent",
+  settings: Partial<Config> = {},
 ): Promise<TestServer> {
   const clock = createClock();
   const log: string[] = [];
@@ -57,9 +58,12 @@ export async function startServer(
     config: {
       grpc: "127.0.0.1:0",
       http: "127.0.0.1:0",
+      httpHosts: [],
+      httpOrigins: [],
       store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },
       logLevel,
       warnings: [],
+      ...settings,
     },
     log: pino({ level: logLevel }, { write: (line) => log.push(line) }),
     version: "0.0.0-test",

@@ -8,6 +8,9 @@ export interface OperationsOptions {
   readonly metrics: Pick<Metrics, "contentType" | "text">;
 }
 
+/** Where probes ask. They change nothing, and tell nothing of sessions. */
+export const HEALTH_PATHS: ReadonlySet<string> = new Set(["/livez", "/readyz"]);
+
 /** The paths for those who run the server: health, metrics, and what the API is. */
 export function addOperations(app: FastifyInstance, { ready, metrics }: OperationsOptions): void {
   app.get("/livez", async () => ({ status: "alive" }));

@@ -13,6 +13,7 @@ import type { Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
 import { addConnect } from "./connect.js";
 import { addOperations } from "./operations.js";
+import { createOriginGuard } from "./origin-guard.js";
 import { addRestSessions, sendError } from "./rest-sessions/routes.js";
 import { transform, transformObject } from "./rest-sessions/schemas.js";
 
@@ -25,6 +26,9 @@ const IDLE_INTERVAL = 50;
 export interface HttpOptions {
   /** `host:port`; port 0 picks one. */
   readonly address: string;
+  /** Hosts that requests may carry, and origins whose pages may call: see `OriginGuardOptions`. */
+  readonly hosts: readonly string[];
+  readonly origins: readonly string[];
   /** The package's version, for /openapi.json. */
   readonly version: string;
   readonly sessions: Sessions;
@@ -40,6 +44,9 @@ export interface HttpOptions {
 /** Serves the JSON gateway, Connect, gRPC-Web, health and metrics. Rejects if it cannot bind. */
 export async function listenHttp(options: HttpOptions): Promise<Listener> {
   let draining = false;
+  const colon = options.address.lastIndexOf(":");
+  const host = options.address.slice(0, colon);
+  const guard = createOriginGuard({ ...options, boundTo: host });
   const app = Fastify({
     logger: false, // Its lines hold URLs, and those hold tokens.
     bodyLimit: LIMITS.dataBytes,
@@ -53,9 +60,13 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       // Longer than any request line that Node lets through: endpoints judge lengths.
       maxParamLength: 65_536,
     },
-    frameworkErrors: (error, _request, reply) => {
-      sendError(reply, toLatchkeyError(error), error.statusCode);
+    // These come before any hook.
+    frameworkErrors: (error, request, reply) => {
+      if (guard(request, reply)) sendError(reply, toLatchkeyError(error), error.statusCode);
     },
+  });
+  app.addHook("onRequest", (request, reply, done) => {
+    if (guard(request, reply)) done();
   });
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const shown = toLatchkeyError(error);
@@ -88,8 +99,6 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     metrics: options.metrics,
   });
 
-  const colon = options.address.lastIndexOf(":");
-  const host = options.address.slice(0, colon);
   await app.listen({
     host: host.replace(/^\[|\]$/g, ""),
     port: Number(options.address.slice(colon + 1)),

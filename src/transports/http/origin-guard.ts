@@ -1,0 +1,115 @@
+import { cors } from "@connectrpc/connect";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { LatchkeyError } from "../../domain/error.js";
+import { isAddress, isLoopback, parseHost } from "../../domain/host.js";
+import { HEALTH_PATHS } from "./operations.js";
+import { sendError } from "./rest-sessions/routes.js";
+
+export interface OriginGuardOptions {
+  /** What the listener is bound to: a name or an address, IPv6 in brackets. */
+  readonly boundTo: string;
+  /** Hosts that requests may carry beside those of the machine itself, as `parseHost` answers them. */
+  readonly hosts: readonly string[];
+  /** Origins whose pages may call, as browsers send them: `https://app.example`. */
+  readonly origins: readonly string[];
+}
+
+/** Answers whether a request may go on; if not, it has been answered. */
+export type OriginGuard = (request: FastifyRequest, reply: FastifyReply) => boolean;
+
+/** Of every answer: what no browser may guess, keep, or put into a page of another origin. */
+const HEADERS = {
+  "x-content-type-options": "nosniff",
+  "cache-control": "no-store",
+  "cross-origin-resource-policy": "same-origin",
+};
+
+const PREFLIGHT = {
+  "access-control-allow-methods": "GET, POST, PUT, DELETE",
+  "access-control-allow-headers": ["authorization", ...cors.allowedHeaders]
+    .join(", ")
+    .toLowerCase(),
+  "access-control-max-age": "7200", // The most that Chromium heeds.
+};
+const EXPOSED = cors.exposedHeaders.join(", ").toLowerCase();
+
+/**
+ * Keeps web pages of other origins off the listener, for a browser on the
+ * server's machine or network reaches what the page's author does not.
+ *
+ * - Host: a name that is not ours may be one that an attacker's DNS has turned to
+ *   our address, which makes his page and us one origin. An address cannot be turned.
+ * - Origin, and Sec-Fetch-Site for what has no Origin (images, links, frames):
+ *   who caused the request. Programs send neither and pass.
+ *
+ * CORS is decided here and not by a plugin, so that what a page may send and what it
+ * may read follow from one rule.
+ */
+export function createOriginGuard({ boundTo, hosts, origins }: OriginGuardOptions): OriginGuard {
+  const knownHosts = new Set([boundTo.toLowerCase(), ...hosts]);
+  const knownOrigins = new Set(origins);
+  const everywhere = knownOrigins.size > 0 ? { ...HEADERS, vary: "origin" } : HEADERS;
+  const isOpen = !isLoopback(boundTo);
+
+  const isOurs = (header: string): boolean => {
+    const host = parseHost(header);
+    if (host === undefined) return false;
+    return knownHosts.has(host) || isLoopback(host) || (isOpen && isAddress(host));
+  };
+
+  return (request, reply) => {
+    const { host, origin, "sec-fetch-site": site } = request.raw.headers;
+    reply.headers(everywhere);
+    // Node lets only HTTP/1.0 be without Host, which no browser speaks.
+    if (host !== undefined && !isOurs(host)) return refuse(reply, WRONG_HOST);
+    if (origin === undefined && site === undefined) return true;
+
+    if (origin !== undefined && knownOrigins.has(origin)) {
+      reply.header("access-control-allow-origin", origin);
+      if (!isPreflight(request)) {
+        reply.header("access-control-expose-headers", EXPOSED);
+        return true;
+      }
+      reply.headers(PREFLIGHT);
+      if (request.headers["access-control-request-private-network"] === "true") {
+        reply.header("access-control-allow-private-network", "true");
+      }
+      reply.code(204).send();
+      return false;
+    }
+    // `none` is what the user does himself, such as typing an address.
+    const isOwnSite = site === undefined || site === "same-origin" || site === "none";
+    const isOwnPage = isOwnSite && (origin === undefined || isOwnOrigin(origin, request));
+    if (isOwnPage || HEALTH_PATHS.has(request.routeOptions.url ?? "")) return true;
+    return refuse(reply, OTHER_ORIGIN);
+  };
+}
+
+const WRONG_HOST =
+  "this host name is not one of the server's: if it should be, list it in LATCHKEY_HTTP_HOSTS";
+const OTHER_ORIGIN =
+  "a page of another origin caused this request: if it may, list its origin in LATCHKEY_HTTP_ORIGINS";
+
+/**
+ * 403 for a wrong host, too: 421, though made for it, invites the client to try
+ * again over another connection, which would end the same.
+ */
+function refuse(reply: FastifyReply, message: string): false {
+  sendError(reply, new LatchkeyError("forbidden", message));
+  return false;
+}
+
+function isPreflight({ method, headers }: FastifyRequest): boolean {
+  return method === "OPTIONS" && headers["access-control-request-method"] !== undefined;
+}
+
+/**
+ * Whether it is the origin of what this listener serves, by the host and port that
+ * the request was sent to. A proxy may have taken TLS off; nothing puts it on.
+ */
+function isOwnOrigin(origin: string, { headers, protocol }: FastifyRequest): boolean {
+  return (
+    origin === `https://${headers.host}` ||
+    (protocol === "http" && origin === `http://${headers.host}`)
+  );
+}
