@@ -6,6 +6,8 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { CallerSession } from "./caller_session_pb.js";
+import { file_latchkey_session_v1_caller_session } from "./caller_session_pb.js";
 import type { Session } from "./session_pb.js";
 import { file_latchkey_session_v1_session } from "./session_pb.js";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/session/v1/session_service.proto.
  */
 export const file_latchkey_session_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLZAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iVQoVQ3JlYXRlU2Vzc2lvblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi0KB3Nlc3Npb24YAiABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iPQoRR2V0U2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEgwKBHBlZWsYAyABKAgiQwoSR2V0U2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ijQEKFFVwZGF0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIlCgRkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIdChBleHBlY3RlZF92ZXJzaW9uGAQgASgDSACIAQFCEwoRX2V4cGVjdGVkX3ZlcnNpb24iRgoVVXBkYXRlU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ikAEKFEV4dGVuZFNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIrCghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRgoVRXh0ZW5kU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iVAoURGVsZXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KBXRva2VuGAIgASgJSAASFAoKc2Vzc2lvbl9pZBgDIAEoCUgAQggKBnRhcmdldCIXChVEZWxldGVTZXNzaW9uUmVzcG9uc2UicgoZRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIUCgprZWVwX3Rva2VuGAMgASgJSAASGQoPa2VlcF9zZXNzaW9uX2lkGAQgASgJSABCBgoEa2VlcCIzChpEZWxldGVVc2VyU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDIicKGERlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkiMgoZRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDInsKE0xpc3RTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiXwoUTGlzdFNlc3Npb25zUmVzcG9uc2USLgoIc2Vzc2lvbnMYASADKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KF0xpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJImMKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWAoXQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoYQ291bnRBY3RpdmVVc2Vyc1Jlc3BvbnNlEhIKCnVzZXJfY291bnQYASABKAMywQgKDlNlc3Npb25TZXJ2aWNlEmYKDUNyZWF0ZVNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLkNyZWF0ZVNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5DcmVhdGVTZXNzaW9uUmVzcG9uc2USXQoKR2V0U2Vzc2lvbhImLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0U2Vzc2lvblJlcXVlc3QaJy5sYXRjaGtleS5zZXNzaW9uLnYxLkdldFNlc3Npb25SZXNwb25zZRJmCg1VcGRhdGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5VcGRhdGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuVXBkYXRlU2Vzc2lvblJlc3BvbnNlEmYKDUV4dGVuZFNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLkV4dGVuZFNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5FeHRlbmRTZXNzaW9uUmVzcG9uc2USZgoNRGVsZXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVNlc3Npb25SZXNwb25zZRJ1ChJEZWxldGVVc2VyU2Vzc2lvbnMSLi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVVzZXJTZXNzaW9uc1JlcXVlc3QaLy5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVVzZXJTZXNzaW9uc1Jlc3BvbnNlEnIKEURlbGV0ZUFwcFNlc3Npb25zEi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVBcHBTZXNzaW9uc1JlcXVlc3QaLi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZUFwcFNlc3Npb25zUmVzcG9uc2USYwoMTGlzdFNlc3Npb25zEigubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GikubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZRJvChBMaXN0VXNlclNlc3Npb25zEiwubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0VXNlclNlc3Npb25zUmVxdWVzdBotLmxhdGNoa2V5LnNlc3Npb24udjEuTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlEm8KEENvdW50QWN0aXZlVXNlcnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkNvdW50QWN0aXZlVXNlcnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5Db3VudEFjdGl2ZVVzZXJzUmVzcG9uc2VCM1oxbGF0Y2hrZXkuZGV2L2dlbi9nby9sYXRjaGtleS9zZXNzaW9uL3YxO3Nlc3Npb252MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_latchkey_session_v1_session]);
+  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLZAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iVQoVQ3JlYXRlU2Vzc2lvblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi0KB3Nlc3Npb24YAiABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iPQoRR2V0U2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEgwKBHBlZWsYAyABKAgiQwoSR2V0U2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ijQEKFFVwZGF0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIlCgRkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIdChBleHBlY3RlZF92ZXJzaW9uGAQgASgDSACIAQFCEwoRX2V4cGVjdGVkX3ZlcnNpb24iRgoVVXBkYXRlU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ikAEKFEV4dGVuZFNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIrCghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRgoVRXh0ZW5kU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iVAoURGVsZXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KBXRva2VuGAIgASgJSAASFAoKc2Vzc2lvbl9pZBgDIAEoCUgAQggKBnRhcmdldCIXChVEZWxldGVTZXNzaW9uUmVzcG9uc2UicgoZRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIUCgprZWVwX3Rva2VuGAMgASgJSAASGQoPa2VlcF9zZXNzaW9uX2lkGAQgASgJSABCBgoEa2VlcCIzChpEZWxldGVVc2VyU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDIicKGERlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkiMgoZRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDInsKE0xpc3RTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiXwoUTGlzdFNlc3Npb25zUmVzcG9uc2USLgoIc2Vzc2lvbnMYASADKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KF0xpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJImMKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWAoXQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoYQ291bnRBY3RpdmVVc2Vyc1Jlc3BvbnNlEhIKCnVzZXJfY291bnQYASABKAMiGgoYR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0IlAKGUdldEN1cnJlbnRTZXNzaW9uUmVzcG9uc2USMwoHc2Vzc2lvbhgBIAEoCzIiLmxhdGNoa2V5LnNlc3Npb24udjEuQ2FsbGVyU2Vzc2lvbiI7ChJMaXN0Q2FsbGVyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiYwoTTGlzdENhbGxlcnNSZXNwb25zZRIzCgdjYWxsZXJzGAEgAygLMiIubGF0Y2hrZXkuc2Vzc2lvbi52MS5DYWxsZXJTZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKXCgoOU2Vzc2lvblNlcnZpY2USZgoNQ3JlYXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuQ3JlYXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkNyZWF0ZVNlc3Npb25SZXNwb25zZRJdCgpHZXRTZXNzaW9uEiYubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRTZXNzaW9uUmVxdWVzdBonLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0U2Vzc2lvblJlc3BvbnNlEmYKDVVwZGF0ZVNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLlVwZGF0ZVNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5VcGRhdGVTZXNzaW9uUmVzcG9uc2USZgoNRXh0ZW5kU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuRXh0ZW5kU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkV4dGVuZFNlc3Npb25SZXNwb25zZRJmCg1EZWxldGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlU2Vzc2lvblJlc3BvbnNlEnUKEkRlbGV0ZVVzZXJTZXNzaW9ucxIuLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBovLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVzcG9uc2UScgoRRGVsZXRlQXBwU2Vzc2lvbnMSLS5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBouLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRJjCgxMaXN0U2Vzc2lvbnMSKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaKS5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlEm8KEExpc3RVc2VyU2Vzc2lvbnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0VXNlclNlc3Npb25zUmVzcG9uc2USbwoQQ291bnRBY3RpdmVVc2VycxIsLmxhdGNoa2V5LnNlc3Npb24udjEuQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QaLS5sYXRjaGtleS5zZXNzaW9uLnYxLkNvdW50QWN0aXZlVXNlcnNSZXNwb25zZRJyChFHZXRDdXJyZW50U2Vzc2lvbhItLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0Gi4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRDdXJyZW50U2Vzc2lvblJlc3BvbnNlEmAKC0xpc3RDYWxsZXJzEicubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0Q2FsbGVyc1JlcXVlc3QaKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RDYWxsZXJzUmVzcG9uc2VCM1oxbGF0Y2hrZXkuZGV2L2dlbi9nby9sYXRjaGtleS9zZXNzaW9uL3YxO3Nlc3Npb252MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_latchkey_session_v1_caller_session, file_latchkey_session_v1_session]);
 
 /**
  * The request of SessionService.CreateSession.
@@ -663,20 +665,120 @@ export const CountActiveUsersResponseSchema: GenMessage<CountActiveUsersResponse
   messageDesc(file_latchkey_session_v1_session_service, 19);
 
 /**
+ * The request of SessionService.GetCurrentSession.
+ *
+ * @generated from message latchkey.session.v1.GetCurrentSessionRequest
+ */
+export type GetCurrentSessionRequest = Message<"latchkey.session.v1.GetCurrentSessionRequest"> & {
+};
+
+/**
+ * Describes the message latchkey.session.v1.GetCurrentSessionRequest.
+ * Use `create(GetCurrentSessionRequestSchema)` to create a new message.
+ */
+export const GetCurrentSessionRequestSchema: GenMessage<GetCurrentSessionRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 20);
+
+/**
+ * The response of SessionService.GetCurrentSession.
+ *
+ * @generated from message latchkey.session.v1.GetCurrentSessionResponse
+ */
+export type GetCurrentSessionResponse = Message<"latchkey.session.v1.GetCurrentSessionResponse"> & {
+  /**
+   * The caller's own session, this call counted as an access.
+   *
+   * @generated from field: latchkey.session.v1.CallerSession session = 1;
+   */
+  session?: CallerSession | undefined;
+};
+
+/**
+ * Describes the message latchkey.session.v1.GetCurrentSessionResponse.
+ * Use `create(GetCurrentSessionResponseSchema)` to create a new message.
+ */
+export const GetCurrentSessionResponseSchema: GenMessage<GetCurrentSessionResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 21);
+
+/**
+ * The request of SessionService.ListCallers.
+ *
+ * @generated from message latchkey.session.v1.ListCallersRequest
+ */
+export type ListCallersRequest = Message<"latchkey.session.v1.ListCallersRequest"> & {
+  /**
+   * Optional, 100 if 0: the most callers to answer, up to 1000.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * Empty for the first page; then `next_page_token` of the page before.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message latchkey.session.v1.ListCallersRequest.
+ * Use `create(ListCallersRequestSchema)` to create a new message.
+ */
+export const ListCallersRequestSchema: GenMessage<ListCallersRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 22);
+
+/**
+ * The response of SessionService.ListCallers.
+ *
+ * @generated from message latchkey.session.v1.ListCallersResponse
+ */
+export type ListCallersResponse = Message<"latchkey.session.v1.ListCallersResponse"> & {
+  /**
+   * The callers of this page.
+   *
+   * @generated from field: repeated latchkey.session.v1.CallerSession callers = 1;
+   */
+  callers: CallerSession[];
+
+  /**
+   * Opaque. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message latchkey.session.v1.ListCallersResponse.
+ * Use `create(ListCallersResponseSchema)` to create a new message.
+ */
+export const ListCallersResponseSchema: GenMessage<ListCallersResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 23);
+
+/**
  * SessionService keeps the login sessions of many web apps.
  *
  * Every RPC names the app it acts on, and sees that app's sessions only.
  *
- * Permission: this version has no accounts; whoever reaches the listener may
- * call every RPC. The server therefore refuses to listen beyond loopback
- * unless it is told to.
+ * Where the server requires authentication (LATCHKEY_AUTH=required), every call
+ * carries `authorization` metadata, `Bearer lk_...` with an API key or `Basic
+ * ...` with an account's name and password, or comes by a connection with a
+ * client certificate whose subject common name is the account. "Permission"
+ * below names who may make a call: an Admin may make all, a User those on the
+ * apps that were granted to it. Where authentication is off, there is no caller
+ * identity and whoever reaches the listener may make every call but
+ * GetCurrentSession and ListCallers; the server then refuses to listen beyond
+ * loopback unless it is told to.
  *
  * Errors carry `google.rpc.ErrorInfo` with domain `latchkey` and the reason
  * named below, and INVALID_ARGUMENT carries `google.rpc.BadRequest` with the
  * field. Besides the errors listed at each RPC, every RPC may answer
  * INVALID_ARGUMENT (INVALID) for a field out of its range or a request that
  * cannot be decoded, RESOURCE_EXHAUSTED for a request over 1 MiB,
- * DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
+ * UNAUTHENTICATED (UNAUTHENTICATED) without valid credentials, PERMISSION_DENIED
+ * (FORBIDDEN) without the permission, RESOURCE_EXHAUSTED (LIMIT) after too many
+ * wrong credentials, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
  * (UNAVAILABLE) while the server stops or its disk fails, and INTERNAL
  * (INTERNAL) for a fault of the server, whose cause is in its log only.
  *
@@ -689,6 +791,8 @@ export const SessionService: GenService<{
   /**
    * CreateSession starts a session and answers its token, which cannot be had
    * again. The write is on disk before the answer.
+   *
+   * Permission: an Admin, or a User of the app.
    *
    * Errors: none but those of every RPC.
    *
@@ -704,6 +808,8 @@ export const SessionService: GenService<{
    * the read and restarts the idle time; the answer shows the session after
    * that. A crash of the server may lose the last second of such touches.
    *
+   * Permission: an Admin, or a User of the app.
+   *
    * Errors: NOT_FOUND (NOT_FOUND) if the app has no live session with this
    * token.
    *
@@ -718,6 +824,8 @@ export const SessionService: GenService<{
    * UpdateSession merges `data` into the session's data, counts the write and
    * restarts the idle time. Concurrent updates of one session are applied one
    * after the other; none is lost.
+   *
+   * Permission: an Admin, or a User of the app.
    *
    * Errors: NOT_FOUND (NOT_FOUND) as GetSession. ABORTED (VERSION_MISMATCH) if
    * `expected_version` is set and the session has another version; nothing was
@@ -735,6 +843,8 @@ export const SessionService: GenService<{
    * ExtendSession sets one or both limits of a session's life, counted from
    * now, and restarts the idle time. It may shorten a limit too.
    *
+   * Permission: an Admin, or a User of the app.
+   *
    * Errors: NOT_FOUND (NOT_FOUND) as GetSession.
    *
    * @generated from rpc latchkey.session.v1.SessionService.ExtendSession
@@ -748,6 +858,8 @@ export const SessionService: GenService<{
    * DeleteSession ends one session, named by its token or its session_id. Once
    * it has answered, nothing accepts the token.
    *
+   * Permission: an Admin, or a User of the app.
+   *
    * Errors: NOT_FOUND (NOT_FOUND) if the app has no such live session.
    *
    * @generated from rpc latchkey.session.v1.SessionService.DeleteSession
@@ -760,6 +872,8 @@ export const SessionService: GenService<{
   /**
    * DeleteUserSessions ends all live sessions of a user, or all but one. A
    * user without sessions is no error: the count is 0.
+   *
+   * Permission: an Admin, or a User of the app.
    *
    * Errors: NOT_FOUND (NOT_FOUND) if a session to keep is named and the user
    * has no such live session; nothing was ended then.
@@ -778,6 +892,8 @@ export const SessionService: GenService<{
    * A large app is ended in slices: a call that fails or is cancelled on the
    * way has ended some of the sessions, and may be repeated.
    *
+   * Permission: an Admin.
+   *
    * Errors: none but those of every RPC.
    *
    * @generated from rpc latchkey.session.v1.SessionService.DeleteAppSessions
@@ -792,6 +908,8 @@ export const SessionService: GenService<{
    * in pages. Every session that lives throughout the listing is listed exactly
    * once; one that is created or ends meanwhile may or may not be.
    *
+   * Permission: an Admin, or a User of the app.
+   *
    * Errors: none but those of every RPC.
    *
    * @generated from rpc latchkey.session.v1.SessionService.ListSessions
@@ -804,6 +922,8 @@ export const SessionService: GenService<{
   /**
    * ListUserSessions lists the live sessions of a user as ListSessions lists
    * those of an app.
+   *
+   * Permission: an Admin, or a User of the app.
    *
    * Errors: none but those of every RPC.
    *
@@ -818,6 +938,8 @@ export const SessionService: GenService<{
    * CountActiveUsers counts the users (not the sessions) that have a live
    * session accessed within a duration.
    *
+   * Permission: an Admin, or a User of the app.
+   *
    * Errors: none but those of every RPC.
    *
    * @generated from rpc latchkey.session.v1.SessionService.CountActiveUsers
@@ -826,6 +948,36 @@ export const SessionService: GenService<{
     methodKind: "unary";
     input: typeof CountActiveUsersRequestSchema;
     output: typeof CountActiveUsersResponseSchema;
+  },
+  /**
+   * GetCurrentSession tells the caller who it is on this connection, and since
+   * when: the typed form of the SESSION command.
+   *
+   * Permission: every authenticated caller.
+   *
+   * Errors: UNAUTHENTICATED (UNAUTHENTICATED) also where authentication is off.
+   *
+   * @generated from rpc latchkey.session.v1.SessionService.GetCurrentSession
+   */
+  getCurrentSession: {
+    methodKind: "unary";
+    input: typeof GetCurrentSessionRequestSchema;
+    output: typeof GetCurrentSessionResponseSchema;
+  },
+  /**
+   * ListCallers lists who is connected now, on every listener, the longest
+   * connected first, in pages.
+   *
+   * Permission: an Admin.
+   *
+   * Errors: UNAUTHENTICATED (UNAUTHENTICATED) also where authentication is off.
+   *
+   * @generated from rpc latchkey.session.v1.SessionService.ListCallers
+   */
+  listCallers: {
+    methodKind: "unary";
+    input: typeof ListCallersRequestSchema;
+    output: typeof ListCallersResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_latchkey_session_v1_session_service, 0);
