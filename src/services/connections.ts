@@ -123,8 +123,6 @@ export function createConnections({ authentication, now }: ConnectionsOptions): 
       };
       isIdUsed = true;
       const expiresAt = identity.expiresAt ?? Number.POSITIVE_INFINITY;
-      // Deleted first, so that the callers are in the order of their sessions.
-      callers.delete(credential);
       callers.set(credential, { session, identity, expiresAt, lastCall: ++calls });
       if (callers.size > REMEMBERED_CALLERS) forgetLongestUnused(callers);
       return session;
