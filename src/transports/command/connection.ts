@@ -125,6 +125,8 @@ export function serveConnection(
   };
 
   socket.setNoDelay(true);
+  // A client that has sent all it wants to may wait for its answers.
+  socket.allowHalfOpen = true;
   socket.on("readable", pump);
   socket.on("drain", () => {
     draining = false;

@@ -100,17 +100,18 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Co
     });
   };
 
-  // A client that has sent all it wants to may wait for its answers.
-  const half = { allowHalfOpen: true };
   const secure: TlsServer | null =
-    tls && createTlsServer({ ...tls, ...half, handshakeTimeout: limits.firstCommand });
-  const server: Server = secure ?? createServer(half);
+    tls && createTlsServer({ ...tls, handshakeTimeout: limits.firstCommand });
+  const server: Server = secure ?? createServer();
   server.maxConnections = limits.connections;
   server.on("drop", () => log.debug("command connection refused: too many in all"));
   server.prependListener("connection", admit);
   server.on(secure ? "secureConnection" : "connection", serve);
-  // A failed handshake is the client's affair, and its socket is closed already.
-  server.on("tlsClientError", (err) => log.debug({ err }, "TLS handshake failed"));
+  server.on("tlsClientError", (err, socket: Socket) => {
+    log.debug({ err }, "TLS handshake failed");
+    // Of a handshake that takes too long Node tells, and leaves the connection open.
+    socket.destroy();
+  });
 
   const address = await listen(server, options.address);
   return {
