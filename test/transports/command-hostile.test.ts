@@ -204,40 +204,55 @@ describe("a client that does not read its answers", () => {
     }));
 });
 
+/** Whether a new connection is served. */
+async function canLogIn(connect: CommandServer["connect"]): Promise<boolean> {
+  const client = await connect();
+  client.socket.write(request("auth", "admin", "secret"));
+  return client.receive().then(
+    ({ status }) => status === "Ok",
+    () => false,
+  );
+}
+
 describe("connections over the limit", () => {
   test("of one address are closed, and may come when others have gone", () =>
-    withCommandListener({ limits: { perAddress: 3 } }, async ({ connect, logIn }) => {
-      const clients = [await logIn(), await logIn(), await logIn()];
-      const fourth = await connect();
-      assert.deepEqual(await fourth.rest(), []);
-      for (const client of clients) assert.equal((await client.call("PING")).result, "PONG");
-      clients[0]?.close();
-      await eventually("a place", async () => {
-        const client = await connect();
-        client.socket.write(request("auth", "admin", "secret"));
-        return client.receive().then(
-          ({ status }) => status === "Ok",
-          () => false,
-        );
-      });
-    }));
+    withCommandListener(
+      { limits: { perAddress: 3, firstCommand: 60_000 } },
+      async ({ connect, logIn }) => {
+        const clients = [await logIn(), await logIn(), await logIn()];
+        const fourth = await connect();
+        assert.deepEqual(await fourth.rest(), []);
+        for (const client of clients) assert.equal((await client.call("PING")).result, "PONG");
+        clients[0]?.close();
+        await eventually("a place", () => canLogIn(connect));
+      },
+    ));
 
   test("in all are closed, and may come when others have gone", () =>
-    withCommandListener({ limits: { connections: 2 } }, async ({ connect, logIn }) => {
-      const clients = [await logIn(), await logIn()];
-      const third = await connect();
-      assert.deepEqual(await third.rest(), []);
-      for (const client of clients) assert.equal((await client.call("PING")).result, "PONG");
-      clients[0]?.close();
-      await eventually("a place", async () => {
-        const client = await connect();
-        client.socket.write(request("auth", "admin", "secret"));
-        return client.receive().then(
-          ({ status }) => status === "Ok",
-          () => false,
-        );
-      });
-    }));
+    withCommandListener(
+      { limits: { connections: 2, firstCommand: 60_000 } },
+      async ({ connect, logIn }) => {
+        const clients = [await logIn(), await logIn()];
+        const third = await connect();
+        assert.deepEqual(await third.rest(), []);
+        for (const client of clients) assert.equal((await client.call("PING")).result, "PONG");
+        clients[0]?.close();
+        await eventually("a place", () => canLogIn(connect));
+      },
+    ));
+});
+
+test("a refused client that goes on sending leaves its place when it goes", () => {
+  const endless = { perAddress: 1, drain: 60_000, linger: 60_000 };
+  return withCommandListener({ limits: endless }, async ({ connect }) => {
+    const client = await connect();
+    client.socket.write(request("auth", "admin", "wrong"));
+    // More than the sockets' buffers hold on both sides.
+    for (let sent = 0; sent < 400; sent++) client.socket.write(Buffer.alloc(60_000));
+    assert.equal((await client.receive()).status, "Error");
+    client.socket.end();
+    await eventually("a place", () => canLogIn(connect));
+  });
 });
 
 test("a peer's address is told alike on every kind of socket", () => {

@@ -100,6 +100,19 @@ test("a certificate of no account is refused, as is a client without a certifica
     await assert.rejects(bare.call("auth", "admin", "secret"));
   }));
 
+test("a certificate that is asked for and not trusted names nobody", () => {
+  const lenient = { ...mutual, rejectUnauthorized: false };
+  return withCommandListener({ tls: lenient }, async ({ address }) => {
+    const other = createAuthority();
+    try {
+      const client = await dialTls(address, other.issue("admin"));
+      assert.equal((await client.call("auth")).status, "Error");
+    } finally {
+      other.close();
+    }
+  });
+});
+
 test("a new certificate is for new connections, and the open ones stay", () =>
   withCommandListener({ tls }, async ({ address, listener }) => {
     const before = await dialTls(address);

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { describe, test } from "node:test";
 import { LatchkeyError } from "../../src/domain/error.js";
 import type { Authentication } from "../../src/services/authentication.js";
@@ -7,6 +9,15 @@ import { STARTED_AT, withCommandListener } from "./command-listener.js";
 import { eventually } from "./eventually.js";
 
 const UNAUTHORIZED = "unauthorized or session not found";
+
+/** A promise that the test resolves. */
+function createGate() {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open: () => open() };
+}
 
 const ok = ({ status, result }: Answer): string => {
   assert.equal(status, "Ok", result);
@@ -287,6 +298,23 @@ describe("commands in one stream", () => {
     }));
 });
 
+test("a login is answered to a client that has ended its side meanwhile", () => {
+  const gate = createGate();
+  const authentication = (usual: Authentication): Authentication => ({
+    ...usual,
+    byPassword: (...args) => gate.opened.then(() => usual.byPassword(...args)),
+  });
+  return withCommandListener({ authentication }, async ({ connect }) => {
+    const client = await connect();
+    client.socket.end(request("auth", "admin", "secret"));
+    await once(client.socket, "finish");
+    // Turns enough for the server to see the end.
+    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate);
+    gate.open();
+    assert.deepEqual((await client.rest()).map(ok), ["Connected"]);
+  });
+});
+
 describe("an ended credential", () => {
   test("is refused at the next command, and the connection ends", () =>
     withCommandListener({}, async ({ logIn, accounts, connections }) => {
@@ -363,15 +391,12 @@ test("no password reaches the log, at any level", () =>
 
 describe("a listener that closes", () => {
   test("answers what has been received, then ends the connections", () => {
-    let release = () => {};
-    const gate = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    const gate = createGate();
     let asked = 0;
     const authentication = (usual: Authentication): Authentication => ({
       ...usual,
       async byPassword(...args) {
-        if (++asked === 2) await gate;
+        if (++asked === 2) await gate.opened;
         return usual.byPassword(...args);
       },
     });
@@ -384,11 +409,36 @@ describe("a listener that closes", () => {
       const closed = listener.close(5_000);
       assert.deepEqual(await idle.rest(), []);
       assert.deepEqual(await silent.rest(), []);
-      release();
+      gate.open();
       assert.deepEqual((await busy.rest()).map(ok), ["Connected", "PONG"]);
       for (const client of [idle, silent, busy]) client.close();
       await closed;
       await assert.rejects(connect());
+    });
+  });
+
+  test("answers what has reached the machine unread", () =>
+    withCommandListener({}, async ({ logIn, listener }) => {
+      const client = await logIn();
+      client.socket.write(request("PING"));
+      const closed = listener.close(5_000);
+      assert.deepEqual((await client.rest()).map(ok), ["PONG"]);
+      client.close();
+      await closed;
+    }));
+
+  test("does not wait long for a client that does not listen", () => {
+    const limits = { linger: 10, drain: 60_000, firstCommand: 60_000 };
+    return withCommandListener({ limits }, async ({ address, listener }) => {
+      const [, port = ""] = address.split(":");
+      const deaf = connect({ port: Number(port), host: "127.0.0.1", allowHalfOpen: true });
+      await once(deaf, "connect");
+      let closed = false;
+      listener.close(60_000).then(() => {
+        closed = true;
+      });
+      await eventually("the end of the listener", () => closed);
+      deaf.destroy();
     });
   });
 

@@ -20,6 +20,8 @@ export interface ConnectionLimits {
   readonly idle: number;
   /** Until the client has taken the answers that wait for it. */
   readonly drain: number;
+  /** From the server's end of the connection until the client's. */
+  readonly linger: number;
 }
 
 export interface ServeOptions {
@@ -103,7 +105,6 @@ export function serveConnection(
   };
 
   const write = (status: "Ok" | "Error", result: string) => {
-    if (socket.destroyed) return;
     const response = { clientId, status, result: Buffer.from(result) };
     const frame = encodeFrame(toBinary(ResponseSchema, create(ResponseSchema, response)));
     if (socket.write(frame)) return;
@@ -118,10 +119,10 @@ export function serveConnection(
 
   const end = () => {
     ended = true;
-    socket.end();
+    within(limits.drain);
+    socket.end(() => within(limits.linger));
     // What the client still sends is thrown away: closing upon it could lose it the last answer.
     socket.removeListener("readable", pump).resume();
-    within(limits.drain);
   };
 
   socket.setNoDelay(true);

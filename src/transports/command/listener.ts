@@ -27,6 +27,7 @@ export const COMMAND_LIMITS: CommandLimits = {
   firstCommand: 5_000,
   idle: 10 * 60_000,
   drain: 10_000,
+  linger: 1_000,
   connections: 1_024,
   perAddress: 64,
 };
@@ -124,8 +125,8 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Co
       const cut = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
       }, grace);
-      // What has reached the machine is read within a turn of the event loop.
-      await new Promise(setImmediate);
+      // What has reached the machine is read before the second turn; the first may come at once.
+      for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate);
       for (const one of served) one.finish();
       await closed;
       clearTimeout(cut);
