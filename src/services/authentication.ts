@@ -1,13 +1,15 @@
 import type { Account } from "../domain/account.js";
 import type { Awaitable } from "../domain/awaitable.js";
 
-/** An account that was proved to call. */
+/** Who was authenticated, and by what. */
 export interface Identity {
   readonly account: Account;
   /** The API key it came by. */
   readonly keyId: number | null;
-  /** The instant (ms) from which the key proves nothing; null or absent: none. */
-  readonly expiresAt?: number | null;
+  /** How often the account's password had been set when it came by it; null if it did not. */
+  readonly passwordChanges: number | null;
+  /** The instant (ms) from which the key proves nothing; null: none. */
+  readonly expiresAt: number | null;
 }
 
 /** `credential ended`: key revoked or expired, or password changed; `account ended`: disabled or

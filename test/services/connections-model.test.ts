@@ -8,7 +8,7 @@ import {
   createConnections,
   REMEMBERED_CALLERS,
 } from "../../src/services/connections.js";
-import { type Accounts, createAccounts } from "./accounts.js";
+import { type Accounts, createAccounts } from "./plain-accounts.js";
 
 /** Runs: TEST_RUNS, or a few hundred. */
 const RUNS = Number(process.env["TEST_RUNS"] ?? 300);

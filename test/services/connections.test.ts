@@ -4,7 +4,7 @@ import type { Account } from "../../src/domain/account.js";
 import { LatchkeyError } from "../../src/domain/error.js";
 import { toSessionObject } from "../../src/services/caller-session.js";
 import { createConnections, type Peer } from "../../src/services/connections.js";
-import { type Accounts, createAccounts } from "./accounts.js";
+import { type Accounts, createAccounts } from "./plain-accounts.js";
 
 const NOW = Date.UTC(2040, 1, 29, 12);
 const ADDRESS = "127.0.0.1:53531";

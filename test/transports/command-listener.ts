@@ -8,7 +8,7 @@ import {
   listenCommand,
 } from "../../src/transports/command/listener.js";
 import { createMetrics } from "../../src/transports/metrics.js";
-import { type Accounts, createAccounts } from "../services/accounts.js";
+import { type Accounts, createAccounts } from "../services/plain-accounts.js";
 import { type CommandClient, dial, speak } from "./command-client.js";
 import { type Clock, createClock, NOW } from "./server.js";
 

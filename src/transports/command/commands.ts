@@ -26,54 +26,53 @@ export interface Commands {
   converse(connection: Connection | null): Conversation;
 }
 
-type Handler = (args: readonly string[], connection: Connection | null) => Awaitable<string>;
+/** The result of one command; the caller is null where authentication is off. */
+type Handler = (args: readonly string[], caller: CallerSession | null) => string;
 
 /** What each command answers; its documentation is in command.proto. */
 export function createCommands({ calls, startedAt, counts }: CommandsOptions): Commands {
   const handlers: Readonly<Record<string, Handler>> = {
-    AUTH: (args, connection) => then(logIn(args, connection), () => "Connected"),
     PING: (args) => ["PONG", ...args].join(" "),
-    SESSION(args, connection) {
+    SESSION(args, caller) {
       if (args.length > 0) throw invalidArgument("SESSION takes no arguments");
-      if (connection === null) throw new LatchkeyError("not_found", UNAUTHORIZED);
-      return then(connection.identify(undefined), (session) =>
-        JSON.stringify(toSessionObject(session)),
-      );
+      if (caller === null) throw new LatchkeyError("not_found", UNAUTHORIZED);
+      return JSON.stringify(toSessionObject(caller));
     },
     STATUS() {
       const status = { server_status: "running", up_time: toRfc3339(startedAt), ...counts() };
       return JSON.stringify(status);
     },
   };
+  const methodOf = (name: string, handle: Handler) => ({ handle, run: calls.of("command", name) });
+  const known = new Map(Object.entries(handlers).map(([name, one]) => [name, methodOf(name, one)]));
   // Names that nobody knows share one label, or a caller could make metrics grow.
-  const unknown = { handle: refuseUnknown, run: calls.of("command", "unknown") };
-  const known = new Map(
-    Object.entries(handlers).map(([name, handle]) => [
-      name,
-      { handle, run: calls.of("command", name) },
-    ]),
-  );
+  const unknown = methodOf("unknown", refuseUnknown);
+  const runAuth = calls.of("command", "AUTH");
 
   return {
     converse(connection) {
       let authenticated = false;
+
+      const authenticate = (args: readonly string[]): Awaitable<string> => {
+        if (authenticated) throw invalidCommand("the connection is authenticated already");
+        return then(logIn(args, connection), () => {
+          authenticated = true;
+          return "Connected";
+        });
+      };
+
       return {
         isAuthenticated: () => authenticated,
         answer({ command, args }) {
           const name = command.toUpperCase();
+          if (name === "AUTH") return runAuth(authenticate, args);
           const { handle, run } = known.get(name) ?? unknown;
-          return run((given) => {
-            if (name === "AUTH") {
-              if (authenticated) throw invalidCommand("the connection is authenticated already");
-              return then(handle(given, connection), (result) => {
-                authenticated = true;
-                return result;
-              });
-            }
+          return run(() => {
             if (!authenticated) throw new LatchkeyError("unauthenticated", UNAUTHORIZED);
             // Every command moves the session's last access, and is refused once it has ended.
-            return then(connection?.identify(undefined), () => handle(given, connection));
-          }, args);
+            const caller = connection?.identify(undefined) ?? null;
+            return then(caller, (session) => handle(args, session));
+          }, undefined);
         },
       };
     },

@@ -73,15 +73,17 @@ export function serveConnection(
     // One write for what is answered together.
     socket.cork();
     while (!answering && !draining && !ended) {
+      let command: Command | null;
       try {
-        const command = nextCommand();
-        if (command) take(command);
-        else if (finishing) end();
-        else break;
+        command = nextCommand();
       } catch (error) {
         write("Error", errorText(error as LatchkeyError)); // As reading frames and commands throws.
         end();
+        break;
       }
+      if (command) take(command);
+      else if (finishing) end();
+      else break;
     }
     socket.uncork();
   };

@@ -35,9 +35,8 @@ export function createAccounts() {
   const give = (entry: Entry | undefined, keyId: number | null): Identity => {
     if (entry?.ended !== "no") return refuse();
     const { account, credentials } = entry;
-    return keyId === null || credentials.expiresAt === undefined
-      ? { account, keyId }
-      : { account, keyId, expiresAt: credentials.expiresAt };
+    const expiresAt = keyId === null ? null : (credentials.expiresAt ?? null);
+    return { account, keyId, passwordChanges: null, expiresAt };
   };
   const byPassword = async (name: string, password: string, address: string) => {
     addresses.push(address);
