@@ -81,7 +81,10 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Co
 
   const serve = (socket: Socket) => {
     const address = peerAddress(socket);
-    if (socket.destroyed || address === null) return;
+    if (socket.destroyed || address === null) {
+      socket.destroy();
+      return;
+    }
     const connection =
       connections?.open({
         transport: "command",
@@ -115,6 +118,7 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Co
   });
 
   const address = await listen(server, options.address);
+  server.on("error", (err) => log.warn({ err }, "a command connection was not accepted"));
   return {
     address,
     setSecureContext: (context) => secure?.setSecureContext(context),
