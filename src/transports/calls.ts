@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { Awaitable } from "../domain/awaitable.js";
 import { type ErrorCode, LatchkeyError } from "../domain/error.js";
 
-export type Transport = "grpc" | "connect" | "http";
+export type Transport = "grpc" | "connect" | "http" | "command";
 
 /** Watches a method on a wire: what it answers is told of every call that was answered. */
 export interface CallObserver {

@@ -1,0 +1,210 @@
+import type { Account } from "../domain/account.js";
+import type { Awaitable } from "../domain/awaitable.js";
+import { LatchkeyError } from "../domain/error.js";
+import type { Authentication, Identity } from "./authentication.js";
+
+/** One authenticated caller on one connection. Times are milliseconds since 1970. */
+export interface CallerSession {
+  /** `8-127.0.0.1:53531`: a number unique among the server's connections, a dash, the peer. */
+  readonly id: string;
+  /** `127.0.0.1:53531`, or `[::1]:53531`. */
+  readonly address: string;
+  readonly transport: "grpc" | "http" | "command";
+  readonly createdAt: number;
+  /** Moves with every call. */
+  readonly lastAccessedAt: number;
+  readonly account: Account;
+}
+
+export interface Peer {
+  readonly transport: CallerSession["transport"];
+  /** `127.0.0.1:53531`, or `[::1]:53531`. */
+  readonly address: string;
+  /** The subject common name of its verified client certificate. */
+  readonly commonName?: string;
+  /** Ends the connection at once; may be called when it is gone. */
+  readonly end: () => void;
+}
+
+export interface Connection {
+  /** What its first caller's session is called; no other session ever is. */
+  readonly id: string;
+
+  /**
+   * Who calls: by the call's `authorization` header, else by the login or the client certificate
+   * of the connection. Throws or rejects as `Authentication` does, and `unauthenticated` if there
+   * is none of these. Synchronous, a look-up in a map, for who called on this connection before.
+   * Moves `lastAccessedAt`.
+   */
+  identify(header: string | undefined): Awaitable<CallerSession>;
+
+  /** By name and password; from then on the connection is its caller's, with no header needed. */
+  login(name: string, password: string): Promise<CallerSession>;
+
+  /** The connection is gone, and its sessions with it. May be called again. */
+  close(): void;
+}
+
+export interface Connections {
+  open(peer: Peer): Connection;
+
+  /**
+   * Looks at every caller anew; to be called after every change of accounts or keys. An ended
+   * credential is forgotten, so that its next call is refused; an ended account has its
+   * connections ended.
+   */
+  review(): void;
+
+  /** Every caller as it is at this moment, the oldest connection first. */
+  list(): CallerSession[];
+}
+
+export interface ConnectionsOptions {
+  readonly authentication: Authentication;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** Callers that one connection remembers: a proxy's, say. The longest unused is forgotten first. */
+export const REMEMBERED_CALLERS = 16;
+
+/** A header, or undefined for the caller to whom the connection itself belongs. */
+type Credential = string | undefined;
+
+interface Caller {
+  readonly session: { -readonly [K in keyof CallerSession]: CallerSession[K] };
+  readonly identity: Identity;
+  /** The instant (ms) from which its credential proves nothing. */
+  readonly expiresAt: number;
+  /** When it called last, in calls of the connection. */
+  lastCall: number;
+}
+
+interface OpenConnection extends Connection {
+  readonly peer: Peer;
+  readonly callers: Map<Credential, Caller>;
+}
+
+/**
+ * The connections that are open, and who calls on each. A caller is authenticated once per
+ * connection, and stands until `review` finds its credential ended or that expires by itself.
+ */
+export function createConnections({ authentication, now }: ConnectionsOptions): Connections {
+  const connections = new Set<OpenConnection>();
+  let last = 0;
+  const newId = ({ address }: Peer) => `${++last}-${address}`;
+
+  const open = (peer: Peer): OpenConnection => {
+    const ip = peer.address.slice(0, peer.address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
+    const id = newId(peer);
+    let isIdUsed = false;
+    let closed = false;
+    let calls = 0;
+    let { commonName } = peer;
+    const callers = new Map<Credential, Caller>();
+    const pending = new Map<string, Promise<CallerSession>>();
+
+    const assertOpen = () => {
+      if (closed) throw new LatchkeyError("unauthenticated", "the connection has ended");
+    };
+
+    const remember = (credential: Credential, identity: Identity): CallerSession => {
+      assertOpen();
+      // The account may have changed while its password was being verified.
+      if (authentication.standing(identity) !== "valid") throw refused();
+      const at = now();
+      const session = {
+        id: isIdUsed ? newId(peer) : id,
+        address: peer.address,
+        transport: peer.transport,
+        createdAt: at,
+        lastAccessedAt: at,
+        account: identity.account,
+      };
+      isIdUsed = true;
+      const expiresAt = identity.expiresAt ?? Number.POSITIVE_INFINITY;
+      callers.set(credential, { session, identity, expiresAt, lastCall: ++calls });
+      if (callers.size > REMEMBERED_CALLERS) forgetLongestUnused(callers);
+      return session;
+    };
+
+    const verify = (credential: Credential): Awaitable<CallerSession> => {
+      assertOpen();
+      callers.delete(credential);
+      if (credential === undefined) {
+        if (commonName === undefined) throw refused();
+        return remember(undefined, authentication.byCertificate(commonName));
+      }
+      const underway = pending.get(credential);
+      if (underway) return underway;
+      const identity = authentication.byHeader(credential, ip);
+      if (!(identity instanceof Promise)) return remember(credential, identity);
+      const session = identity
+        .then((verified) => remember(credential, verified))
+        .finally(() => pending.delete(credential));
+      pending.set(credential, session);
+      return session;
+    };
+
+    const connection: OpenConnection = {
+      id,
+      peer,
+      callers,
+      identify(header) {
+        const at = now();
+        const caller = callers.get(header);
+        if (caller === undefined || at >= caller.expiresAt) return verify(header);
+        caller.lastCall = ++calls;
+        // A clock set back moves nothing back.
+        if (at > caller.session.lastAccessedAt) caller.session.lastAccessedAt = at;
+        return caller.session;
+      },
+      async login(name, password) {
+        assertOpen();
+        const session = remember(undefined, await authentication.byPassword(name, password, ip));
+        // When the login ends, its connection must not turn into another account's.
+        commonName = undefined;
+        return session;
+      },
+      close() {
+        closed = true;
+        callers.clear();
+        connections.delete(connection);
+      },
+    };
+    connections.add(connection);
+    return connection;
+  };
+
+  const review = (connection: OpenConnection) => {
+    for (const [credential, { identity }] of connection.callers) {
+      const standing = authentication.standing(identity);
+      if (standing !== "valid") connection.callers.delete(credential);
+      if (standing === "account ended") {
+        connection.close();
+        connection.peer.end();
+      }
+    }
+  };
+
+  return {
+    open,
+    review: () => connections.forEach(review),
+    list: () =>
+      [...connections].flatMap(({ callers }) =>
+        [...callers.values()].map(({ session }) => ({ ...session })),
+      ),
+  };
+}
+
+function forgetLongestUnused(callers: Map<Credential, Caller>): void {
+  const [longest] = [...callers].sort(([, a], [, b]) => a.lastCall - b.lastCall);
+  if (longest) callers.delete(longest[0]);
+}
+
+function refused(): LatchkeyError {
+  return new LatchkeyError(
+    "unauthenticated",
+    "the call needs credentials: an authorization header with an API key (Bearer) or a name and password (Basic)",
+  );
+}

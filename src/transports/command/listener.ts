@@ -1,0 +1,174 @@
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import {
+  createServer as createTlsServer,
+  type SecureContextOptions,
+  TLSSocket,
+  type TlsOptions,
+  type Server as TlsServer,
+} from "node:tls";
+import type { Logger } from "pino";
+import type { Connections } from "../../services/connections.js";
+import type { Calls } from "../calls.js";
+import type { Listener } from "../listener.js";
+import { peerAddress } from "../peer.js";
+import { createCommands } from "./commands.js";
+import { type ConnectionLimits, type ServedConnection, serveConnection } from "./connection.js";
+import { FRAME_LIMIT } from "./frames.js";
+
+export interface CommandLimits extends ConnectionLimits {
+  /** Connections in all. */
+  readonly connections: number;
+  /** Connections from one address. */
+  readonly perAddress: number;
+}
+
+export const COMMAND_LIMITS: CommandLimits = {
+  frame: FRAME_LIMIT,
+  firstCommand: 5_000,
+  idle: 10 * 60_000,
+  drain: 10_000,
+  linger: 1_000,
+  connections: 1_024,
+  perAddress: 64,
+};
+
+export interface CommandListenerOptions {
+  /** `host:port`; port 0 picks one. */
+  readonly address: string;
+  /** Null where authentication is off. */
+  readonly connections: Connections | null;
+  readonly calls: Calls;
+  readonly log: Logger;
+  /** When the server started: milliseconds since 1970. */
+  readonly startedAt: number;
+  /** What STATUS tells besides, names in snake_case. */
+  readonly counts: () => Readonly<Record<string, number>>;
+  /** What `tls.createServer` takes; null: no TLS. */
+  readonly tls?: TlsOptions | null;
+  readonly limits?: Partial<CommandLimits>;
+}
+
+export interface CommandListener extends Listener {
+  /** The certificates of connections to come; without TLS it does nothing. */
+  setSecureContext(options: SecureContextOptions): void;
+}
+
+/** Serves the command protocol (command.proto). Rejects if the address cannot be bound. */
+export async function listenCommand(options: CommandListenerOptions): Promise<CommandListener> {
+  const { connections, log, tls = null } = options;
+  const limits = { ...COMMAND_LIMITS, ...options.limits };
+  const commands = createCommands(options);
+  const sockets = new Set<Socket>();
+  const served = new Set<ServedConnection>();
+  const perAddress = createTally();
+  let anonymous = 0;
+
+  // Before TLS: who only shakes hands counts too.
+  const admit = (socket: Socket) => {
+    const { remoteAddress: ip = "" } = socket;
+    if (perAddress.count(ip) >= limits.perAddress) {
+      log.debug({ ip }, "command connection refused: too many of its address");
+      socket.destroy();
+      return;
+    }
+    perAddress.add(ip, 1);
+    sockets.add(socket);
+    socket.once("close", () => {
+      perAddress.add(ip, -1);
+      sockets.delete(socket);
+    });
+  };
+
+  const serve = (socket: Socket) => {
+    const address = peerAddress(socket);
+    if (socket.destroyed || address === null) {
+      socket.destroy();
+      return;
+    }
+    const connection =
+      connections?.open({
+        transport: "command",
+        address,
+        ...certifiedName(socket),
+        end: () => socket.destroy(),
+      }) ?? null;
+    const one = serveConnection(socket, {
+      clientId: connection?.id ?? `${++anonymous}-${address}`,
+      conversation: commands.converse(connection),
+      limits,
+    });
+    served.add(one);
+    socket.once("close", () => {
+      served.delete(one);
+      connection?.close();
+    });
+  };
+
+  const secure: TlsServer | null =
+    tls && createTlsServer({ ...tls, handshakeTimeout: limits.firstCommand });
+  const server: Server = secure ?? createServer();
+  server.maxConnections = limits.connections;
+  server.on("drop", () => log.debug("command connection refused: too many in all"));
+  server.prependListener("connection", admit);
+  server.on(secure ? "secureConnection" : "connection", serve);
+  server.on("tlsClientError", (err, socket: Socket) => {
+    log.debug({ err }, "TLS handshake failed");
+    // Of a handshake that takes too long Node tells, and leaves the connection open.
+    socket.destroy();
+  });
+
+  const address = await listen(server, options.address);
+  server.on("error", (err) => log.warn({ err }, "a command connection was not accepted"));
+  return {
+    address,
+    setSecureContext: (context) => secure?.setSecureContext(context),
+    // Nothing in the protocol says that the server is about to stop.
+    drain: () => {},
+    async close(grace) {
+      const closed = new Promise((resolve) => server.close(resolve));
+      const cut = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, grace);
+      // What has reached the machine is read before the second turn; the first may come at once.
+      for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate);
+      for (const one of served) one.finish();
+      await closed;
+      clearTimeout(cut);
+    },
+  };
+}
+
+function listen(server: Server, address: string): Promise<string> {
+  const colon = address.lastIndexOf(":");
+  const host = address.slice(0, colon);
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(Number(address.slice(colon + 1)), host.replace(/^\[|\]$/g, ""), () => {
+      server.removeListener("error", reject);
+      const { port } = server.address() as AddressInfo; // As a server has that listens on a port.
+      resolve(`${host}:${port}`);
+    });
+  });
+}
+
+/** The subject common name of the client's certificate, if it has a verified one. */
+function certifiedName(socket: Socket): { commonName?: string } {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return {};
+  // The types leave out that a certificate may have several names, or none.
+  const name: unknown = socket.getPeerCertificate().subject?.CN;
+  return typeof name === "string" ? { commonName: name } : {};
+}
+
+/** Counts by key, keys at zero not kept. */
+function createTally() {
+  const counts = new Map<string, number>();
+  const count = (key: string) => counts.get(key) ?? 0;
+  return {
+    count,
+    add(key: string, difference: 1 | -1) {
+      const next = count(key) + difference;
+      if (next === 0) counts.delete(key);
+      else counts.set(key, next);
+    },
+  };
+}
