@@ -1,9 +1,9 @@
-import { closeSync, existsSync, mkdirSync, openSync, realpathSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import Sqlite, { type Database } from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
 import { type DatabaseLock, lockDatabase } from "./lock.js";
+import { createPrivate } from "./private-file.js";
 import { migrate } from "./schema.js";
 import { createSqliteStore } from "./store.js";
 import { openWriteAheadLog, type WriteAheadLog } from "./write-ahead-log.js";
@@ -71,13 +71,4 @@ function openDatabase(path: string): Database {
   db.pragma("wal_autocheckpoint = 4000");
   db.pragma("journal_size_limit = 67108864");
   return db;
-}
-
-/** Makes the file, closed to other users, and answers its path with links resolved. */
-function createPrivate(path: string): string {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  // Only a file that this makes is closed here: to close any file of a process
-  // drops the locks that SQLite in the same process holds on it.
-  if (!existsSync(path)) closeSync(openSync(path, "wx", 0o600));
-  return realpathSync(path);
 }
