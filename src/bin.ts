@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { createAccountCommand } from "./account-command.js";
 import { readConfig, SETTINGS } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
 import { createLog } from "./log.js";
@@ -66,6 +67,16 @@ program
     }
     backupDatabase(store.path, file);
   });
+
+program.addCommand(
+  createAccountCommand({
+    location: () => readConfig(process.env).store,
+    now: Date.now,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+  }),
+);
 
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`latchkey: ${describe(error)}\n`);
