@@ -11,7 +11,7 @@ const CURRENT = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$`
 /** A hash that no known password has, of the size of all others: a salt of 16 bytes, 32 of hash. */
 const DECOY = `${CURRENT}${"A".repeat(22)}$${"A".repeat(43)}`;
 
-/** Two leave half of the process's threads to the disk; what waits is some two seconds of work. */
+/** Two leave half of the process's threads to the disk; what waits is about a second's work. */
 const LIMITS = { running: 2, waiting: 64 } as const;
 
 export interface Passwords {
