@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { createAccountCommand } from "./account-command.js";
 import { readConfig, SETTINGS } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
 import { createLog } from "./log.js";
@@ -32,6 +33,7 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => void stop(signal, 0));
   }
+  process.on("SIGHUP", () => server?.reloadTls());
   server = await start({
     config,
     log,
@@ -66,6 +68,16 @@ program
     }
     backupDatabase(store.path, file);
   });
+
+program.addCommand(
+  createAccountCommand({
+    location: () => readConfig(process.env).store,
+    now: Date.now,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+  }),
+);
 
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`latchkey: ${describe(error)}\n`);

@@ -2,17 +2,25 @@ import { isIP } from "node:net";
 import { LatchkeyError } from "./domain/error.js";
 import { isLoopback, parseHost } from "./domain/host.js";
 import type { StoreLocation } from "./stores/index.js";
+import type { PublicPart } from "./transports/listener.js";
+import type { TlsFiles } from "./transports/tls.js";
 
 /** Everything that the environment and the flags of `serve` decide. */
 export interface Config {
   /** `host:port`, or null if the listener is off. */
   readonly grpc: string | null;
   readonly http: string | null;
+  readonly command: string | null;
   /** Hosts that HTTP requests may carry beside the machine's own, as `parseHost` answers them. */
   readonly httpHosts: readonly string[];
   /** Origins whose pages may call, as browsers send them. */
   readonly httpOrigins: readonly string[];
   readonly store: StoreLocation;
+  readonly auth: "off" | "required";
+  /** What may be called without credentials where authentication is required. */
+  readonly publicParts: readonly PublicPart[];
+  /** Null: no TLS. */
+  readonly tls: TlsFiles | null;
   readonly logLevel: LogLevel;
   /** What to tell the operator about settings that are heeded in part. */
   readonly warnings: readonly string[];
@@ -20,6 +28,8 @@ export interface Config {
 
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const PUBLIC_PARTS = ["health", "reflection", "metrics"] as const satisfies readonly PublicPart[];
 
 /** One setting: its variable, its flag, its default, and what `--help` says of it. */
 export interface Setting {
@@ -44,6 +54,12 @@ export const SETTINGS = [
     meaning: "JSON gateway, Connect, gRPC-Web, health, metrics; `off` and port 0 likewise",
   },
   {
+    variable: "LATCHKEY_COMMAND",
+    flag: "command",
+    fallback: "127.0.0.1:9219",
+    meaning: "command protocol; `off` and port 0 likewise",
+  },
+  {
     variable: "LATCHKEY_HTTP_HOSTS",
     flag: "http-hosts",
     fallback: "none",
@@ -61,6 +77,38 @@ export const SETTINGS = [
     flag: "store",
     fallback: "sqlite:./latchkey-data/latchkey.db",
     meaning: "where sessions are kept: `sqlite:PATH`, or `memory:` (lost at exit)",
+  },
+  {
+    variable: "LATCHKEY_AUTH",
+    flag: "auth",
+    fallback: "off",
+    meaning: "`required`: every call needs an account's credentials; `off`: none does",
+  },
+  {
+    variable: "LATCHKEY_PUBLIC",
+    flag: "public",
+    fallback: "health",
+    meaning:
+      "comma-separated parts that need no credentials all the same: health, reflection (with /openapi.json), metrics; or none",
+  },
+  {
+    variable: "LATCHKEY_TLS_CERT",
+    flag: "tls-cert",
+    fallback: "none",
+    meaning: "file of the certificate (chain) in PEM: TLS on all listeners",
+  },
+  {
+    variable: "LATCHKEY_TLS_KEY",
+    flag: "tls-key",
+    fallback: "none",
+    meaning: "file of its private key in PEM",
+  },
+  {
+    variable: "LATCHKEY_TLS_CLIENT_CA",
+    flag: "tls-client-ca",
+    fallback: "none",
+    meaning:
+      "file of the authority whose certificates callers must have; a certificate's common name is its account",
   },
   {
     variable: "LATCHKEY_ALLOW_OPEN",
@@ -103,7 +151,8 @@ export function readConfig(
     return { name: variable, text: text ?? setting.fallback, isSet: text !== undefined };
   };
 
-  const allowOpen = readBoolean(value("LATCHKEY_ALLOW_OPEN"));
+  const auth = readAuth(value("LATCHKEY_AUTH"));
+  const allowOpen = readBoolean(value("LATCHKEY_ALLOW_OPEN")) || auth === "required";
   const warnings: string[] = [];
   let http = value("LATCHKEY_HTTP");
   if (env["RS_PORT"] !== undefined && !http.isSet) {
@@ -115,13 +164,33 @@ export function readConfig(
   const config = {
     grpc: readAddress(value("LATCHKEY_GRPC"), allowOpen),
     http: readAddress(http, allowOpen),
+    command: readAddress(value("LATCHKEY_COMMAND"), allowOpen),
+    auth,
+    publicParts: readPublicParts(value("LATCHKEY_PUBLIC")),
+    tls: readTlsFiles(
+      value("LATCHKEY_TLS_CERT"),
+      value("LATCHKEY_TLS_KEY"),
+      value("LATCHKEY_TLS_CLIENT_CA"),
+    ),
     httpHosts: readHosts(value("LATCHKEY_HTTP_HOSTS")),
     httpOrigins: readOrigins(value("LATCHKEY_HTTP_ORIGINS")),
     store: readStore(value("LATCHKEY_STORE")),
     logLevel: readLogLevel(value("LATCHKEY_LOG_LEVEL"), env["RS_LOGLEVEL"]),
   };
   if (config.grpc === null && config.http === null) {
-    throw wrong("LATCHKEY_GRPC and LATCHKEY_HTTP", "are both off: nothing would be served");
+    throw wrong("LATCHKEY_GRPC and LATCHKEY_HTTP", "are both off: no session would be served");
+  }
+  if (auth === "required" && config.store.scheme === "memory") {
+    throw wrong(
+      "LATCHKEY_AUTH",
+      "is required, but LATCHKEY_STORE is memory:, which keeps no accounts: use sqlite:PATH",
+    );
+  }
+  const open = [config.grpc, config.http, config.command].filter(isOpen);
+  if (auth === "required" && config.tls === null && open.length > 0) {
+    warnings.push(
+      `${open.join(", ")} can be reached by others and has no TLS: passwords, keys and tokens cross the network readable; set LATCHKEY_TLS_CERT and LATCHKEY_TLS_KEY`,
+    );
   }
   const redis = ALIASES.filter((name) => /REDIS|NAMESPACE/.test(name) && env[name] !== undefined);
   if (redis.length > 0) {
@@ -150,10 +219,41 @@ function readAddress({ name, text }: Given, allowOpen: boolean): string | null {
   if (!isLoopback(host) && !allowOpen) {
     throw wrong(
       name,
-      `is ${text}, which others can reach, and callers are not authenticated: use 127.0.0.1, or set LATCHKEY_ALLOW_OPEN=true`,
+      `is ${text}, which others can reach, and callers are not authenticated: use 127.0.0.1, or set LATCHKEY_AUTH=required, or LATCHKEY_ALLOW_OPEN=true`,
     );
   }
   return text;
+}
+
+function isOpen(address: string | null): address is string {
+  return address !== null && !isLoopback(address.slice(0, address.lastIndexOf(":")));
+}
+
+function readAuth({ name, text }: Given): Config["auth"] {
+  if (text === "off" || text === "required") return text;
+  throw wrong(name, `is ${JSON.stringify(text)}; it must be off or required`);
+}
+
+function readPublicParts({ name, text }: Given): readonly PublicPart[] {
+  return readList(text).map((entry) => {
+    const part = PUBLIC_PARTS.find((one) => one === entry);
+    if (part) return part;
+    throw wrong(
+      name,
+      `has ${JSON.stringify(entry)}; it must be some of ${PUBLIC_PARTS.join(",")}, or none`,
+    );
+  });
+}
+
+function readTlsFiles(cert: Given, key: Given, clientCa: Given): TlsFiles | null {
+  const [certFile, keyFile, caFile] = [cert, key, clientCa].map(({ text }) =>
+    text === "none" || text === "" ? null : text,
+  );
+  if (certFile && keyFile) return { cert: certFile, key: keyFile, clientCa: caFile ?? null };
+  if (certFile) throw wrong(cert.name, `needs ${key.name} beside it, the file of its private key`);
+  if (keyFile) throw wrong(key.name, `needs ${cert.name} beside it, the file of its certificate`);
+  if (caFile) throw wrong(clientCa.name, `needs ${cert.name} and ${key.name} beside it`);
+  return null;
 }
 
 function readHosts({ name, text }: Given): readonly string[] {

@@ -2,21 +2,34 @@ import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import { v7 as uuidv7 } from "uuid";
 import type { Config } from "./config.js";
+import { changesBetween } from "./domain/account-changes.js";
 import { LatchkeyError } from "./domain/error.js";
 import { createRandomSource } from "./random.js";
+import { createAuthentication } from "./services/authentication.js";
+import { createAuthorization } from "./services/authorization.js";
+import { createCallers } from "./services/callers.js";
+import { type Connections, createConnections } from "./services/connections.js";
+import { createDirectory } from "./services/directory.js";
+import { createPasswords } from "./services/passwords.js";
 import { createSessions } from "./services/sessions.js";
 import { startSweeper } from "./services/sweeper.js";
-import { openStore } from "./stores/index.js";
+import { createThrottle } from "./services/throttle.js";
+import { openAccounts, openStore, type StoreLocation } from "./stores/index.js";
+import { createCallOrigins } from "./transports/call-origin.js";
 import { createCalls } from "./transports/calls.js";
+import { listenCommand } from "./transports/command/listener.js";
 import { listenGrpc } from "./transports/grpc/server.js";
 import { listenHttp } from "./transports/http/server.js";
-import type { Listener } from "./transports/listener.js";
+import type { Listener, PublicPart } from "./transports/listener.js";
 import { createMetrics } from "./transports/metrics.js";
 import { createSessionRpcs } from "./transports/session-rpcs.js";
+import { readTls, watchTls } from "./transports/tls.js";
 
 /** Milliseconds between sweeps, and that accepted calls may take to finish at a stop. */
 const SWEEP_INTERVAL = 1_000;
 const GRACE = 10_000;
+
+type ListenerName = "grpc" | "http" | "command";
 
 export interface StartOptions {
   readonly config: Config;
@@ -30,7 +43,9 @@ export interface StartOptions {
 
 export interface Server {
   /** Where the listeners that are on listen. */
-  readonly addresses: { readonly grpc?: string; readonly http?: string };
+  readonly addresses: { readonly [name in ListenerName]?: string };
+  /** Reads the TLS files again, for connections to come. */
+  reloadTls(): void;
   /** Stops: says so, lets accepted calls finish, closes the store. May be called again. */
   close(): Promise<void>;
 }
@@ -63,17 +78,20 @@ export async function start(options: StartOptions): Promise<Server> {
     onError: (err) => log.error({ err }, "sweep failed"),
   });
   const calls = createCalls({ observer: metrics.callObserver, log, clock });
-  const sessionRpcs = createSessionRpcs(sessions);
 
-  const listeners = new Map<"grpc" | "http", Listener>();
+  const listeners = new Map<ListenerName, Listener>();
+  let identities: Identities | null = null;
+  let unwatchTls = () => {};
   const stop = async () => {
     sweeper.stop();
+    unwatchTls();
     for (const listener of listeners.values()) listener.drain();
     await Promise.all([...listeners.values()].map((listener) => listener.close(GRACE)));
+    identities?.close();
     await store.close();
   };
   const listen = async (
-    name: "grpc" | "http",
+    name: ListenerName,
     address: string | null,
     open: (address: string) => Promise<Listener>,
   ) => {
@@ -86,12 +104,65 @@ export async function start(options: StartOptions): Promise<Server> {
       throw new LatchkeyError("unavailable", message, { cause });
     }
   };
+  const reloadTls = () => {
+    if (!config.tls) return;
+    try {
+      const changed = readTls(config.tls);
+      for (const listener of listeners.values()) listener.reloadTls(changed);
+      log.info("TLS files read again");
+    } catch (err) {
+      log.error({ err }, "TLS files not taken: the ones read before stay in use");
+    }
+  };
   try {
-    await listen("grpc", config.grpc, (address) => listenGrpc({ address, sessionRpcs, calls }));
-    const ping = () => store.ping();
-    const pages = { hosts: config.httpHosts, origins: config.httpOrigins };
-    const http = { ...pages, version, sessions, sessionRpcs, calls, metrics, now, ping };
-    await listen("http", config.http, (address) => listenHttp({ ...http, address }));
+    identities = config.auth === "required" ? await openIdentities(config.store, options) : null;
+    const connections = identities?.connections ?? null;
+    const { authorize, sessionsOf } = createAuthorization({ sessions, log });
+    const callers = createCallers({ connections, authorize });
+    const common = {
+      calls,
+      isPublic: (part: PublicPart) => !connections || config.publicParts.includes(part),
+      tls: config.tls && readTls(config.tls),
+    };
+    if (config.tls) unwatchTls = watchTls(config.tls, reloadTls);
+    const sessionRpcs = createSessionRpcs({ sessionsOf, callers });
+    await listen("grpc", config.grpc, (address) =>
+      listenGrpc({
+        ...common,
+        address,
+        sessionRpcs,
+        callOrigins: createCallOrigins(connections, "grpc"),
+      }),
+    );
+    await listen("http", config.http, (address) =>
+      listenHttp({
+        ...common,
+        address,
+        version,
+        hosts: config.httpHosts,
+        origins: config.httpOrigins,
+        callOrigins: createCallOrigins(connections, "http"),
+        sessionsOf,
+        callers,
+        sessionRpcs,
+        metrics,
+        now,
+        ping: () => store.ping(),
+      }),
+    );
+    await listen("command", config.command, (address) =>
+      listenCommand({
+        ...common,
+        address,
+        connections,
+        log,
+        startedAt: now(),
+        counts: () => ({
+          sessions: store.stats().sessions,
+          callers: connections?.list().length ?? 0,
+        }),
+      }),
+    );
   } catch (error) {
     await stop();
     throw error;
@@ -103,11 +174,56 @@ export async function start(options: StartOptions): Promise<Server> {
   let stopping: Promise<void> | undefined;
   return {
     addresses: Object.fromEntries([...listeners].map(([name, { address }]) => [name, address])),
+    reloadTls,
     close() {
       stopping ??= stop();
       return stopping;
     },
   };
+}
+
+/** What knows who may call, and who is connected. */
+interface Identities {
+  readonly connections: Connections;
+  close(): void;
+}
+
+async function openIdentities(
+  location: StoreLocation,
+  { log, now = Date.now }: StartOptions,
+): Promise<Identities> {
+  const store = openAccounts(location);
+  if (!store) throw new LatchkeyError("invalid", "the store keeps no accounts");
+  try {
+    const directory = await createDirectory({
+      store,
+      now,
+      onChange: (before, after) => {
+        for (const change of changesBetween(before, after)) log.info(change, "account changed");
+        connections.review();
+      },
+      onError: (err) => log.error({ err }, "accounts could not be read"),
+    });
+    const authentication = createAuthentication({
+      directory,
+      store,
+      passwords: createPasswords(),
+      throttle: createThrottle({ clock: () => performance.now() }),
+      now,
+      log,
+    });
+    const connections = createConnections({ authentication, now, log });
+    return {
+      connections,
+      close() {
+        directory.stop();
+        store.close();
+      },
+    };
+  } catch (error) {
+    store.close();
+    throw error;
+  }
 }
 
 /**

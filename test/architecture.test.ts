@@ -27,7 +27,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 const FILES: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["domain", "services", "stores", "rke", "transports", "a file"],
   // The process: it runs main, and the commands that need no server.
-  "bin.ts": ["domain", "stores", "a file", "main.ts"],
+  "bin.ts": ["domain", "stores", "a file", "main.ts", "account-command.ts"],
+  // Commands that do without a server compose what they need.
+  "account-command.ts": ["domain", "services", "stores", "a file"],
   "any other": ["domain"],
 };
 
@@ -54,8 +56,9 @@ function arrowsOf(from: string, source: string): Arrow[] {
 
 function isAllowed({ from, to, isType }: Arrow): boolean {
   const [source, target] = [partOf(from), partOf(to)];
-  // Settings say which store to open, in the terms of the stores.
-  if (source === "config.ts" && to === "src/stores/index.ts") return isType;
+  // Settings say what to open and serve, in the terms of what does.
+  const isServed = to === "src/stores/index.ts" || target === "transports";
+  if (source === "config.ts" && isServed) return isType;
   if (source === target) return !SEPARATE.includes(source) || mayEnter(from, folderOf(to));
   const allowed = LAYERS[source] ?? FILES[source] ?? FILES["any other"] ?? [];
   return allowed.includes(target) || (allowed.includes("a file") && isPlainFile(to));

@@ -26,6 +26,10 @@ test("without settings, the defaults hold", () => {
   assert.deepEqual(readConfig({}), {
     grpc: "127.0.0.1:50051",
     http: "127.0.0.1:8080",
+    command: "127.0.0.1:9219",
+    auth: "off",
+    publicParts: ["health"],
+    tls: null,
     httpHosts: [],
     httpOrigins: [],
     store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
@@ -47,7 +51,11 @@ test("each variable and each flag is heeded", () => {
     http: "[::1]:0",
     httpHosts: ["sessions.example"],
     httpOrigins: ["https://app.example"],
-    store: { scheme: "memory" },
+    command: "localhost:9",
+    auth: "required",
+    publicParts: ["metrics", "reflection"],
+    tls: { cert: "a.crt", key: "a.key", clientCa: "ca.crt" },
+    store: { scheme: "sqlite", path: "a.db" },
     logLevel: "trace",
     warnings: [],
   };
@@ -56,17 +64,59 @@ test("each variable and each flag is heeded", () => {
     http: "[::1]:0",
     "http-hosts": "sessions.example",
     "http-origins": "https://app.example",
-    store: "memory:",
+    command: "localhost:9",
+    auth: "required",
+    public: "metrics,reflection",
+    "tls-cert": "a.crt",
+    "tls-key": "a.key",
+    "tls-client-ca": "ca.crt",
+    store: "sqlite:a.db",
     "log-level": "trace",
   };
   const env = Object.fromEntries(
     Object.entries(values).map(([flag, value]) => [
-      `LATCHKEY_${flag.toUpperCase().replace("-", "_")}`,
+      `LATCHKEY_${flag.toUpperCase().replaceAll("-", "_")}`,
       value,
     ]),
   );
   assert.deepEqual(readConfig(env), expected);
   assert.deepEqual(readConfig({}, values), expected);
+});
+
+const REQUIRED = { LATCHKEY_AUTH: "required" };
+
+test("with authentication, listeners may be open, with a warning where there is no TLS", () => {
+  const open = { ...REQUIRED, LATCHKEY_GRPC: "0.0.0.0:1", LATCHKEY_COMMAND: "[::]:2" };
+  const { grpc, command, warnings } = readConfig(open);
+  assert.deepEqual([grpc, command], ["0.0.0.0:1", "[::]:2"]);
+  assert.equal(warnings.length, 1);
+  assert.match(
+    warnings[0] ?? "",
+    /^0\.0\.0\.0:1, \[::\]:2 can be reached by others and has no TLS/,
+  );
+  const tls = { LATCHKEY_TLS_CERT: "a.crt", LATCHKEY_TLS_KEY: "a.key" };
+  assert.deepEqual(readConfig({ ...open, ...tls }).warnings, []);
+  assert.deepEqual(readConfig(REQUIRED).warnings, []);
+});
+
+test("authentication is refused over a store that keeps no accounts", () => {
+  assertRefused("LATCHKEY_AUTH", { ...REQUIRED, LATCHKEY_STORE: "memory:" });
+});
+
+test("what is neither off nor required, and no part that can be public, is refused", () => {
+  for (const text of ["", "on", "REQUIRED", "true"]) {
+    assertRefused("LATCHKEY_AUTH", { LATCHKEY_AUTH: text });
+  }
+  for (const text of ["all", "health,sessions", "*"]) {
+    assertRefused("LATCHKEY_PUBLIC", { LATCHKEY_PUBLIC: text });
+  }
+  assert.deepEqual(readConfig({ LATCHKEY_PUBLIC: "none" }).publicParts, []);
+});
+
+test("each file of TLS is refused without those that it needs", () => {
+  assertRefused("LATCHKEY_TLS_CERT", { LATCHKEY_TLS_CERT: "a.crt" });
+  assertRefused("LATCHKEY_TLS_KEY", { LATCHKEY_TLS_KEY: "a.key" });
+  assertRefused("LATCHKEY_TLS_CLIENT_CA", { LATCHKEY_TLS_CLIENT_CA: "ca.crt" });
 });
 
 test("a flag wins over its variable, which is then not read", () => {

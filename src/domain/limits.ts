@@ -97,16 +97,22 @@ export function checkData(data: JsonObject): JsonObject {
   );
 }
 
-function checkText(field: string, text: string, max: number): string {
+/** Text of 1 to `max` code points, none of them a control character. */
+export function checkText(field: string, text: string, max: number): string {
   if (text === "") throw missing(field);
-  // A code point takes one or two UTF-16 units, so most texts need no counting.
-  const fits = text.length <= max || (text.length <= 2 * max && [...text].length <= max);
-  if (fits && !CONTROL.test(text) && text.isWellFormed()) return text;
+  if (isText(text, max)) return text;
   throw invalid(
     field,
     "format",
     `${field} must be 1 to ${max} characters of Unicode text without control characters`,
   );
+}
+
+/** Whether it is Unicode text of at most `max` code points without control characters. */
+export function isText(text: string, max: number): boolean {
+  // A code point takes one or two UTF-16 units, so most texts need no counting.
+  const fits = text.length <= max || (text.length <= 2 * max && [...text].length <= max);
+  return fits && !CONTROL.test(text) && text.isWellFormed();
 }
 
 function missing(field: string) {

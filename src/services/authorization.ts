@@ -1,6 +1,8 @@
-import { type Account, mayTouch } from "../domain/account.js";
+import type { Logger } from "pino";
+import { mayTouch } from "../domain/account.js";
 import { LatchkeyError } from "../domain/error.js";
 import { checkApp } from "../domain/limits.js";
+import type { CallerSession } from "./connections.js";
 import type { Sessions } from "./sessions.js";
 
 /** `app`: an Admin, or a User of the app that the call names. `admin`: an Admin. */
@@ -23,40 +25,70 @@ export const PERMISSIONS = {
 
 export type Operation = keyof typeof PERMISSIONS;
 
-/**
- * Throws `forbidden` unless the account may do this, to this app if it is about
- * one. It says nothing of what exists: no session was looked for.
- */
-export function authorize(account: Account, operation: Operation, app = ""): void {
-  if (account.role === "Admin") return;
-  if (PERMISSIONS[operation] === "admin") {
-    throw new LatchkeyError("forbidden", "the call needs an account of role Admin");
-  }
-  if (mayTouch(account, app)) return;
-  checkApp(app);
-  throw new LatchkeyError(
-    "forbidden",
-    `the account may not touch the app ${app}: an administrator can grant it`,
-  );
+export interface AuthorizationOptions {
+  readonly sessions: Sessions;
+  /** Gets a line for every call that is refused, and for every one that ended many sessions. */
+  readonly log: Pick<Logger, "info" | "warn">;
 }
 
-/** The use cases of `sessions`, done on behalf of `account`. */
-export type SessionsOf = (account: Account) => Sessions;
+export type Authorization = ReturnType<typeof createAuthorization>;
 
-/** Answers the use cases as each account may use them. */
-export function createSessionsOf(sessions: Sessions): SessionsOf {
-  // An account that changes is another object.
-  const known = new WeakMap<Account, Sessions>();
-  return (account) => {
-    const made = known.get(account) ?? guard(sessions, account);
-    known.set(account, made);
-    return made;
+/** Decides what callers may do, by the table above. */
+export function createAuthorization({ sessions, log }: AuthorizationOptions) {
+  /**
+   * Throws `forbidden` unless the caller may do this, to this app if it is about
+   * one. It says nothing of what exists: no session was looked for.
+   */
+  const authorize = (caller: CallerSession, operation: Operation, app = ""): void => {
+    const { account, address } = caller;
+    if (account.role === "Admin") return;
+    const isAdmins = PERMISSIONS[operation] === "admin";
+    if (!isAdmins && mayTouch(account, app)) return;
+    if (app !== "") checkApp(app);
+    log.warn({ account: account.name, address, operation, app }, "call refused");
+    throw new LatchkeyError(
+      "forbidden",
+      isAdmins
+        ? "the call needs an account of role Admin"
+        : `the account may not touch the app ${app}: an administrator can grant it`,
+    );
+  };
+
+  /** As `sessions`, with a line for each call that ends many. */
+  const logged = (caller: CallerSession | null): Sessions => {
+    const ended = (app: string, all: "of a user" | "of the app", count: number) => {
+      const who = { account: caller?.account.name, address: caller?.address };
+      log.info({ ...who, app, all, count }, "sessions ended");
+      return count;
+    };
+    return {
+      ...sessions,
+      deleteUser: async (app, userId, keep) =>
+        ended(app, "of a user", await sessions.deleteUser(app, userId, keep)),
+      deleteApp: async (app, cancelled) =>
+        ended(app, "of the app", await sessions.deleteApp(app, cancelled)),
+    };
+  };
+
+  const forNobody = logged(null);
+  // A caller's session lives as long as its connection.
+  const known = new WeakMap<CallerSession, Sessions>();
+  return {
+    authorize,
+
+    /** The use cases as the caller may use them; null where authentication is off. */
+    sessionsOf(caller: CallerSession | null): Sessions {
+      if (!caller) return forNobody;
+      const made = known.get(caller) ?? guard(logged(caller), authorize.bind(null, caller));
+      known.set(caller, made);
+      return made;
+    },
   };
 }
 
-function guard(sessions: Sessions, account: Account): Sessions {
+/** `sessions`, each method behind `may`, which throws if the caller may not. */
+function guard(sessions: Sessions, may: (operation: Operation, app: string) => void): Sessions {
   const { create, touch, peek, update, extend, deleteUser, deleteApp, list } = sessions;
-  const may = (operation: Operation, app: string) => authorize(account, operation, app);
   return {
     async create(request) {
       may("create", request.app);

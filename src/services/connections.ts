@@ -1,3 +1,4 @@
+import type { Logger } from "pino";
 import type { Account } from "../domain/account.js";
 import type { Awaitable } from "../domain/awaitable.js";
 import { LatchkeyError } from "../domain/error.js";
@@ -63,6 +64,8 @@ export interface ConnectionsOptions {
   readonly authentication: Authentication;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Gets a line for each call that had no credentials. */
+  readonly log: Pick<Logger, "warn">;
 }
 
 /** Callers that one connection remembers: a proxy's, say. The longest unused is forgotten first. */
@@ -89,7 +92,7 @@ interface OpenConnection extends Connection {
  * The connections that are open, and who calls on each. A caller is authenticated once per
  * connection, and stands until `review` finds its credential ended or that expires by itself.
  */
-export function createConnections({ authentication, now }: ConnectionsOptions): Connections {
+export function createConnections({ authentication, now, log }: ConnectionsOptions): Connections {
   const connections = new Set<OpenConnection>();
   let last = 0;
   const newId = ({ address }: Peer) => `${++last}-${address}`;
@@ -132,8 +135,11 @@ export function createConnections({ authentication, now }: ConnectionsOptions): 
       assertOpen();
       callers.delete(credential);
       if (credential === undefined) {
-        if (commonName === undefined) throw refused();
-        return remember(undefined, authentication.byCertificate(commonName));
+        if (commonName === undefined) {
+          log.warn({ address: ip, reason: "no credentials" }, "authentication failed");
+          throw refused();
+        }
+        return remember(undefined, authentication.byCertificate(commonName, ip));
       }
       const underway = pending.get(credential);
       if (underway) return underway;

@@ -1,5 +1,7 @@
+import type { AccountStore } from "../domain/account-store.js";
 import type { SessionStore, StoreObserver } from "../domain/session-store.js";
 import { createMemoryStore } from "./memory/store.js";
+import { openAccountStore } from "./sqlite/accounts.js";
 import { openSqliteStore } from "./sqlite/open.js";
 
 /** Where sessions are kept. */
@@ -13,6 +15,17 @@ export interface StoreOptions {
   readonly clock: () => number;
   /** Called once, if the storage fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
+}
+
+/** Opens the accounts kept at `location`; null where none can be. */
+export function openAccounts(location: StoreLocation): AccountStore | null {
+  switch (location.scheme) {
+    case "memory":
+      return null;
+    case "sqlite":
+      // Writes from here are notes of a key's use and new hashes: better late than held up.
+      return openAccountStore({ path: location.path, busyTimeout: 100 });
+  }
 }
 
 /** Opens the store at `location`; a new kind of store is a new row here. */

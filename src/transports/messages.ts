@@ -1,8 +1,14 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
+import {
+  type CallerSessionSchema,
+  Listener,
+  Role,
+} from "../../gen/ts/latchkey/session/v1/caller_session_pb.js";
 import type { SessionSchema } from "../../gen/ts/latchkey/session/v1/session_pb.js";
 import { invalid } from "../domain/error.js";
 import { expiresAt, type Session } from "../domain/session.js";
+import type { CallerSession } from "../services/connections.js";
 
 /** The message of a session. */
 export function toMessage(session: Session): MessageInitShape<typeof SessionSchema> {
@@ -23,6 +29,24 @@ export function toMessage(session: Session): MessageInitShape<typeof SessionSche
     ...(session.absoluteExpiresAt === null
       ? {}
       : { absoluteExpiresAt: toTimestamp(session.absoluteExpiresAt) }),
+  };
+}
+
+const ROLES = { Admin: Role.ADMIN, User: Role.USER };
+const LISTENERS = { grpc: Listener.GRPC, http: Listener.HTTP, command: Listener.COMMAND };
+
+/** The message of a caller's session. */
+export function toCallerMessage(
+  session: CallerSession,
+): MessageInitShape<typeof CallerSessionSchema> {
+  return {
+    sessionId: session.id,
+    account: session.account.name,
+    role: ROLES[session.account.role],
+    address: session.address,
+    listener: LISTENERS[session.transport],
+    createdAt: toTimestamp(session.createdAt),
+    lastAccessedAt: toTimestamp(session.lastAccessedAt),
   };
 }
 

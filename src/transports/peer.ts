@@ -1,3 +1,6 @@
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+
 /**
  * A peer as `host:port`, IPv6 hosts in brackets, IPv4 ones plain on every kind of socket; null if
  * it has gone already.
@@ -11,4 +14,12 @@ export function peerAddress(socket: {
   // A socket that takes both families shows IPv4 peers so.
   const ip = remoteAddress.replace(/^::ffff:(?=\d+\.)/i, "");
   return ip.includes(":") ? `[${ip}]:${remotePort}` : `${ip}:${remotePort}`;
+}
+
+/** The subject common name of the peer's certificate, if it has a verified one. */
+export function certifiedName(socket: Socket): { commonName?: string } {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return {};
+  // The types leave out that a certificate may have several names, or none.
+  const name: unknown = socket.getPeerCertificate().subject?.CN;
+  return typeof name === "string" ? { commonName: name } : {};
 }

@@ -6,11 +6,14 @@ import type {
   MessageShape,
 } from "@bufbuild/protobuf";
 import type { Awaitable } from "../domain/awaitable.js";
+import type { CallerSession } from "../services/connections.js";
 
 /** What an RPC may ask of the call that it answers. */
 export interface RpcCall {
   /** Whether the caller has gone: its deadline passed or it cancelled. */
   readonly cancelled: () => boolean;
+  /** Who called; null where authentication is off. */
+  readonly caller: CallerSession | null;
 }
 
 /** One RPC: request message in, response message out; throws LatchkeyError. */

@@ -3,16 +3,24 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { then } from "../domain/awaitable.js";
 import { invalid } from "../domain/error.js";
-import type { SessionName, Sessions } from "../services/sessions.js";
-import { toMessage, toPositive, toSeconds } from "./messages.js";
+import type { Authorization } from "../services/authorization.js";
+import type { Callers } from "../services/callers.js";
+import type { SessionName } from "../services/sessions.js";
+import { toCallerMessage, toMessage, toPositive, toSeconds } from "./messages.js";
 import type { Rpcs } from "./rpcs.js";
 
+export interface SessionRpcsOptions {
+  readonly sessionsOf: Authorization["sessionsOf"];
+  readonly callers: Callers;
+}
+
 /** SessionService as the wires see it: messages to use cases and back. */
-export function createSessionRpcs(sessions: Sessions): Rpcs<typeof SessionService> {
+export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof SessionService> {
+  const { sessionsOf, callers } = options;
   return {
-    async createSession(request) {
+    async createSession(request, { caller }) {
       const { app, userId, ip, userAgent, data = {} } = request;
-      const { token, session } = await sessions.create({
+      const { token, session } = await sessionsOf(caller).create({
         app,
         userId,
         ip,
@@ -24,14 +32,15 @@ export function createSessionRpcs(sessions: Sessions): Rpcs<typeof SessionServic
       return { token, session: toMessage(session) };
     },
 
-    getSession({ app, token, peek }) {
+    getSession({ app, token, peek }, { caller }) {
+      const sessions = sessionsOf(caller);
       return peek
         ? then(sessions.peek(app, token), (session) => ({ session: toMessage(session) }))
         : then(sessions.touch(app, token), ({ after }) => ({ session: toMessage(after) }));
     },
 
-    async updateSession({ app, token, data = {}, expectedVersion }) {
-      const { after } = await sessions.update({
+    async updateSession({ app, token, data = {}, expectedVersion }, { caller }) {
+      const { after } = await sessionsOf(caller).update({
         app,
         token,
         data,
@@ -42,8 +51,8 @@ export function createSessionRpcs(sessions: Sessions): Rpcs<typeof SessionServic
       return { session: toMessage(after) };
     },
 
-    async extendSession({ app, token, idleTtl, absoluteTtl }) {
-      const session = await sessions.extend({
+    async extendSession({ app, token, idleTtl, absoluteTtl }, { caller }) {
+      const session = await sessionsOf(caller).extend({
         app,
         token,
         ...optionalSeconds("idle_ttl", "idleTtl", idleTtl),
@@ -52,22 +61,22 @@ export function createSessionRpcs(sessions: Sessions): Rpcs<typeof SessionServic
       return { session: toMessage(session) };
     },
 
-    async deleteSession({ app, target }) {
-      await sessions.delete(app, targetOf(target));
+    async deleteSession({ app, target }, { caller }) {
+      await sessionsOf(caller).delete(app, targetOf(target));
       return {};
     },
 
-    async deleteUserSessions({ app, userId, keep }) {
-      const deleted = await sessions.deleteUser(app, userId, keptOf(keep));
+    async deleteUserSessions({ app, userId, keep }, { caller }) {
+      const deleted = await sessionsOf(caller).deleteUser(app, userId, keptOf(keep));
       return { deletedCount: BigInt(deleted) };
     },
 
-    async deleteAppSessions({ app }, { cancelled }) {
-      return { deletedCount: BigInt(await sessions.deleteApp(app, cancelled)) };
+    async deleteAppSessions({ app }, { cancelled, caller }) {
+      return { deletedCount: BigInt(await sessionsOf(caller).deleteApp(app, cancelled)) };
     },
 
-    async listSessions({ app, activeWithin, pageSize, pageToken }) {
-      const page = await sessions.list({
+    async listSessions({ app, activeWithin, pageSize, pageToken }, { caller }) {
+      const page = await sessionsOf(caller).list({
         app,
         pageSize,
         pageToken,
@@ -76,15 +85,24 @@ export function createSessionRpcs(sessions: Sessions): Rpcs<typeof SessionServic
       return { sessions: page.sessions.map(toMessage), nextPageToken: page.nextPageToken };
     },
 
-    async listUserSessions({ app, userId, pageSize, pageToken }) {
-      const page = await sessions.list({ app, userId, pageSize, pageToken });
+    async listUserSessions({ app, userId, pageSize, pageToken }, { caller }) {
+      const page = await sessionsOf(caller).list({ app, userId, pageSize, pageToken });
       return { sessions: page.sessions.map(toMessage), nextPageToken: page.nextPageToken };
     },
 
-    async countActiveUsers({ app, activeWithin }) {
+    async countActiveUsers({ app, activeWithin }, { caller }) {
       if (!activeWithin) throw invalid("active_within", "missing", "active_within is required");
       const within = toSeconds("active_within", activeWithin);
-      return { userCount: BigInt(await sessions.countActiveUsers(app, within)) };
+      return { userCount: BigInt(await sessionsOf(caller).countActiveUsers(app, within)) };
+    },
+
+    getCurrentSession: (_request, { caller }) => ({
+      session: toCallerMessage(callers.current(caller)),
+    }),
+
+    listCallers({ pageSize, pageToken }, { caller }) {
+      const page = callers.list(caller, pageSize, pageToken);
+      return { callers: page.callers.map(toCallerMessage), nextPageToken: page.nextPageToken };
     },
   };
 }

@@ -15,6 +15,8 @@ export interface ProgramOptions {
   readonly cwd: string;
   /** What its environment has beside this process's own, which is cleared of settings. */
   readonly env: Readonly<Record<string, string>>;
+  /** Whether it has a standard input to `write` to; else that is empty. */
+  readonly hasInput?: boolean;
   /** Whether it starts programs of its own that must not outlive the test. */
   readonly hasChildren?: boolean;
 }
@@ -23,22 +25,24 @@ export type Program = ReturnType<typeof startProgram>;
 
 /** Starts a program that ends with the test at the latest. */
 export function startProgram(t: TestContext, options: ProgramOptions) {
-  const { argv, cwd, env, hasChildren = false } = options;
+  const { argv, cwd, env, hasInput = false, hasChildren = false } = options;
   const [command, ...args] = argv;
   const child = spawn(command, args, {
     cwd,
     env: { ...plainEnvironment(), ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [hasInput ? "pipe" : "ignore", "pipe", "pipe"],
     // A group of its own, so that all of it can be killed at once.
     detached: hasChildren,
   });
+  // A program may end without having read its input.
+  child.stdin?.on("error", () => undefined);
   const output = { stdout: "", stderr: "" };
   const watchers = new Set<() => void>();
   const changed = () => {
     for (const watcher of watchers) watcher();
   };
   for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (text: string) => {
+    child[name]?.setEncoding("utf8").on("data", (text: string) => {
       output[name] += text;
       changed();
     });
@@ -76,9 +80,17 @@ export function startProgram(t: TestContext, options: ProgramOptions) {
   });
 
   return {
+    pid: child.pid,
     output: output as Readonly<typeof output>,
     /** Settles when it and its children have ended. */
     end,
+    /** Writes to its standard input, which stays open. */
+    write(text: string) {
+      child.stdin?.write(text);
+    },
+    endInput() {
+      child.stdin?.end();
+    },
     signal(name: NodeJS.Signals) {
       child.kill(name);
     },

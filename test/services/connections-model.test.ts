@@ -10,6 +10,8 @@ import {
 } from "../../src/services/connections.js";
 import { type Accounts, createAccounts } from "./plain-accounts.js";
 
+const SILENT = { warn: () => {} };
+
 /** Runs: TEST_RUNS, or a few hundred. */
 const RUNS = Number(process.env["TEST_RUNS"] ?? 300);
 
@@ -204,7 +206,11 @@ test("connections know who calls as a plain model of them does", () => {
         for (const { name, key, expiresAt } of ACCOUNTS) {
           accounts.add(name, "User", { key, expiresAt });
         }
-        const service = createConnections({ authentication: accounts.authentication(now), now });
+        const service = createConnections({
+          authentication: accounts.authentication(now),
+          now,
+          log: SILENT,
+        });
         const model: Model = { now: 0, ids: 0, ended: new Map(), connections: [], cut: [] };
         return { model, real: { clock, accounts, service, connections: [], cut: [] } };
       };

@@ -6,6 +6,8 @@ import { toSessionObject } from "../../src/services/caller-session.js";
 import { createConnections, type Peer } from "../../src/services/connections.js";
 import { type Accounts, createAccounts } from "./plain-accounts.js";
 
+const SILENT = { warn: () => {} };
+
 const NOW = Date.UTC(2040, 1, 29, 12);
 const ADDRESS = "127.0.0.1:53531";
 
@@ -14,7 +16,11 @@ function setUp() {
   const accounts: Accounts = createAccounts();
   const clock = { at: NOW };
   const now = () => clock.at;
-  const connections = createConnections({ authentication: accounts.authentication(now), now });
+  const connections = createConnections({
+    authentication: accounts.authentication(now),
+    now,
+    log: SILENT,
+  });
   const ended: string[] = [];
   const open = (address = ADDRESS, more: Partial<Peer> = {}) =>
     connections.open({

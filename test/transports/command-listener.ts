@@ -3,10 +3,10 @@ import type { Authentication } from "../../src/services/authentication.js";
 import { type Connections, createConnections } from "../../src/services/connections.js";
 import { createCalls } from "../../src/transports/calls.js";
 import {
-  type CommandListener,
   type CommandListenerOptions,
   listenCommand,
 } from "../../src/transports/command/listener.js";
+import type { Listener } from "../../src/transports/listener.js";
 import { createMetrics } from "../../src/transports/metrics.js";
 import { type Accounts, createAccounts } from "../services/plain-accounts.js";
 import { type CommandClient, dial, speak } from "./command-client.js";
@@ -14,7 +14,7 @@ import { type Clock, createClock, NOW } from "./server.js";
 
 export interface CommandServer {
   readonly address: string;
-  readonly listener: CommandListener;
+  readonly listener: Listener;
   readonly clock: Clock;
   /** `admin`, an Admin with the password `secret`, and `ann`, a User with the password `pass`. */
   readonly accounts: Accounts;
@@ -53,7 +53,7 @@ export async function withCommandListener(
   accounts.add("admin", "Admin", { password: "secret" });
   accounts.add("ann", "User", { password: "pass" });
   const authentication = replace(accounts.authentication(clock.now));
-  const connections = createConnections({ authentication, now: clock.now });
+  const connections = createConnections({ authentication, now: clock.now, log });
   const listener = await listenCommand({
     address: "127.0.0.1:0",
     connections: auth === "off" ? null : connections,

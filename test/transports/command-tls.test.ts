@@ -119,7 +119,7 @@ test("a new certificate is for new connections, and the open ones stay", () =>
     await before.call("auth", "admin", "secret");
     const other = createAuthority();
     try {
-      listener.setSecureContext(other.issue("localhost"));
+      listener.reloadTls(other.issue("localhost"));
       const after = await dialTls(address, { ca: other.cert });
       assert.equal((await after.call("auth", "admin", "secret")).result, "Connected");
       assert.equal((await before.call("PING")).result, "PONG");

@@ -2,8 +2,11 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { pino } from "pino";
 import type { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import type { SessionStore } from "../../src/domain/session-store.js";
+import { createAuthorization } from "../../src/services/authorization.js";
+import { createCallers } from "../../src/services/callers.js";
 import { createSessions } from "../../src/services/sessions.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
+import { createCallOrigins } from "../../src/transports/call-origin.js";
 import { createCalls } from "../../src/transports/calls.js";
 import { listenGrpc } from "../../src/transports/grpc/server.js";
 import { type HttpOptions, listenHttp } from "../../src/transports/http/server.js";
@@ -49,19 +52,32 @@ export async function withListeners(
   });
   const now = () => NOW;
   const sessions = createSessions({ store, now, randomBytes, newSessionId: () => randomUUID() });
-  const sessionRpcs = rpcs(createSessionRpcs(sessions));
+  const silent = { info: () => {}, warn: () => {} };
+  const { authorize, sessionsOf } = createAuthorization({ sessions, log: silent });
+  const callers = createCallers({ connections: null, authorize });
+  const sessionRpcs = rpcs(createSessionRpcs({ sessionsOf, callers }));
   const address = "127.0.0.1:0";
   const ping = () => store.ping();
-  const grpc = await listenGrpc({ address, sessionRpcs, calls });
+  const open = { isPublic: () => true, tls: null };
+  const grpc = await listenGrpc({
+    address,
+    sessionRpcs,
+    calls,
+    callOrigins: createCallOrigins(null, "grpc"),
+    ...open,
+  });
   const http = await listenHttp({
     address,
     hosts: [],
     origins: [],
     ...httpOptions,
     version: "0.0.0-test",
-    sessions,
+    sessionsOf,
+    callers,
     sessionRpcs,
     calls,
+    callOrigins: createCallOrigins(null, "http"),
+    ...open,
     metrics,
     now,
     ping,

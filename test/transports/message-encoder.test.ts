@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
+import { Listener, Role } from "../../gen/ts/latchkey/session/v1/caller_session_pb.js";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import type { JsonObject } from "../../src/domain/json.js";
 import { compileEncoder } from "../../src/transports/grpc/message-encoder.js";
@@ -34,6 +35,19 @@ const session = fc.record(
   { requiredKeys: [] },
 );
 
+const caller = fc.record(
+  {
+    sessionId: text,
+    account: text,
+    role: fc.constantFrom(Role.UNSPECIFIED, Role.ADMIN, Role.USER),
+    address: text,
+    listener: fc.constantFrom(Listener.UNSPECIFIED, Listener.GRPC, Listener.COMMAND),
+    createdAt: timestamp,
+    lastAccessedAt: timestamp,
+  },
+  { requiredKeys: [] },
+);
+
 /** Every response of the service, by the name of its method. */
 const responses = {
   createSession: fc.record({ token: text, session }),
@@ -46,6 +60,8 @@ const responses = {
   listSessions: fc.record({ sessions: fc.array(session), nextPageToken: text }),
   listUserSessions: fc.record({ sessions: fc.array(session), nextPageToken: text }),
   countActiveUsers: fc.record({ userCount: count }),
+  getCurrentSession: fc.record({ session: caller }),
+  listCallers: fc.record({ callers: fc.array(caller), nextPageToken: text }),
 } satisfies Record<keyof typeof SessionService.method, unknown>;
 
 for (const method of SessionService.methods) {

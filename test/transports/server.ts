@@ -58,6 +58,10 @@ export async function startServer(
     config: {
       grpc: "127.0.0.1:0",
       http: "127.0.0.1:0",
+      command: "127.0.0.1:0",
+      auth: "off",
+      publicParts: ["health"],
+      tls: null,
       httpHosts: [],
       httpOrigins: [],
       store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },

@@ -1,9 +1,10 @@
 import Sqlite, { type Database } from "better-sqlite3";
+import { useWriteAheadLog } from "./journal-mode.js";
 
 /** A connection to the database at `path`, set up as every one must be. */
 export function openConnection(path: string): Database {
   const db = new Sqlite(path, { timeout: 2_000 });
-  db.pragma("journal_mode = WAL");
+  useWriteAheadLog(db);
   // An answered write survives a power cut; the library's build has NORMAL, which would not.
   db.pragma("synchronous = FULL");
   db.pragma("foreign_keys = ON");

@@ -1,10 +1,11 @@
-import { closeSync, existsSync, mkdirSync, openSync, realpathSync, statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Database } from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
 import { openConnection } from "./connection.js";
 import { type DatabaseLock, lockDatabase } from "./lock.js";
+import { createPrivate } from "./private-file.js";
 import { migrate } from "./schema.js";
 import { createSqliteStore } from "./store.js";
 import { openThreadWriter } from "./thread-writer.js";
@@ -64,13 +65,4 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
     const reason = error instanceof Error ? error.message : String(error);
     throw new LatchkeyError("unavailable", `cannot use ${path}: ${reason}`, { cause: error });
   }
-}
-
-/** Makes the file, closed to other users, and answers its path with links resolved. */
-function createPrivate(path: string): string {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  // Only a file that this makes is closed here: to close any file of a process
-  // drops the locks that SQLite in the same process holds on it.
-  if (!existsSync(path)) closeSync(openSync(path, "wx", 0o600));
-  return realpathSync(path);
 }

@@ -8,6 +8,10 @@ import { LatchkeyError } from "../../domain/error.js";
  * `sweep_at` is at or before the session's deadline and is moved by the sweep
  * only, so that touches leave its index alone. `totals` holds the number of
  * sessions, so that nothing has to count them, and the highest id ever given.
+ *
+ * The ids of accounts and keys are never given again (AUTOINCREMENT). `apps` is
+ * a JSON array of strings. `account_changes` counts the changes of accounts and
+ * keys, notes of a key's last use excepted.
  */
 const MIGRATIONS: readonly string[] = [
   `
@@ -46,20 +50,55 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT;
   INSERT INTO totals VALUES (1, 0, 0);
   `,
+  `
+  CREATE TABLE accounts (
+    id               INTEGER PRIMARY KEY AUTOINCREMENT,
+    name             TEXT    NOT NULL UNIQUE,
+    role             TEXT    NOT NULL CHECK (role IN ('Admin', 'User')),
+    apps             TEXT    NOT NULL,
+    rke              INTEGER NOT NULL CHECK (rke IN (0, 1)),
+    enabled          INTEGER NOT NULL CHECK (enabled IN (0, 1)),
+    password_hash    TEXT,
+    password_changes INTEGER NOT NULL
+  ) STRICT;
+
+  CREATE TABLE api_keys (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    account_id   INTEGER NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    key_hash     BLOB    NOT NULL UNIQUE,
+    label        TEXT    NOT NULL,
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER,
+    last_used_at INTEGER
+  ) STRICT;
+  CREATE INDEX api_keys_by_account ON api_keys (account_id);
+
+  CREATE TABLE account_changes (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL
+  ) STRICT;
+  INSERT INTO account_changes VALUES (1, 0);
+  `,
 ];
 
-/** Brings the schema up to date, each migration in a transaction of its own. */
+/**
+ * Brings the schema up to date, each migration in a transaction of its own. A
+ * server and the command line may do so at once. Throws `unavailable` if a later
+ * version wrote the database.
+ */
 export function migrate(db: Database): void {
-  const applied = db.pragma("user_version", { simple: true }) as number;
-  if (applied > MIGRATIONS.length) {
+  const applied = () => db.pragma("user_version", { simple: true }) as number;
+  if (applied() > MIGRATIONS.length) {
     throw new LatchkeyError(
       "unavailable",
-      `the database has schema ${applied}, this version knows ${MIGRATIONS.length}: start the version that wrote it, or a later one`,
+      `the database has schema ${applied()}, this version knows ${MIGRATIONS.length}: start the version that wrote it, or a later one`,
     );
   }
   for (const [index, migration] of MIGRATIONS.entries()) {
-    if (index < applied) continue;
+    if (index < applied()) continue;
     db.transaction(() => {
+      // Asked again, for another process may have applied it meanwhile.
+      if (index < applied()) return;
       db.exec(migration);
       db.pragma(`user_version = ${index + 1}`);
     }).immediate();

@@ -1,8 +1,6 @@
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import {
   createServer as createTlsServer,
-  type SecureContextOptions,
-  TLSSocket,
   type TlsOptions,
   type Server as TlsServer,
 } from "node:tls";
@@ -10,7 +8,7 @@ import type { Logger } from "pino";
 import type { Connections } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
 import type { Listener } from "../listener.js";
-import { peerAddress } from "../peer.js";
+import { certifiedName, peerAddress } from "../peer.js";
 import { createCommands } from "./commands.js";
 import { type ConnectionLimits, type ServedConnection, serveConnection } from "./connection.js";
 import { FRAME_LIMIT } from "./frames.js";
@@ -48,13 +46,8 @@ export interface CommandListenerOptions {
   readonly limits?: Partial<CommandLimits>;
 }
 
-export interface CommandListener extends Listener {
-  /** The certificates of connections to come; without TLS it does nothing. */
-  setSecureContext(options: SecureContextOptions): void;
-}
-
 /** Serves the command protocol (command.proto). Rejects if the address cannot be bound. */
-export async function listenCommand(options: CommandListenerOptions): Promise<CommandListener> {
+export async function listenCommand(options: CommandListenerOptions): Promise<Listener> {
   const { connections, log, tls = null } = options;
   const limits = { ...COMMAND_LIMITS, ...options.limits };
   const commands = createCommands(options);
@@ -121,7 +114,7 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Co
   server.on("error", (err) => log.warn({ err }, "a command connection was not accepted"));
   return {
     address,
-    setSecureContext: (context) => secure?.setSecureContext(context),
+    reloadTls: (options) => secure?.setSecureContext(options),
     // Nothing in the protocol says that the server is about to stop.
     drain: () => {},
     async close(grace) {
@@ -149,14 +142,6 @@ function listen(server: Server, address: string): Promise<string> {
       resolve(`${host}:${port}`);
     });
   });
-}
-
-/** The subject common name of the client's certificate, if it has a verified one. */
-function certifiedName(socket: Socket): { commonName?: string } {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return {};
-  // The types leave out that a certificate may have several names, or none.
-  const name: unknown = socket.getPeerCertificate().subject?.CN;
-  return typeof name === "string" ? { commonName: name } : {};
 }
 
 /** Counts by key, keys at zero not kept. */

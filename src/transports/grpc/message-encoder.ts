@@ -49,8 +49,10 @@ function compileMessage(desc: DescMessage, known: Map<string, Write<Fields>>): W
 
 function compileField(field: DescField, known: Map<string, Write<Fields>>): Write<Fields> {
   const { number, localName: name } = field;
-  if (field.oneof === undefined && field.fieldKind === "scalar") {
-    const write = compileScalar(field.scalar, number, `${field.parent.typeName}.${field.name}`);
+  const isScalar = field.fieldKind === "scalar" || field.fieldKind === "enum";
+  if (field.oneof === undefined && isScalar) {
+    const scalar = field.scalar ?? ScalarType.INT32; // As which the wire has enums.
+    const write = compileScalar(scalar, number, `${field.parent.typeName}.${field.name}`);
     const isImplicit = field.presence === FeatureSet_FieldPresence.IMPLICIT;
     return (writer, message) => {
       const value = message[name];

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import {
   type ChannelOptions,
@@ -8,11 +9,15 @@ import {
 } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import type { CallOrigins } from "../call-origin.js";
 import type { Calls } from "../calls.js";
-import type { Listener } from "../listener.js";
+import type { IsPublic, Listener } from "../listener.js";
 import type { Rpcs } from "../rpcs.js";
+import { listenTcp } from "../tcp.js";
+import type { Tls } from "../tls.js";
+import { protectedServer } from "./protected.js";
 import { addReflection } from "./reflection.js";
-import { toGrpcService } from "./unary.js";
+import { type CallerOf, toGrpcService } from "./unary.js";
 
 /** grpc-js leaves all of these but the first unlimited. */
 const LIMITS: ChannelOptions = {
@@ -34,16 +39,32 @@ export interface GrpcOptions {
   readonly address: string;
   readonly sessionRpcs: Rpcs<typeof SessionService>;
   readonly calls: Calls;
+  readonly callOrigins: CallOrigins;
+  /** What may be called without credentials. */
+  readonly isPublic: IsPublic;
+  readonly tls: Tls | null;
 }
 
 /** Serves gRPC with health and reflection. Rejects if the address cannot be bound. */
-export async function listenGrpc({ address, sessionRpcs, calls }: GrpcOptions): Promise<Listener> {
+export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
+  const { address, sessionRpcs, calls, callOrigins, isPublic, tls } = options;
   // It writes to standard error what it also throws, in lines that are no log lines.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server(LIMITS);
   const services: DescService[] = [SessionService];
-  const { definition, implementation } = toGrpcService(SessionService, sessionRpcs, calls);
+  const callerOf: CallerOf = (call) =>
+    callOrigins.byPeer(
+      () => call.getPeer(),
+      () => call.metadata.get("authorization")[0]?.toString(),
+    );
+  const { definition, implementation } = toGrpcService(
+    SessionService,
+    sessionRpcs,
+    calls,
+    callerOf,
+  );
   server.addService(definition, implementation);
+  const protectedOne = protectedServer(server, callerOf) as Server; // Of which libraries use `addService` alone.
 
   const names = ["", ...services.map(({ typeName }) => typeName)];
   const health = new HealthImplementation();
@@ -51,22 +72,32 @@ export async function listenGrpc({ address, sessionRpcs, calls }: GrpcOptions): 
     for (const name of names) health.setStatus(name, status);
   };
   setHealth("SERVING");
-  health.addToServer(server);
-  addReflection(server, services);
+  health.addToServer(isPublic("health") ? server : protectedOne);
+  addReflection(isPublic("reflection") ? server : protectedOne, services);
 
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    );
-  });
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const sockets = new Set<Socket>();
+  const listening = await listenTcp(
+    { address, tls: tls && { ...tls, ALPNProtocols: ["h2"] } },
+    (socket) => {
+      sockets.add(socket);
+      socket.once("close", () => sockets.delete(socket));
+      callOrigins.add(socket);
+      injector.injectConnection(socket);
+    },
+  );
 
   return {
-    address: `${address.slice(0, address.lastIndexOf(":"))}:${port}`,
+    address: listening.address,
+    reloadTls: listening.reloadTls,
     drain: () => setHealth("NOT_SERVING"),
     close: (grace) =>
       new Promise((resolve) => {
+        listening.close();
         // What outlives the grace, a health watch say, is cut.
-        const timer = setTimeout(() => server.forceShutdown(), grace);
+        const timer = setTimeout(() => {
+          for (const socket of sockets) socket.destroy();
+        }, grace);
         server.tryShutdown(() => {
           clearTimeout(timer);
           resolve();

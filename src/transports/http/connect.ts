@@ -19,6 +19,7 @@ import type { Calls } from "../calls.js";
 import { errorDetails } from "../error-details.js";
 import { listRpcs, type Rpc, type Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
+import type { CallerOf } from "./rest-sessions/routes.js";
 
 const MAX_REQUEST = 1024 * 1024;
 
@@ -39,6 +40,8 @@ const BODY_HEADERS = ["content-length", "content-encoding", "grpc-encoding"];
 
 /** Why a request could not be decoded; empty if it could. */
 const flawKey = createContextKey("");
+/** The request as it came. */
+const requestKey = createContextKey<FastifyRequest | null>(null);
 
 /**
  * Serves the service by Connect and gRPC-Web at `/<service>/<method>`.
@@ -52,11 +55,11 @@ export function addConnect<S extends DescService>(
   scope: FastifyInstance,
   service: S,
   rpcs: Rpcs<S>,
-  calls: Calls,
+  { calls, callerOf }: { readonly calls: Calls; readonly callerOf: CallerOf },
 ): void {
   const implementation: Record<string, unknown> = {};
   for (const { method, name, rpc } of listRpcs(service, rpcs)) {
-    implementation[method.localName] = unary(name, rpc, calls);
+    implementation[method.localName] = unary(name, rpc, calls, callerOf);
   }
   // gRPC itself needs HTTP/2; its own listener serves it, and faster.
   const router = createConnectRouter({ ...LIMITS, grpc: false });
@@ -78,7 +81,7 @@ export function addConnect<S extends DescService>(
       const flaw = await findFlaw(handler.method.input, request, sent);
       // In place of a request with a flaw goes an empty one, to be refused by the RPC.
       const body = once(flaw ? Buffer.alloc(prefixOf(typeOf(request))) : sent);
-      const context = createContextValues().set(flawKey, flaw);
+      const context = createContextValues().set(flawKey, flaw).set(requestKey, request);
       try {
         const universal = universalRequestFromNodeRequest(request.raw, reply.raw, {}, context);
         if (flaw) for (const name of BODY_HEADERS) universal.header.delete(name);
@@ -98,13 +101,15 @@ function keepHeaders(reply: FastifyReply): void {
   }
 }
 
-function unary(name: string, rpc: Rpc, calls: Calls) {
+function unary(name: string, rpc: Rpc, calls: Calls, callerOf: CallerOf) {
   const run = calls.of("connect", name);
   return (request: Parameters<Rpc>[0], { signal, values }: HandlerContext) => {
     const call = async () => {
+      const origin = values.get(requestKey);
+      const caller = origin && (await callerOf(origin));
       const flaw = values.get(flawKey);
       if (flaw) throw new LatchkeyError("invalid", flaw);
-      return rpc(request, { cancelled: () => signal.aborted });
+      return rpc(request, { cancelled: () => signal.aborted, caller });
     };
     const answer = Promise.resolve(run(call, undefined)).catch((error: LatchkeyError) => {
       // Connect numbers its codes as gRPC does.

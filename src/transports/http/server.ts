@@ -1,20 +1,26 @@
 import { isUtf8 } from "node:buffer";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Server as TlsServer } from "node:tls";
 import swagger from "@fastify/swagger";
-import Fastify, { type FastifyError, type FastifyInstance } from "fastify";
+import Fastify, { type FastifyError, type FastifyHttpOptions, type FastifyInstance } from "fastify";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { LIMITS } from "../../domain/limits.js";
-import type { Sessions } from "../../services/sessions.js";
+import type { Authorization } from "../../services/authorization.js";
+import type { Callers } from "../../services/callers.js";
+import type { CallOrigins } from "../call-origin.js";
 import type { Calls } from "../calls.js";
-import type { Listener } from "../listener.js";
+import type { IsPublic, Listener } from "../listener.js";
 import type { Metrics } from "../metrics.js";
 import type { Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
+import { HANDSHAKE_TIMEOUT, type Tls } from "../tls.js";
 import { addConnect } from "./connect.js";
+import { addCurrentSession } from "./current-session.js";
 import { addOperations } from "./operations.js";
 import { createOriginGuard } from "./origin-guard.js";
-import { addRestSessions, sendError } from "./rest-sessions/routes.js";
+import { addRestSessions, type CallerOf, sendError } from "./rest-sessions/routes.js";
 import { transform, transformObject } from "./rest-sessions/schemas.js";
 
 /** What begins like a media type, `type/subtype`. RFC 9110, 8.3.1. */
@@ -31,8 +37,13 @@ export interface HttpOptions {
   readonly origins: readonly string[];
   /** The package's version, for /openapi.json. */
   readonly version: string;
-  readonly sessions: Sessions;
+  readonly sessionsOf: Authorization["sessionsOf"];
+  readonly callers: Pick<Callers, "current">;
   readonly sessionRpcs: Rpcs<typeof SessionService>;
+  readonly callOrigins: CallOrigins;
+  /** What may be called without credentials. */
+  readonly isPublic: IsPublic;
+  readonly tls: Tls | null;
   readonly calls: Calls;
   readonly metrics: Pick<Metrics, "contentType" | "text">;
   /** Milliseconds since 1970. */
@@ -47,7 +58,12 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const colon = options.address.lastIndexOf(":");
   const host = options.address.slice(0, colon);
   const guard = createOriginGuard({ ...options, boundTo: host });
-  const app = Fastify({
+  const { callOrigins, tls } = options;
+  const callerOf: CallerOf = ({ raw }) =>
+    callOrigins.bySocket(raw.socket, raw.headers.authorization);
+  const serverOptions: FastifyHttpOptions<Server> = {
+    // The types take it for a choice made when the code is written.
+    ...(tls && { https: { ...tls, handshakeTimeout: HANDSHAKE_TIMEOUT } }),
     logger: false, // Its lines hold URLs, and those hold tokens.
     bodyLimit: LIMITS.dataBytes,
     // A slow sender is cut; node:http would wait 60 s for headers and 300 s in all.
@@ -64,7 +80,8 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     frameworkErrors: (error, request, reply) => {
       if (guard(request, reply)) sendError(reply, toLatchkeyError(error), error.statusCode);
     },
-  });
+  };
+  const app: FastifyInstance = Fastify(serverOptions);
   app.addHook("onRequest", (request, reply, done) => {
     if (guard(request, reply)) done();
   });
@@ -86,12 +103,15 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   });
   await app.register(async (scope) => {
     addBodyParsers(scope);
-    addRestSessions(scope, { ...options, isDraining: () => draining });
+    addRestSessions(scope, { ...options, callerOf, isDraining: () => draining });
   });
   await app.register(async (scope) => {
-    addConnect(scope, SessionService, options.sessionRpcs, options.calls);
+    addConnect(scope, SessionService, options.sessionRpcs, { calls: options.calls, callerOf });
   });
+  addCurrentSession(app, { ...options, callerOf });
   addOperations(app, {
+    callerOf,
+    isPublic: options.isPublic,
     ready: async () => {
       if (draining) throw new LatchkeyError("unavailable", "the server is stopping");
       await options.ping();
@@ -99,6 +119,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     metrics: options.metrics,
   });
 
+  app.server.on(tls ? "secureConnection" : "connection", callOrigins.add);
   await app.listen({
     host: host.replace(/^\[|\]$/g, ""),
     port: Number(options.address.slice(colon + 1)),
@@ -107,6 +128,9 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
 
   return {
     address: `${host}:${port}`,
+    reloadTls: (changed) => {
+      if (app.server instanceof TlsServer) app.server.setSecureContext(changed);
+    },
     drain: () => {
       draining = true;
     },

@@ -1,6 +1,7 @@
 import { type Added, assertRefused, type Case, invalid, seconds, type Trial } from "../case.js";
 
-type Rpc = keyof Trial["client"];
+/** The RPCs that name an app. */
+type Rpc = Exclude<keyof Trial["client"], "getCurrentSession" | "listCallers">;
 
 /** A request that is answered, but for what `set` of a field puts into it. */
 const REQUESTS: Readonly<Record<Rpc, (added: Added) => object>> = {

@@ -14,7 +14,6 @@ export interface RestRequest {
 }
 
 export interface EndpointOptions {
-  readonly sessions: Sessions;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Rejects if the store cannot serve. */
@@ -22,12 +21,12 @@ export interface EndpointOptions {
 }
 
 /**
- * The endpoints of rest-sessions 2.0.1, each by the name of its verb: request
- * in, answer (a JSON value) out. Parameters are checked in the order in which
+ * The endpoints of rest-sessions 2.0.1, each by the name of its verb: request and
+ * the use cases as its caller may use them in, answer (a JSON value) out. Parameters are checked in the order in which
  * rest-sessions checked them.
  */
-export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
-  const listAll = async (request: ListRequest): Promise<Session[]> => {
+export function createEndpoints({ now, ping }: EndpointOptions) {
+  const listAll = async (sessions: Sessions, request: ListRequest): Promise<Session[]> => {
     const all: Session[] = [];
     let pageToken = "";
     do {
@@ -40,7 +39,7 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
   };
 
   return {
-    async create({ params, query, body }: RestRequest) {
+    async create({ params, query, body }: RestRequest, sessions: Sessions) {
       const app = checkApp(params["app"] ?? "");
       const userId = checkUserId(params["id"] ?? "");
       const ip = checkIp(readText(query["ip"]));
@@ -58,7 +57,7 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
       return { token };
     },
 
-    get({ params }: RestRequest) {
+    get({ params }: RestRequest, sessions: Sessions) {
       const { app = "", token = "" } = params;
       return orEmpty(() =>
         then(sessions.touch(app, token), ({ before, after }) =>
@@ -67,7 +66,7 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
       );
     },
 
-    async set({ params, body }: RestRequest) {
+    async set({ params, body }: RestRequest, sessions: Sessions) {
       const app = checkApp(params["app"] ?? "");
       const token = checkToken(params["token"] ?? "");
       const data = readData(body);
@@ -77,30 +76,30 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
       });
     },
 
-    async activity({ params, query }: RestRequest) {
+    async activity({ params, query }: RestRequest, sessions: Sessions) {
       const app = checkApp(params["app"] ?? "");
       const seconds = readSeconds("dt", query["dt"]);
       return { activity: await sessions.countActiveUsers(app, seconds) };
     },
 
-    async soapp({ params, query }: RestRequest) {
+    async soapp({ params, query }: RestRequest, sessions: Sessions) {
       const app = checkApp(params["app"] ?? "");
       const seconds = readSeconds("dt", query["dt"]);
-      const active = await listAll({ app, activeWithin: seconds });
+      const active = await listAll(sessions, { app, activeWithin: seconds });
       active.sort((a, b) => b.lastAccessedAt - a.lastAccessedAt);
       const at = now();
       return { sessions: active.map((session) => sessionAnswer(session, at)) };
     },
 
-    async soid({ params }: RestRequest) {
+    async soid({ params }: RestRequest, sessions: Sessions) {
       const app = checkApp(params["app"] ?? "");
       const userId = params["id"] ?? "";
-      const all = await listAll({ app, userId });
+      const all = await listAll(sessions, { app, userId });
       const at = now();
       return { sessions: all.map((session) => sessionAnswer(session, at)) };
     },
 
-    async kill({ params }: RestRequest) {
+    async kill({ params }: RestRequest, sessions: Sessions) {
       const { app = "", token = "" } = params;
       try {
         await sessions.delete(app, { token });
@@ -111,13 +110,13 @@ export function createEndpoints({ sessions, now, ping }: EndpointOptions) {
       }
     },
 
-    async killsoid({ params }: RestRequest) {
+    async killsoid({ params }: RestRequest, sessions: Sessions) {
       return {
         kill: await sessions.deleteUser(params["app"] ?? "", params["id"] ?? ""),
       };
     },
 
-    async killall({ params }: RestRequest) {
+    async killall({ params }: RestRequest, sessions: Sessions) {
       return { kill: await sessions.deleteApp(params["app"] ?? "") };
     },
 

@@ -1,6 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { then } from "../../../domain/awaitable.js";
+import { type Awaitable, then } from "../../../domain/awaitable.js";
 import type { ErrorCode, LatchkeyError } from "../../../domain/error.js";
+import type { Authorization } from "../../../services/authorization.js";
+import type { CallerSession } from "../../../services/connections.js";
+import type { Sessions } from "../../../services/sessions.js";
 import type { Calls } from "../../calls.js";
 import { STATUS } from "../../status.js";
 import {
@@ -13,6 +16,9 @@ import { errorAnswer } from "./input.js";
 import { schemas } from "./schemas.js";
 
 const JSON_TYPE = "application/json; charset=utf-8";
+
+/** How a caller may say who it is: RFC 9110, 11.6.1, and RFC 7617. */
+const CHALLENGE = 'Bearer realm="latchkey", Basic realm="latchkey", charset="UTF-8"';
 
 const ROUTES: readonly [
   method: "GET" | "PUT" | "POST" | "DELETE",
@@ -31,26 +37,37 @@ const ROUTES: readonly [
   ["GET", "/ping", "ping"],
 ];
 
+export interface RestSessionsOptions extends EndpointOptions {
+  readonly calls: Calls;
+  readonly callerOf: CallerOf;
+  readonly sessionsOf: Authorization["sessionsOf"];
+  readonly isDraining: () => boolean;
+}
+
+/** Who made a request; throws or rejects with LatchkeyError. */
+export type CallerOf = (request: FastifyRequest) => Awaitable<CallerSession | null>;
+
 /** Serves the ten endpoints of rest-sessions. */
-export function addRestSessions(
-  app: FastifyInstance,
-  options: EndpointOptions & { readonly calls: Calls; readonly isDraining: () => boolean },
-): void {
+export function addRestSessions(app: FastifyInstance, options: RestSessionsOptions): void {
+  const { callerOf, sessionsOf } = options;
   const endpoints = createEndpoints(options);
   for (const [method, url, name] of ROUTES) {
     const run = options.calls.of("http", name);
-    const answer: (request: RestRequest) => unknown = endpoints[name];
+    const answer: (request: RestRequest, sessions: Sessions) => unknown = endpoints[name];
+    const call = (request: FastifyRequest) =>
+      then(callerOf(request), (caller) =>
+        // Fastify's router and parser make what RestRequest says of it.
+        answer(request as unknown as RestRequest, sessionsOf(caller)),
+      );
     const toText: (value: unknown) => string = name === "ping" ? String : JSON.stringify;
     const handler = (request: FastifyRequest, reply: FastifyReply) => {
-      // Fastify's router and parser make what RestRequest says of it.
-      const input = request as unknown as RestRequest;
       const send = (value: unknown) => {
         reply.header("content-type", JSON_TYPE);
         // Else a client might send its next request into a connection that is closing.
         if (options.isDraining()) reply.header("connection", "close");
         return reply.send(toText(value));
       };
-      return then(run(answer, input), send);
+      return then(run(call, request), send);
     };
     app.route({ method, url, handler, config: { document: schemas[name] } });
   }
@@ -62,6 +79,7 @@ export function sendError(
   error: LatchkeyError,
   status = statusOf(error.code),
 ) {
+  if (error.code === "unauthenticated") reply.header("www-authenticate", CHALLENGE);
   return reply
     .code(status)
     .header("content-type", JSON_TYPE)

@@ -1,0 +1,73 @@
+import type { Account, ApiKey, KeyHash } from "./account.js";
+
+/** What an account is made of. */
+export type NewAccount = Pick<Account, "name" | "role" | "apps" | "rke">;
+
+/** What an API key is made of. */
+export interface NewKey extends Pick<ApiKey, "label" | "createdAt" | "expiresAt"> {
+  readonly hash: KeyHash;
+}
+
+/** An account with all that proves who it is, none of which can be turned back into a secret. */
+export interface StoredAccount {
+  readonly account: Account;
+  /** As `Passwords.hash` made it; null: it has no password. */
+  readonly passwordHash: string | null;
+  /** How often its password was set. A new hash of the same password does not count. */
+  readonly passwordChanges: number;
+  /** In the order of creation. */
+  readonly keys: readonly StoredKey[];
+}
+
+export interface StoredKey extends ApiKey {
+  readonly hash: KeyHash;
+}
+
+/** One consistent state of all accounts. */
+export interface AccountSnapshot {
+  /** What `version` answered of this state. */
+  readonly version: number;
+  /** In the order of creation. */
+  readonly accounts: readonly StoredAccount[];
+}
+
+/**
+ * Keeps accounts, for several processes at once: a server, and command lines
+ * beside it. Takes and gives what has been checked (see account.ts).
+ *
+ * A promise resolves when the effect is durable, and from then on every process
+ * sees it. Every method is atomic. Failures of the storage reject with
+ * `unavailable`; no method but `close` throws.
+ */
+export interface AccountStore {
+  load(): Promise<AccountSnapshot>;
+
+  /** A number that differs after any process changed an account or a key; cheap enough to ask often. */
+  version(): Promise<number>;
+
+  /** Adds an enabled account; rejects with `exists` if the name is taken. */
+  add(account: NewAccount, passwordHash: string | null): Promise<Account>;
+
+  // Those that name an account reject with `not_found` if there is none of that name.
+
+  setEnabled(name: string, enabled: boolean): Promise<void>;
+
+  setPassword(name: string, passwordHash: string): Promise<void>;
+
+  /** Removes the account and its keys. */
+  remove(name: string): Promise<void>;
+
+  addKey(name: string, key: NewKey): Promise<ApiKey>;
+
+  /** Ends a key of the account for good; `not_found` too if it has no such key. */
+  revokeKey(name: string, keyId: number): Promise<void>;
+
+  /** Replaces the hash of an unchanged password; false, and nothing done, if it is not `from` any more. */
+  rehash(accountId: number, from: string, to: string): Promise<boolean>;
+
+  /** Notes when (ms since 1970) a key was used last; does nothing if there is no such key. */
+  noteKeyUse(keyId: number, at: number): Promise<void>;
+
+  /** Releases everything. May be called again. */
+  close(): void;
+}

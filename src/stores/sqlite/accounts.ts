@@ -1,0 +1,220 @@
+import { resolve } from "node:path";
+import Sqlite, { type Database } from "better-sqlite3";
+import type { Account, ApiKey, KeyHash, Role } from "../../domain/account.js";
+import type { AccountStore, StoredAccount, StoredKey } from "../../domain/account-store.js";
+import { LatchkeyError } from "../../domain/error.js";
+import { translateFailure } from "./failure.js";
+import { useWriteAheadLog } from "./journal-mode.js";
+import { createPrivate } from "./private-file.js";
+import { migrate } from "./schema.js";
+
+export interface AccountStoreOptions {
+  /** The database file; it and its folder are made if missing, readable by this user only. */
+  readonly path: string;
+  /** How long (ms) a change waits, holding up this process, while another process writes. */
+  readonly busyTimeout?: number;
+}
+
+/**
+ * Opens the accounts of a database on a connection of its own, beside a server or
+ * without one, and brings the schema up to date. Throws `unavailable` if the file
+ * cannot be used or a later version wrote it.
+ */
+export function openAccountStore({ path, busyTimeout = 2_000 }: AccountStoreOptions): AccountStore {
+  let db: Database | undefined;
+  try {
+    db = openDatabase(createPrivate(resolve(path)), busyTimeout);
+    migrate(db);
+    return createAccountStore(db);
+  } catch (error) {
+    db?.close();
+    if (error instanceof LatchkeyError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LatchkeyError("unavailable", `cannot use ${path}: ${reason}`, { cause: error });
+  }
+}
+
+function openDatabase(path: string, timeout: number): Database {
+  const db = new Sqlite(path, { timeout });
+  useWriteAheadLog(db);
+  db.pragma("synchronous = FULL");
+  db.pragma("foreign_keys = ON");
+  // A server copies its log into the database by itself, and else the last connection to close
+  // does: a change here should not have to.
+  db.pragma("wal_autocheckpoint = 0");
+  return db;
+}
+
+interface AccountRow {
+  readonly id: number;
+  readonly name: string;
+  readonly role: Role;
+  readonly apps: string;
+  readonly rke: 0 | 1;
+  readonly enabled: 0 | 1;
+  readonly password_hash: string | null;
+  readonly password_changes: number;
+}
+
+interface KeyRow {
+  readonly id: number;
+  readonly account_id: number;
+  readonly key_hash: Buffer;
+  readonly label: string;
+  readonly created_at: number;
+  readonly expires_at: number | null;
+  readonly last_used_at: number | null;
+}
+
+function createAccountStore(db: Database): AccountStore {
+  const statements = {
+    accounts: db.prepare<[], AccountRow>("SELECT * FROM accounts ORDER BY id"),
+    keys: db.prepare<[number], KeyRow>("SELECT * FROM api_keys WHERE account_id = ? ORDER BY id"),
+    version: db.prepare<[], number>("SELECT version FROM account_changes").pluck(),
+    changed: db.prepare("UPDATE account_changes SET version = version + 1"),
+    id: db.prepare<[string], number>("SELECT id FROM accounts WHERE name = ?").pluck(),
+    insert: db.prepare(
+      `INSERT INTO accounts (name, role, apps, rke, enabled, password_hash, password_changes)
+       VALUES (?, ?, ?, ?, 1, ?, 0)`,
+    ),
+    enable: db.prepare("UPDATE accounts SET enabled = ? WHERE id = ?"),
+    password: db.prepare(
+      `UPDATE accounts SET password_hash = ?, password_changes = password_changes + 1
+       WHERE id = ?`,
+    ),
+    rehash: db.prepare("UPDATE accounts SET password_hash = ? WHERE id = ? AND password_hash = ?"),
+    delete: db.prepare("DELETE FROM accounts WHERE id = ?"),
+    insertKey: db.prepare(
+      `INSERT INTO api_keys (account_id, key_hash, label, created_at, expires_at)
+       VALUES (?, ?, ?, ?, ?)`,
+    ),
+    deleteKey: db.prepare("DELETE FROM api_keys WHERE id = ? AND account_id = ?"),
+    useKey: db.prepare("UPDATE api_keys SET last_used_at = ? WHERE id = ?"),
+  };
+
+  /** What `work` answers, with SQLite's failures translated. */
+  const attempt = async <T>(work: () => T): Promise<T> => {
+    if (!db.open) throw new LatchkeyError("unavailable", "the account store is closed");
+    try {
+      return work();
+    } catch (error) {
+      throw translateFailure(error);
+    }
+  };
+
+  const change = <T>(work: () => T): Promise<T> =>
+    attempt(() =>
+      db
+        .transaction(() => {
+          const answer = work();
+          statements.changed.run();
+          return answer;
+        })
+        .immediate(),
+    );
+
+  const version = () => statements.version.get() ?? 0;
+
+  const idOf = (name: string): number => {
+    const id = statements.id.get(name);
+    if (id !== undefined) return id;
+    throw new LatchkeyError("not_found", `there is no account ${name}`);
+  };
+
+  return {
+    load: () =>
+      attempt(
+        db.transaction(() => {
+          const accounts = statements.accounts
+            .all()
+            .map((row) => toStoredAccount(row, statements.keys.all(row.id).map(toKey)));
+          return { version: version(), accounts };
+        }),
+      ),
+
+    version: () => attempt(version),
+
+    add: (account, passwordHash) =>
+      change(() => {
+        const { name, role, apps, rke } = account;
+        if (statements.id.get(name) !== undefined) {
+          throw new LatchkeyError("exists", `there is an account ${name} already`);
+        }
+        const fields = [name, role, JSON.stringify(apps), Number(rke), passwordHash];
+        const { lastInsertRowid } = statements.insert.run(fields);
+        return { id: Number(lastInsertRowid), name, role, apps, rke, enabled: true };
+      }),
+
+    setEnabled: (name, enabled) =>
+      change(() => {
+        statements.enable.run(Number(enabled), idOf(name));
+      }),
+
+    setPassword: (name, passwordHash) =>
+      change(() => {
+        statements.password.run(passwordHash, idOf(name));
+      }),
+
+    remove: (name) =>
+      change(() => {
+        statements.delete.run(idOf(name));
+      }),
+
+    addKey: (name, { hash, label, createdAt, expiresAt }) =>
+      change((): ApiKey => {
+        const accountId = idOf(name);
+        const bytes = Buffer.from(hash, "base64url");
+        const fields = [accountId, bytes, label, createdAt, expiresAt];
+        const { lastInsertRowid } = statements.insertKey.run(fields);
+        const id = Number(lastInsertRowid);
+        return { id, accountId, label, createdAt, expiresAt, lastUsedAt: null };
+      }),
+
+    revokeKey: (name, keyId) =>
+      change(() => {
+        if (statements.deleteKey.run(keyId, idOf(name)).changes > 0) return;
+        throw new LatchkeyError("not_found", `account ${name} has no key ${keyId}`);
+      }),
+
+    rehash: (accountId, from, to) =>
+      change(() => statements.rehash.run(to, accountId, from).changes > 0),
+
+    noteKeyUse: (keyId, at) =>
+      attempt(() => {
+        statements.useKey.run(at, keyId);
+      }),
+
+    close: () => {
+      db.close();
+    },
+  };
+}
+
+function toStoredAccount(row: AccountRow, keys: readonly StoredKey[]): StoredAccount {
+  const account: Account = {
+    id: row.id,
+    name: row.name,
+    role: row.role,
+    apps: JSON.parse(row.apps) as string[],
+    rke: row.rke === 1,
+    enabled: row.enabled === 1,
+  };
+  return {
+    account,
+    passwordHash: row.password_hash,
+    passwordChanges: row.password_changes,
+    keys,
+  };
+}
+
+function toKey(row: KeyRow): StoredKey {
+  return {
+    id: row.id,
+    accountId: row.account_id,
+    label: row.label,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    lastUsedAt: row.last_used_at,
+    hash: row.key_hash.toString("base64url") as KeyHash,
+  };
+}

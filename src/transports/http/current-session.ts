@@ -1,0 +1,21 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { then } from "../../domain/awaitable.js";
+import { toSessionObject } from "../../services/caller-session.js";
+import type { Callers } from "../../services/callers.js";
+import type { Calls } from "../calls.js";
+import type { CallerOf } from "./rest-sessions/routes.js";
+
+export interface CurrentSessionOptions {
+  readonly calls: Calls;
+  readonly callerOf: CallerOf;
+  readonly callers: Pick<Callers, "current">;
+}
+
+/** `GET /session`: the SESSION command over HTTP, the caller's own session as it documents it. */
+export function addCurrentSession(app: FastifyInstance, options: CurrentSessionOptions): void {
+  const { calls, callerOf, callers } = options;
+  const run = calls.of("http", "session");
+  const answer = (request: FastifyRequest) =>
+    then(callerOf(request), (caller) => toSessionObject(callers.current(caller)));
+  app.get("/session", async (request) => run(answer, request));
+}

@@ -1,0 +1,67 @@
+import { lookup } from "node:dns/promises";
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TlsOptions, Server as TlsServer } from "node:tls";
+import { HANDSHAKE_TIMEOUT } from "./tls.js";
+
+export interface TcpOptions {
+  /** `host:port`; port 0 picks one. */
+  readonly address: string;
+  /** Null: no TLS. */
+  readonly tls: TlsOptions | null;
+}
+
+export interface TcpListener {
+  /** Where it listens, `host:port`, the port as bound. */
+  readonly address: string;
+  /** The certificates of connections to come. */
+  reloadTls(tls: TlsOptions): void;
+  /** Accepts no more; connections go on. */
+  close(): void;
+}
+
+/**
+ * Accepts connections, their TLS handshakes done, on every address that the host
+ * has. Rejects if one cannot be bound.
+ */
+export async function listenTcp(
+  { address, tls }: TcpOptions,
+  accept: (socket: Socket) => void,
+): Promise<TcpListener> {
+  const colon = address.lastIndexOf(":");
+  const host = address.slice(0, colon);
+  const addresses = await lookup(host.replace(/^\[|\]$/g, ""), { all: true });
+  const servers: Server[] = [];
+  let port = Number(address.slice(colon + 1));
+  try {
+    for (const { address: ip } of addresses) {
+      const server = tls ? createSecure(tls, accept) : createServer(accept);
+      servers.push(server);
+      server.listen({ host: ip, port });
+      await once(server, "listening");
+      // A port that was picked is the same for all.
+      port = (server.address() as AddressInfo).port;
+    }
+  } catch (error) {
+    for (const server of servers) server.close();
+    throw error;
+  }
+  return {
+    address: `${host}:${port}`,
+    reloadTls(options) {
+      for (const server of servers) {
+        if (server instanceof TlsServer) server.setSecureContext(options);
+      }
+    },
+    close() {
+      for (const server of servers) server.close();
+    },
+  };
+}
+
+function createSecure(tls: TlsOptions, accept: (socket: Socket) => void): Server {
+  const server = createTlsServer({ handshakeTimeout: HANDSHAKE_TIMEOUT, ...tls }, accept);
+  // A handshake that failed or took too long leaves its socket to us.
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
+  return server;
+}
