@@ -18,6 +18,10 @@ before(async () => {
     config: {
       grpc: "127.0.0.1:0",
       http: "127.0.0.1:0",
+      command: "127.0.0.1:0",
+      auth: "off",
+      publicParts: ["health"],
+      tls: null,
       httpHosts: [],
       httpOrigins: [],
       store: { scheme: "memory" },
