@@ -47,6 +47,7 @@ export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
       env: {
         LATCHKEY_GRPC: "127.0.0.1:0",
         LATCHKEY_HTTP: "127.0.0.1:0",
+        LATCHKEY_COMMAND: "off",
         LATCHKEY_STORE: store,
         LATCHKEY_LOG_LEVEL: "info",
       },

@@ -12,7 +12,11 @@ export const BIN = join(ROOT, "dist/src/bin.js");
 type Env = Readonly<Record<string, string>>;
 
 /** Both wires on ports that the system picks. */
-export const FREE_PORTS = { LATCHKEY_GRPC: "127.0.0.1:0", LATCHKEY_HTTP: "127.0.0.1:0" };
+export const FREE_PORTS = {
+  LATCHKEY_GRPC: "127.0.0.1:0",
+  LATCHKEY_HTTP: "127.0.0.1:0",
+  LATCHKEY_COMMAND: "127.0.0.1:0",
+};
 
 /** A new folder that goes with the test. */
 export async function makeFolder(t: TestContext): Promise<string> {

@@ -163,7 +163,7 @@ test("flags win over the environment, and `latchkey` alone serves", async (t) =>
   const files = await readdir(folder);
   assert.ok(files.includes("flag.db") && !files.some((file) => file.startsWith("variable.db")));
   const listeners = server.log().flatMap(({ listener }) => listener ?? []);
-  assert.deepEqual(listeners, ["http"]);
+  assert.deepEqual(listeners, ["http", "command"]);
 });
 
 test("port 0 picks ports, which are logged and answer", async (t) => {
@@ -180,6 +180,7 @@ test("the environment of a rest-sessions deployment starts, and is told what has
   const cwd = await makeFolder(t);
   const env = {
     LATCHKEY_GRPC: "127.0.0.1:0",
+    LATCHKEY_COMMAND: "off",
     RS_PORT: "0",
     RS_REDISHOST: "redis.internal",
     RS_REDISPORT: "6379",
