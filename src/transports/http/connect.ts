@@ -76,7 +76,6 @@ export function addConnect<S extends DescService>(
   for (const handler of router.handlers) {
     scope.all(handler.requestPath, async (request, reply) => {
       reply.hijack();
-      keepHeaders(reply);
       const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
       const flaw = await findFlaw(handler.method.input, request, sent);
       // In place of a request with a flaw goes an empty one, to be refused by the RPC.
@@ -91,13 +90,6 @@ export function addConnect<S extends DescService>(
         reply.raw.destroy();
       }
     });
-  }
-}
-
-/** Has a hijacked reply sent with the headers that hooks gave it. */
-function keepHeaders(reply: FastifyReply): void {
-  for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (value !== undefined) reply.raw.setHeader(name, value);
   }
 }
 

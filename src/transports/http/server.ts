@@ -1,9 +1,16 @@
-import { isUtf8 } from "node:buffer";
-import type { Server } from "node:http";
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type RequestListener,
+} from "node:http";
+import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { Server as TlsServer } from "node:tls";
 import swagger from "@fastify/swagger";
-import Fastify, { type FastifyError, type FastifyHttpOptions, type FastifyInstance } from "fastify";
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyServerFactory,
+} from "fastify";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { LIMITS } from "../../domain/limits.js";
@@ -20,6 +27,7 @@ import { addConnect } from "./connect.js";
 import { addCurrentSession } from "./current-session.js";
 import { addOperations } from "./operations.js";
 import { createOriginGuard } from "./origin-guard.js";
+import { addBodyParsers } from "./rest-sessions/bodies.js";
 import { addRestSessions, type CallerOf, sendError } from "./rest-sessions/routes.js";
 import { transform, transformObject } from "./rest-sessions/schemas.js";
 
@@ -28,6 +36,15 @@ const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
 
 /** How often (ms) a server that closes looks for connections that have become idle. */
 const IDLE_INTERVAL = 50;
+
+/** A slow sender is cut; node:http would wait 60 s for headers and 300 s in all. */
+const TIMEOUTS = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 1_000,
+  keepAliveTimeout: 72_000,
+  handshakeTimeout: HANDSHAKE_TIMEOUT,
+};
 
 export interface HttpOptions {
   /** `host:port`; port 0 picks one. */
@@ -61,29 +78,37 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const { callOrigins, tls } = options;
   const callerOf: CallerOf = ({ raw }) =>
     callOrigins.bySocket(raw.socket, raw.headers.authorization);
-  const serverOptions: FastifyHttpOptions<Server> = {
-    // The types take it for a choice made when the code is written.
-    ...(tls && { https: { ...tls, handshakeTimeout: HANDSHAKE_TIMEOUT } }),
+  const servers: (HttpServer | HttpsServer)[] = [];
+  const serverFactory: FastifyServerFactory = (handler) => {
+    // Before all else, so that whatever answers is guarded.
+    const serve: RequestListener = (request, response) => {
+      if (!guard(request, response)) return;
+      // Fastify refuses what is no media type at all, before any parser sees it.
+      const { headers } = request;
+      const type = headers["content-type"];
+      if (type !== undefined && !MEDIA_TYPE.test(type)) headers["content-type"] = "unknown/unknown";
+      handler(request, response);
+    };
+    const server = tls
+      ? createHttpsServer({ ...tls, ...TIMEOUTS }, serve)
+      : createHttpServer(TIMEOUTS, serve);
+    server.on(tls ? "secureConnection" : "connection", callOrigins.add);
+    servers.push(server);
+    return server;
+  };
+  const app = Fastify({
+    serverFactory,
     logger: false, // Its lines hold URLs, and those hold tokens.
     bodyLimit: LIMITS.dataBytes,
-    // A slow sender is cut; node:http would wait 60 s for headers and 300 s in all.
-    requestTimeout: 30_000,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 },
-    keepAliveTimeout: 72_000,
     forceCloseConnections: "idle",
     routerOptions: {
       ignoreTrailingSlash: true,
       // Longer than any request line that Node lets through: endpoints judge lengths.
       maxParamLength: 65_536,
     },
-    // These come before any hook.
-    frameworkErrors: (error, request, reply) => {
-      if (guard(request, reply)) sendError(reply, toLatchkeyError(error), error.statusCode);
+    frameworkErrors: (error, _request, reply) => {
+      sendError(reply, toLatchkeyError(error), error.statusCode);
     },
-  };
-  const app: FastifyInstance = Fastify(serverOptions);
-  app.addHook("onRequest", (request, reply, done) => {
-    if (guard(request, reply)) done();
   });
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const shown = toLatchkeyError(error);
@@ -119,7 +144,6 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     metrics: options.metrics,
   });
 
-  app.server.on(tls ? "secureConnection" : "connection", callOrigins.add);
   await app.listen({
     host: host.replace(/^\[|\]$/g, ""),
     port: Number(options.address.slice(colon + 1)),
@@ -129,56 +153,26 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   return {
     address: `${host}:${port}`,
     reloadTls: (changed) => {
-      if (app.server instanceof TlsServer) app.server.setSecureContext(changed);
+      for (const server of servers) {
+        if (server instanceof HttpsServer) server.setSecureContext(changed);
+      }
     },
     drain: () => {
       draining = true;
     },
     close: async (grace) => {
-      const cut = setTimeout(() => app.server.closeAllConnections(), grace);
+      const cut = setTimeout(() => {
+        for (const server of servers) server.closeAllConnections();
+      }, grace);
       // Connections that were busy when the server closed are kept alive when they are not.
-      const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_INTERVAL);
+      const idle = setInterval(() => {
+        for (const server of servers) server.closeIdleConnections();
+      }, IDLE_INTERVAL);
       await app.close();
       clearTimeout(cut);
       clearInterval(idle);
     },
   };
-}
-
-/** Bodies as Express's parser took them: JSON by its content type, any other ignored. */
-function addBodyParsers(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers();
-  app.addHook("onRequest", ({ headers }, _reply, done) => {
-    // Fastify refuses what is no media type at all, before any parser sees it.
-    const type = headers["content-type"];
-    if (type !== undefined && !MEDIA_TYPE.test(type)) headers["content-type"] = "unknown/unknown";
-    done();
-  });
-  app.addContentTypeParser(
-    "application/json",
-    { parseAs: "buffer" },
-    (_request, body: Buffer, done) => {
-      try {
-        done(null, parseJson(body));
-      } catch (error) {
-        done(error as Error);
-      }
-    },
-  );
-  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, _body, done) =>
-    done(null, undefined),
-  );
-}
-
-function parseJson(body: Buffer): unknown {
-  if (body.length === 0) return undefined;
-  if (!isUtf8(body)) throw new LatchkeyError("invalid", "the body must be JSON in UTF-8");
-  try {
-    return JSON.parse(body.toString());
-  } catch {
-    // The parser's own message quotes the body.
-    throw new LatchkeyError("invalid", "the body must be JSON");
-  }
 }
 
 /** Fastify's own errors in our terms. */
