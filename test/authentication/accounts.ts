@@ -39,14 +39,8 @@ type Settings = Parameters<typeof startServer>[2];
 export const basicOf = (name: string, password: string) =>
   `Basic ${Buffer.from(`${name}:${password}`).toString("base64")}`;
 
-/**
- * Runs `body` with a new server over SQLite whose accounts were made while it ran, and closes it.
- * The server's log is that at trace.
- */
-export async function withGuarded(
-  body: (server: Guarded) => Promise<void>,
-  settings: Settings = {},
-): Promise<void> {
+/** Starts a server over SQLite, its log at trace, and makes accounts while it runs. */
+export async function startGuarded(settings: Settings = {}): Promise<Guarded> {
   const server = await startServer("sqlite", "trace", { auth: "required", ...settings });
   const accounts = openAccountStore({ path: server.path });
   const passwords = createPasswords();
@@ -63,6 +57,10 @@ export async function withGuarded(
     server.log
       .map((line) => JSON.parse(line) as Record<string, unknown>)
       .filter((line) => line["msg"] === msg);
+  const close = async () => {
+    accounts.close();
+    await server.close();
+  };
   try {
     const admin = await add({ name: "admin", role: "Admin" });
     const ann = await add({ name: "ann", apps: ["shop"] });
@@ -71,9 +69,22 @@ export async function withGuarded(
       const known = logged("account changed").filter(({ change }) => change === "key added");
       return known.length === 3;
     });
-    await body({ ...server, accounts, admin, ann, bob, add, logged });
+    return { ...server, accounts, admin, ann, bob, add, logged, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Runs `body` with a server as `startGuarded` starts it, and closes it, whatever happens. */
+export async function withGuarded(
+  body: (server: Guarded) => Promise<void>,
+  settings: Settings = {},
+): Promise<void> {
+  const server = await startGuarded(settings);
+  try {
+    await body(server);
   } finally {
-    accounts.close();
     await server.close();
   }
 }

@@ -1,0 +1,12 @@
+import assert from "node:assert/strict";
+import { randomBytes, randomUUID } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import { type Client, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.js";
+import { SessionSchema } from "../../gen/ts/latchkey/session/v1/session_pb.js";
+import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import { openRest, type RestAnswer } from "../transports/rest.js";
+import { NOW } from "../transports/server.js";
+import { openWire, WIRES, type Wire } from "../transports/wires.js";
+import { type Guarded, type TestAccount, withGuarded } from "./accounts.js";
