@@ -21,15 +21,15 @@ export interface PeerAnswer {
   readonly status: string;
   /** ErrorInfo's reason, or what stands for it; empty if the call was accepted. */
   readonly reason: string;
-  /** What the caller was told, all of it. */
+  /** The body; empty over gRPC. */
   readonly text: string;
-  /** The header WWW-Authenticate. */
-  readonly challenge?: string | undefined;
+  /** All but the date; over gRPC what describes the outcome. */
+  readonly headers: Readonly<Record<string, unknown>>;
 }
 
 /** A client that has one connection for as long as that lives, and never makes another. */
 export interface Peer {
-  /** Asks how many users of `shop` are active, with this `authorization`. */
+  /** Makes the call that it is for, with this `authorization`. */
   call(authorization?: string): Promise<PeerAnswer>;
   /** Whether the one connection is still there. */
   isConnected(): boolean;
@@ -80,16 +80,15 @@ async function connectGrpc({ grpc }: Guarded): Promise<Peer> {
         stream.on("data", (chunk: Buffer) => chunks.push(chunk));
         stream.on("error", reject);
         stream.on("close", () => {
-          const body = Buffer.concat(chunks);
-          const shown = new Headers();
-          for (const [name, value] of Object.entries(headers)) {
-            if (name.startsWith("grpc-")) shown.set(name, `${value}`);
-          }
-          if (!shown.has("grpc-status")) return reject(new Error("the call had no answer"));
-          const error = findTrailerError(shown);
-          if (error) return resolve({ ...refusal(error), text: `${body}${[...shown].join()}` });
-          fromBinary(CountActiveUsersResponseSchema, body.subarray(5));
-          resolve({ ...OK, text: "" });
+          const entries = Object.entries(headers)
+            .filter(([name]) => name.startsWith("grpc-"))
+            .map(([name, value]) => [name, `${value}`] as const);
+          const shown = { text: "", headers: Object.fromEntries(entries) };
+          if (headers["grpc-status"] === undefined) return reject(new Error("no answer"));
+          const error = findTrailerError(new Headers(shown.headers));
+          if (error) return resolve({ ...refusal(error), ...shown });
+          fromBinary(CountActiveUsersResponseSchema, Buffer.concat(chunks).subarray(5));
+          resolve({ ...OK, ...shown });
         });
         stream.end(Buffer.concat([prefix, message]));
       }),
@@ -149,12 +148,11 @@ async function connectHttp(
           answer.on("end", () => {
             const bytes = Buffer.concat(chunks);
             const { statusCode: status = 0 } = answer;
-            const { date, ...others } = answer.headers;
+            const { date, ...headers } = answer.headers;
             assert.ok(date);
-            const challenge = others["www-authenticate"];
-            const text = `${bytes}${JSON.stringify(others)}`;
-            if (status === 200) resolve({ ...OK, text, challenge });
-            else resolve({ ...read(status, bytes), text, challenge });
+            const shown = { text: bytes.toString(), headers };
+            if (status === 200) resolve({ ...OK, ...shown });
+            else resolve({ ...read(status, bytes), ...shown });
           });
         });
         sent.on("error", reject);
@@ -177,8 +175,9 @@ const HTTP_STATUS: Partial<Record<Code, number>> = {
   [Code.ResourceExhausted]: 429,
 };
 
-const connectRest = (server: Guarded) =>
-  connectHttp(server, { method: "GET", path: "/shop/activity?dt=60" }, (status, bytes) => {
+/** A Peer for a GET of the paths that answer errors as rest-sessions does. */
+export const connectGet = (server: Guarded, path: string) =>
+  connectHttp(server, { method: "GET", path }, (status, bytes) => {
     const { name } = JSON.parse(bytes.toString()) as { name: string };
     return { status: `${status}`, reason: name };
   });
@@ -187,7 +186,7 @@ function isOpen(socket: Socket): boolean {
   return !socket.destroyed && !socket.readableEnded;
 }
 
-/** How each wire refuses a caller who is not authenticated. */
+/** A count of an app's users by each wire, and how that refuses who is not authenticated. */
 export const PEERS = {
   gRPC: {
     connect: connectGrpc,
@@ -197,7 +196,10 @@ export const PEERS = {
     connect: connectConnect,
     refused: { status: "Unauthenticated", reason: "UNAUTHENTICATED" },
   },
-  HTTP: { connect: connectRest, refused: { status: "401", reason: "unauthenticated" } },
+  HTTP: {
+    connect: (server: Guarded) => connectGet(server, "/shop/activity?dt=60"),
+    refused: { status: "401", reason: "unauthenticated" },
+  },
 } as const;
 
 export type PeerName = keyof typeof PEERS;
