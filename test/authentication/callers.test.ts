@@ -12,7 +12,7 @@ import { eventually } from "../transports/eventually.js";
 import { NOW, SECOND } from "../transports/server.js";
 import { openWire } from "../transports/wires.js";
 import { type Guarded, withGuarded } from "./accounts.js";
-import { connectCommand, connectGet, PEERS } from "./peers.js";
+import { connectCommand, connectPath, PEERS } from "./peers.js";
 
 /** Runs `body` with a way to list callers as the Admin, by a gRPC connection. */
 const withLister = (
@@ -49,7 +49,7 @@ test("an Admin sees the callers of every listener, since when and when last", ()
     const grpc = await PEERS.gRPC.connect(server);
     await grpc.call(ann.bearer);
     clock.advance(SECOND);
-    const http = await connectGet(server, "/shop/activity?dt=60");
+    const http = await connectPath(server, "GET", "/shop/activity?dt=60");
     await http.call(ann.basic);
     clock.advance(SECOND);
     const command = await connectCommand(server, ann);
@@ -155,7 +155,7 @@ test("a session's number is never another's, on any listener", () =>
     const numbers: string[] = [];
     const note = (id: string) => numbers.push(id.split("-")[0] ?? "");
     for (let turn = 0; turn < 3; turn++) {
-      const http = await connectGet(server, "/session");
+      const http = await connectPath(server, "GET", "/session");
       for (const { bearer } of [ann, bob]) {
         note(JSON.parse((await http.call(bearer)).text).session_id);
       }

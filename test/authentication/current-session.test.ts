@@ -11,14 +11,14 @@ import { openRest } from "../transports/rest.js";
 import { SECOND, withServer } from "../transports/server.js";
 import { withWires } from "../transports/wires.js";
 import { withGuarded } from "./accounts.js";
-import { connectCommand, connectGet } from "./peers.js";
+import { connectCommand, connectPath } from "./peers.js";
 
 const NOON = "2040-02-29T12:00";
 
 test("GET /session answers the documented object, as SESSION does", () =>
   withGuarded(async (server) => {
     const { ann, clock } = server;
-    const peer = await connectGet(server, "/session");
+    const peer = await connectPath(server, "GET", "/session");
     const first = await peer.call(ann.bearer);
     assert.equal(
       first.text,
@@ -55,7 +55,7 @@ test("GET /session answers the documented object, as SESSION does", () =>
 test("GET /session is the Admin's for an Admin, whichever account called before", () =>
   withGuarded(async (server) => {
     const { ann, admin } = server;
-    const peer = await connectGet(server, "/session");
+    const peer = await connectPath(server, "GET", "/session");
     const ask = async (header: string) => {
       const { session_id: id, user } = JSON.parse((await peer.call(header)).text);
       return [id.split("-")[0], user.Username, user.Role];

@@ -175,9 +175,9 @@ const HTTP_STATUS: Partial<Record<Code, number>> = {
   [Code.ResourceExhausted]: 429,
 };
 
-/** A Peer for a GET of the paths that answer errors as rest-sessions does. */
-export const connectGet = (server: Guarded, path: string) =>
-  connectHttp(server, { method: "GET", path }, (status, bytes) => {
+/** A Peer for one of the paths that answer errors as rest-sessions does. */
+export const connectPath = (server: Guarded, method: "GET" | "DELETE", path: string) =>
+  connectHttp(server, { method, path }, (status, bytes) => {
     const { name } = JSON.parse(bytes.toString()) as { name: string };
     return { status: `${status}`, reason: name };
   });
@@ -197,7 +197,7 @@ export const PEERS = {
     refused: { status: "Unauthenticated", reason: "UNAUTHENTICATED" },
   },
   HTTP: {
-    connect: (server: Guarded) => connectGet(server, "/shop/activity?dt=60"),
+    connect: (server: Guarded) => connectPath(server, "GET", "/shop/activity?dt=60"),
     refused: { status: "401", reason: "unauthenticated" },
   },
 } as const;
