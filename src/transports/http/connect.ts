@@ -19,7 +19,7 @@ import type { Calls } from "../calls.js";
 import { errorDetails } from "../error-details.js";
 import { listRpcs, type Rpc, type Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
-import type { CallerOf } from "./rest-sessions/routes.js";
+import { type CallerOf, CHALLENGE } from "./rest-sessions/routes.js";
 
 const MAX_REQUEST = 1024 * 1024;
 
@@ -106,7 +106,9 @@ function unary(name: string, rpc: Rpc, calls: Calls, callerOf: CallerOf) {
     const answer = Promise.resolve(run(call, undefined)).catch((error: LatchkeyError) => {
       // Connect numbers its codes as gRPC does.
       const code = STATUS[error.code].grpc as number as Code;
-      throw new ConnectError(error.message, code, undefined, errorDetails(error));
+      const headers =
+        error.code === "unauthenticated" ? { "www-authenticate": CHALLENGE } : undefined;
+      throw new ConnectError(error.message, code, headers, errorDetails(error));
     });
     // The library tells of a deadline that passed, and waits on.
     const aborted = new Promise<never>((_, reject) => {
