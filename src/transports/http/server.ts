@@ -61,14 +61,15 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const { callOrigins, tls } = options;
   const callerOf: CallerOf = ({ raw }) =>
     callOrigins.bySocket(raw.socket, raw.headers.authorization);
+  const timeouts = { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 };
   const serverOptions: FastifyHttpOptions<Server> = {
     // The types take it for a choice made when the code is written.
-    ...(tls && { https: { ...tls, handshakeTimeout: HANDSHAKE_TIMEOUT } }),
+    ...(tls && { https: { handshakeTimeout: HANDSHAKE_TIMEOUT, ...timeouts, ...tls } }),
     logger: false, // Its lines hold URLs, and those hold tokens.
     bodyLimit: LIMITS.dataBytes,
     // A slow sender is cut; node:http would wait 60 s for headers and 300 s in all.
     requestTimeout: 30_000,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 },
+    http: timeouts,
     keepAliveTimeout: 72_000,
     forceCloseConnections: "idle",
     routerOptions: {
