@@ -9,8 +9,10 @@ export async function countCalls(
   http: string,
   transport: string,
   method: string,
+  headers: Readonly<Record<string, string>> = {},
 ): Promise<CallCounts> {
-  const response = await fetch(`${http}/metrics`, { signal: AbortSignal.timeout(10_000) });
+  const signal = AbortSignal.timeout(10_000);
+  const response = await fetch(`${http}/metrics`, { headers, signal });
   if (!response.ok) throw new Error(`/metrics answered ${response.status}`);
   let ok = 0;
   const others = new Map<string, number>();

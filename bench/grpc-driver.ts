@@ -8,7 +8,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { Client, credentials } from "@grpc/grpc-js";
+import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import {
   GetSessionRequestSchema,
   SessionService,
@@ -34,13 +34,13 @@ const GET_PATH = methodOf(getSession).path;
  */
 export async function openGrpcGetDriver(options: DriverOptions): Promise<Driver> {
   const { server, dir, sessions } = options;
-  const { grpc } = server;
+  const { grpc, headers = {} } = server;
   if (grpc === undefined) throw new Error("the server has no gRPC address");
 
   const [token = ""] = await withClient(grpc, (client) =>
     prepareTokens(sessions, async (userId) => {
       const request = { app: APP, userId, ip: IP, data: DATA };
-      return (await call(client, createSession, request)).token;
+      return (await call(client, createSession, request, headers)).token;
     }),
   );
   const message = create(GetSessionRequestSchema, { app: APP, token });
@@ -52,10 +52,12 @@ export async function openGrpcGetDriver(options: DriverOptions): Promise<Driver>
     method: GET_PATH.slice(1),
     async carriedOut() {
       const request = { app: APP, token, peek: true };
-      const { session } = await withClient(grpc, (client) => call(client, getSession, request));
+      const { session } = await withClient(grpc, (client) =>
+        call(client, getSession, request, headers),
+      );
       return Number(session?.reads);
     },
-    run: (load) => runH2load(load, body, `http://${grpc}${GET_PATH}`),
+    run: (load) => runH2load(load, body, `http://${grpc}${GET_PATH}`, headers),
   };
 }
 
@@ -72,14 +74,18 @@ function call<I extends DescMessage, O extends DescMessage>(
   client: Client,
   rpc: DescMethodUnary<I, O>,
   request: MessageInitShape<I>,
+  headers: Readonly<Record<string, string>>,
 ): Promise<MessageShape<O>> {
   const { path, requestSerialize, responseDeserialize } = methodOf(rpc);
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(
       path,
       requestSerialize,
       responseDeserialize,
       create(rpc.input, request),
+      metadata,
       { deadline: Date.now() + DEADLINE_MS },
       (error, response) => {
         if (response === undefined) reject(error ?? new Error(`${path} answered nothing`));

@@ -14,7 +14,13 @@ import { runWrk, WRK_REPORT } from "./load.js";
 /** A call of the HTTP API: its Lua requests for wrk, and the trace that it leaves. */
 interface HttpCall {
   readonly lua: string;
-  readonly carriedOut: (url: string) => Promise<number>;
+  readonly carriedOut: (target: Target) => Promise<number>;
+}
+
+/** Where the calls go, and the headers that they need. */
+interface Target {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export type HttpMethod = "get" | "set" | "create";
@@ -34,7 +40,7 @@ request = function()
   n = n + 1
   return requests[n % #requests + 1]
 end`,
-    carriedOut: (url) => sumOf(url, "r"),
+    carriedOut: (target) => sumOf(target, "r"),
   },
   set: {
     lua: `
@@ -43,7 +49,7 @@ request = function()
   local path = "/${APP}/set/" .. tokens[n % #tokens + 1]
   return wrk.format("POST", path, wrk.headers, '{"n":' .. n .. '}')
 end`,
-    carriedOut: (url) => sumOf(url, "w"),
+    carriedOut: (target) => sumOf(target, "w"),
   },
   create: {
     lua: `
@@ -53,7 +59,8 @@ request = function()
   return wrk.format("PUT", path, wrk.headers, '${JSON.stringify(DATA)}')
 end`,
     // Every session has a user of its own, so users are as many as sessions.
-    carriedOut: async (url) => numberAt(await get(`${url}/${APP}/activity?dt=7200`), "activity"),
+    carriedOut: async (target) =>
+      numberAt(await call(target, `/${APP}/activity?dt=7200`), "activity"),
   },
 };
 
@@ -62,51 +69,62 @@ export async function openHttpDriver(
   method: HttpMethod,
   { server, dir, sessions }: DriverOptions,
 ): Promise<Driver> {
-  const { http } = server;
+  const { http, headers = {} } = server;
   if (http === undefined) throw new Error("the server has no HTTP address");
-  const tokens = await prepareTokens(sessions, (userId) => createSession(http, userId));
+  const target = { url: http, headers };
+  const tokens = await prepareTokens(sessions, (userId) => createSession(target, userId));
   await writeFile(join(dir, "tokens"), tokens.join("\n"));
   let runs = 0;
 
   return {
     transport: "http",
     method,
-    carriedOut: () => CALLS[method].carriedOut(http),
+    carriedOut: () => CALLS[method].carriedOut(target),
     async run(load) {
       runs += 1;
       const script = join(dir, `${method}.lua`);
-      await writeFile(script, [prelude(dir, runs), CALLS[method].lua, WRK_REPORT].join("\n"));
+      await writeFile(
+        script,
+        [prelude(dir, runs, headers), CALLS[method].lua, WRK_REPORT].join("\n"),
+      );
       return runWrk(load, script, http);
     },
   };
 }
 
-function prelude(dir: string, run: number): string {
+function prelude(dir: string, run: number, headers: Target["headers"]): string {
+  const lines = Object.entries({ ...JSON_TYPE, ...headers }).map(
+    ([name, value]) => `wrk.headers[${JSON.stringify(name)}] = ${JSON.stringify(value)}`,
+  );
   return `
-wrk.headers["Content-Type"] = "application/json"
+${lines.join("\n")}
 local run, n, tokens = ${run}, 0, {}
 for line in io.lines(${JSON.stringify(join(dir, "tokens"))}) do tokens[#tokens + 1] = line end`;
 }
 
-async function createSession(url: string, userId: string): Promise<string> {
-  const path = `${url}/${APP}/create/${userId}?ip=${IP}`;
+async function createSession(target: Target, userId: string): Promise<string> {
   const body = JSON.stringify(DATA);
-  const answer = await call(path, { method: "PUT", headers: JSON_TYPE, body });
+  const path = `/${APP}/create/${userId}?ip=${IP}`;
+  const answer = await call(target, path, { method: "PUT", body });
   if (typeof answer["token"] === "string") return answer["token"];
   throw new Error("create answered no token");
 }
 
 /** The sum of a counter over all sessions. Reading it counts nothing. */
-async function sumOf(url: string, counter: "r" | "w"): Promise<number> {
-  const { sessions } = await get(`${url}/${APP}/soapp?dt=7200`);
+async function sumOf(target: Target, counter: "r" | "w"): Promise<number> {
+  const { sessions } = await call(target, `/${APP}/soapp?dt=7200`);
   if (!Array.isArray(sessions)) throw new Error("soapp answered no list");
   return sessions.reduce<number>((sum, session) => sum + numberAt(session, counter), 0);
 }
 
-const get = (url: string) => call(url, {});
-
-async function call(url: string, request: RequestInit): Promise<Record<string, unknown>> {
-  const response = await fetch(url, { ...request, signal: AbortSignal.timeout(DEADLINE_MS) });
+async function call(
+  { url, headers }: Target,
+  path: string,
+  request: RequestInit = {},
+): Promise<Record<string, unknown>> {
+  const signal = AbortSignal.timeout(DEADLINE_MS);
+  const sent = { ...(request.body ? JSON_TYPE : {}), ...headers };
+  const response = await fetch(url + path, { ...request, headers: sent, signal });
   const answer: unknown = await response.json();
   if (response.ok && isObject(answer)) return answer;
   throw new Error(`preparing or checking: HTTP ${response.status} ${JSON.stringify(answer)}`);

@@ -60,7 +60,12 @@ export async function runWrk(load: Load, script: string, url: string): Promise<M
  * Runs h2load, which posts one and the same gRPC message. A call that failed on
  * HTTP's level is an error; a gRPC status is not seen here.
  */
-export async function runH2load(load: Load, message: string, url: string): Promise<Measurement> {
+export async function runH2load(
+  load: Load,
+  message: string,
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Measurement> {
   const times = `${message}.times`;
   const clients = Math.ceil(load.connections / STREAMS);
   const output = await run(load, [
@@ -71,6 +76,8 @@ export async function runH2load(load: Load, message: string, url: string): Promi
     `--data=${message}`,
     "--header=te: trailers",
     "--header=content-type: application/grpc",
+    // A secret among them is that of a server which lives for this round only.
+    ...Object.entries(headers).map(([name, value]) => `--header=${name}: ${value}`),
     `--log-file=${times}`,
     url,
   ]);

@@ -63,15 +63,20 @@ export function parseOptions(args: readonly string[]): Options | undefined {
 function trialsOf(names: readonly string[]): readonly Trial[] {
   if (names.length === 0) throw new Error("name a trial, or `all`; --help lists them");
   if (names.includes("all")) return TRIALS;
-  return names.map((name) => {
-    const trial = TRIALS.find((candidate) => candidate.name === name);
-    if (!trial) throw new Error(`there is no trial ${name}; --help lists them`);
-    return trial;
+  return names.flatMap((name) => {
+    const trials = TRIALS.filter((trial) => trial.name === name || isGroup(trial, name));
+    if (trials.length === 0) throw new Error(`there is no trial ${name}; --help lists them`);
+    return trials;
   });
 }
 
+/** `auth-cost` stands for the trials whose names begin so. */
+function isGroup(trial: Trial, name: string): boolean {
+  return name === "auth-cost" && trial.name.startsWith(`${name}-`);
+}
+
 export function help(): string {
-  const trials = TRIALS.map(({ name, about }) => `  ${name.padEnd(13)} ${about}`).join("\n");
+  const trials = TRIALS.map(({ name, about }) => `  ${name.padEnd(14)} ${about}`).join("\n");
   return `npm run bench -- <trial>… [options]
 
 Measures Latchkey and its peers in turn, each round in fresh processes on

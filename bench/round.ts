@@ -65,6 +65,8 @@ async function measure(options: RoundOptions, server: Server, dir: string): Prom
   return measured;
 }
 
-async function callsOf({ http, hasMetrics }: Server, { transport, method }: Driver) {
-  return hasMetrics && http !== undefined ? countCalls(http, transport, method) : undefined;
+async function callsOf({ http, hasMetrics, headers }: Server, { transport, method }: Driver) {
+  return hasMetrics && http !== undefined
+    ? countCalls(http, transport, method, headers)
+    : undefined;
 }

@@ -1,4 +1,6 @@
+import { execFile } from "node:child_process";
 import { join, relative } from "node:path";
+import { promisify } from "node:util";
 
 import { startProcess } from "./process.js";
 
@@ -18,6 +20,8 @@ export interface Server {
   readonly http?: string;
   /** gRPC address, `127.0.0.1:1234`; absent if it has none. */
   readonly grpc?: string;
+  /** Headers without which it answers no call, names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Whether it counts its calls at `/metrics`. */
   readonly hasMetrics: boolean;
   /** Throws if a process of it has ended. */
@@ -25,7 +29,13 @@ export interface Server {
   readonly stop: () => Promise<void>;
 }
 
-export type ServerName = "latchkey" | "rest-sessions" | "fastify" | "grpc-echo" | "grpc-echo-es";
+export type ServerName =
+  | "latchkey"
+  | "latchkey-auth"
+  | "rest-sessions"
+  | "fastify"
+  | "grpc-echo"
+  | "grpc-echo-es";
 
 type Wire = "http" | "grpc";
 
@@ -39,21 +49,23 @@ interface NodeProgram {
 
 /** How each server is started, always in a process of its own on free loopback ports. */
 export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
-  latchkey(site) {
-    const store = site.store === "sqlite" ? `sqlite:${join(site.dir, "latchkey.db")}` : site.store;
-    return startNode(site, {
-      name: "latchkey",
-      args: [join(site.root, "dist/src/bin.js"), "serve"],
-      env: {
-        LATCHKEY_GRPC: "127.0.0.1:0",
-        LATCHKEY_HTTP: "127.0.0.1:0",
-        LATCHKEY_COMMAND: "off",
-        LATCHKEY_STORE: store,
-        LATCHKEY_LOG_LEVEL: "info",
-      },
-      wires: ["http", "grpc"],
-      hasMetrics: true,
-    });
+  latchkey: (site) => startNode(site, latchkey("latchkey", site)),
+
+  async "latchkey-auth"(site) {
+    const program = latchkey("latchkey-auth", site);
+    const env = { ...program.env, LATCHKEY_AUTH: "required" };
+    const account = async (...args: string[]) => {
+      const argv = [...program.args.slice(0, 1), "account", ...args];
+      const { stdout } = await promisify(execFile)(process.execPath, argv, {
+        env: { ...environment(), ...env },
+        cwd: site.root,
+      });
+      return stdout.trim();
+    };
+    await account("add", "bench", "--role", "User", "--apps", "ben*");
+    const key = await account("key", "add", "bench", "--label", "bench");
+    const server = await startNode(site, { ...program, env });
+    return { ...server, headers: { authorization: `Bearer ${key}` } };
   },
 
   async "rest-sessions"(site) {
@@ -94,6 +106,22 @@ export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
   "grpc-echo": (site) => startNode(site, grpcEcho("grpc-echo", "latchkey")),
   "grpc-echo-es": (site) => startNode(site, grpcEcho("grpc-echo-es", "protobuf-es")),
 };
+
+function latchkey(name: ServerName, { root, dir, store }: Site): NodeProgram {
+  return {
+    name,
+    args: [join(root, "dist/src/bin.js"), "serve"],
+    env: {
+      LATCHKEY_GRPC: "127.0.0.1:0",
+      LATCHKEY_HTTP: "127.0.0.1:0",
+      LATCHKEY_COMMAND: "off",
+      LATCHKEY_STORE: store === "sqlite" ? `sqlite:${join(dir, "latchkey.db")}` : store,
+      LATCHKEY_LOG_LEVEL: "info",
+    },
+    wires: ["http", "grpc"],
+    hasMetrics: true,
+  };
+}
 
 const REDIS_IN_MEMORY = ["--save", "", "--appendonly", "no"];
 

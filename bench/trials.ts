@@ -43,11 +43,26 @@ export const TRIALS: readonly Trial[] = [
     servers: ["latchkey", "grpc-echo", "grpc-echo-es"],
     openDriver: openGrpcGetDriver,
   },
+  {
+    name: "auth-cost-http",
+    about: "as http-get, without authentication and with it (a Bearer key)",
+    tool: "wrk",
+    servers: ["latchkey", "latchkey-auth"],
+    openDriver: (options) => openHttpDriver("get", options),
+  },
+  {
+    name: "auth-cost-grpc",
+    about: "as grpc-get, likewise; `auth-cost` is both",
+    tool: "h2load",
+    servers: ["latchkey", "latchkey-auth"],
+    openDriver: openGrpcGetDriver,
+  },
 ];
 
 /** What each server is, for the reader of the numbers. */
 export const ABOUT_SERVERS: Record<ServerName, string> = {
   latchkey: "this project",
+  "latchkey-auth": "this project with LATCHKEY_AUTH=required, every call by a User's key",
   "rest-sessions":
     "redis-sessions 3.0.0 behind Express 4, Redis on a Unix socket without persistence",
   fastify: "a Fastify handler that answers one session and does nothing else",

@@ -45,6 +45,9 @@ export interface Authentication {
    * was disabled or removed.
    */
   standing(identity: Identity): Standing;
+
+  /** Takes note that the API key of an identity given earlier was used again; never fails. */
+  noteUse(identity: Identity): void;
 }
 
 export interface AuthenticationOptions {
@@ -84,7 +87,8 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     }
   };
 
-  const noteUse = (keyId: number) => {
+  const noteUse = ({ keyId }: Identity) => {
+    if (keyId === null) return;
     const at = now();
     if (at - (noted.get(keyId) ?? Number.NEGATIVE_INFINITY) < NOTE_INTERVAL) return;
     noted.set(keyId, at);
@@ -101,7 +105,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     };
     const state = identity ? standing(identity) : "unknown key";
     if (identity && state === "valid") {
-      noteUse(identity.keyId);
+      noteUse(identity);
       return identity;
     }
     const name = found?.owner.account.name;
@@ -192,5 +196,6 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     },
 
     standing,
+    noteUse,
   };
 }

@@ -71,6 +71,9 @@ export interface ConnectionsOptions {
 /** Callers that one connection remembers: a proxy's, say. The longest unused is forgotten first. */
 export const REMEMBERED_CALLERS = 16;
 
+/** How often (ms) a connection tells of its callers' use, for the last use of their keys. */
+const NOTE_INTERVAL = 60_000;
+
 /** A header, or undefined for the caller to whom the connection itself belongs. */
 type Credential = string | undefined;
 
@@ -79,6 +82,8 @@ interface Caller {
   readonly identity: Identity;
   /** The instant (ms) from which its credential proves nothing. */
   readonly expiresAt: number;
+  /** The instant (ms) from which a call is more than a look-up. */
+  checkAt: number;
   /** When it called last, in calls of the connection. */
   lastCall: number;
 }
@@ -126,7 +131,8 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
       };
       isIdUsed = true;
       const expiresAt = identity.expiresAt ?? Number.POSITIVE_INFINITY;
-      callers.set(credential, { session, identity, expiresAt, lastCall: ++calls });
+      const checkAt = Math.min(expiresAt, at + NOTE_INTERVAL);
+      callers.set(credential, { session, identity, expiresAt, checkAt, lastCall: ++calls });
       if (callers.size > REMEMBERED_CALLERS) forgetLongestUnused(callers);
       return session;
     };
@@ -159,7 +165,12 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
       identify(header) {
         const at = now();
         const caller = callers.get(header);
-        if (caller === undefined || at >= caller.expiresAt) return verify(header);
+        if (caller === undefined) return verify(header);
+        if (at >= caller.checkAt) {
+          if (at >= caller.expiresAt) return verify(header);
+          authentication.noteUse(caller.identity);
+          caller.checkAt = Math.min(caller.expiresAt, at + NOTE_INTERVAL);
+        }
         caller.lastCall = ++calls;
         // A clock set back moves nothing back.
         if (at > caller.session.lastAccessedAt) caller.session.lastAccessedAt = at;

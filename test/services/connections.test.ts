@@ -52,6 +52,18 @@ describe("who calls on a connection", () => {
     });
   });
 
+  test("is noted once a minute for as long as it calls, though it is verified once", () => {
+    const { accounts, clock, open } = setUp();
+    accounts.add("ann", "Admin", { key: "lk_ann" });
+    const connection = open();
+    for (let second = 0; second <= 150; second += 10) {
+      connection.identify("Bearer lk_ann");
+      clock.at += 10_000;
+    }
+    assert.equal(accounts.checked.length, 1);
+    assert.deepEqual(accounts.noted, ["ann", "ann"]);
+  });
+
   test("has a session that moves with every call and stays the same one", () => {
     const { accounts, clock, open, connections } = setUp();
     accounts.add("ann", "Admin", { key: "lk_ann" });

@@ -27,6 +27,7 @@ export function createAccounts() {
   const checked: string[] = [];
   const addresses: string[] = [];
   let standings = 0;
+  const noted: string[] = [];
   let created = 0;
 
   const refuse = (): never => {
@@ -52,6 +53,8 @@ export function createAccounts() {
     checked: checked as readonly string[],
     /** The addresses that were told with them. */
     addresses: addresses as readonly string[],
+    /** The accounts whose later use was told. */
+    noted: noted as readonly string[],
     /** How often a standing was asked for. */
     standings: () => standings,
     add(name: string, role: Role, credentials: Credentials) {
@@ -84,6 +87,7 @@ export function createAccounts() {
       },
       byPassword,
       byCertificate: (commonName) => give(entries.get(commonName), null),
+      noteUse: ({ account }) => noted.push(account.name),
       standing({ account }) {
         standings++;
         switch (entries.get(account.name)?.ended) {

@@ -304,17 +304,22 @@ const ANSWERS: readonly [title: string, status: number, Parameters<Rest["call"]>
 ];
 
 for (const [title, status, [method, path, body]] of ANSWERS) {
-  test(`${title} answers with the headers that guard it`, () =>
+  test(`${title} answers a browser with the headers that guard it`, () =>
     withHttp(ORIGINS, async (rest) => {
-      for (const cause of [{}, { origin: APP, "sec-fetch-site": "cross-site" }]) {
+      const causes: readonly Record<string, string>[] = [
+        { "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36" },
+        { "sec-fetch-site": "same-origin" },
+        { origin: APP, "sec-fetch-site": "cross-site" },
+      ];
+      for (const cause of causes) {
         const answer = await rest.call(method, path, body, cause);
         assert.equal(answer.status, status, answer.text);
         assert.equal(answer.headers["x-content-type-options"], "nosniff");
         assert.equal(answer.headers["cache-control"], "no-store");
         assert.equal(answer.headers["cross-origin-resource-policy"], "same-origin");
         assert.equal(answer.headers["vary"], "origin");
-        const isAllowed = cause.origin !== undefined;
-        assert.equal(answer.headers["access-control-allow-origin"], cause.origin);
+        const isAllowed = cause["origin"] !== undefined;
+        assert.equal(answer.headers["access-control-allow-origin"], cause["origin"]);
         const exposed = answer.headers["access-control-expose-headers"] ?? "";
         for (const name of ["grpc-status", "grpc-message", "grpc-status-details-bin"]) {
           assert.equal(exposed.split(", ").includes(name), isAllowed, name);
@@ -322,6 +327,33 @@ for (const [title, status, [method, path, body]] of ANSWERS) {
       }
     }));
 }
+
+test("a program gets none of the headers that are for browsers", () =>
+  withHttp(ORIGINS, async (rest) => {
+    for (const agent of [{}, { "user-agent": "curl/8.0" }]) {
+      const { headers } = await rest.call("PUT", "/shop/create/ann?ip=::1", undefined, agent);
+      const sent = Object.keys(headers).toSorted();
+      assert.deepEqual(sent, [
+        "connection",
+        "content-length",
+        "content-type",
+        "date",
+        "keep-alive",
+      ]);
+    }
+  }));
+
+test("a host that is not ours is refused after one that is, on the same connection", () =>
+  withHttp({}, async (rest) => {
+    for (const [host, status] of [
+      ["localhost", 200],
+      ["evil.test", 403],
+      ["localhost", 200],
+      ["evil.test", 403],
+    ] as const) {
+      assert.equal((await rest.call("GET", "/ping", undefined, { host })).status, status);
+    }
+  }));
 
 test("a request to upgrade is an ordinary one: no WebSocket opens, and the guard sees it", () =>
   withHttp({}, async (_rest, port) => {
