@@ -1,4 +1,4 @@
-import { X509Certificate } from "node:crypto";
+import { constants, X509Certificate } from "node:crypto";
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import { createSecureContext, type TlsOptions } from "node:tls";
 import { LatchkeyError } from "../domain/error.js";
@@ -29,9 +29,14 @@ export function readTls({ cert, key, clientCa }: TlsFiles): Tls {
     cert: read(cert),
     key: read(key),
     minVersion: "TLSv1.2" as const,
-    ...(clientCa === null
-      ? {}
-      : { ca: read(clientCa), requestCert: true, rejectUnauthorized: true }),
+    ...(clientCa !== null && {
+      ca: read(clientCa),
+      requestCert: true,
+      rejectUnauthorized: true,
+      // A session that is resumed passes for its certificate without another look at that, which
+      // may have expired, and each resumption gives the client a new session to resume.
+      secureOptions: constants.SSL_OP_NO_TICKET,
+    }),
   };
   try {
     createSecureContext(options);

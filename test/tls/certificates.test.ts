@@ -4,7 +4,7 @@ import { after, test } from "node:test";
 import { createAuthority } from "../transports/certificates.js";
 import { eventually } from "../transports/eventually.js";
 import { startTls } from "./trial.js";
-import { dialTls, openWire, WIRES, type WireName } from "./wires.js";
+import { dialTls, openWire, WIRES } from "./wires.js";
 
 const authority = createAuthority();
 const foreign = createAuthority();
@@ -106,76 +106,43 @@ test("without a client CA no certificate says who calls", async (t) => {
   }
 });
 
-/** What a later connection could resume; undefined if the server ends this one without it. */
-async function sessionOf(...connection: Parameters<typeof dialTls>): Promise<Buffer | undefined> {
-  const socket = await dialTls(...connection);
-  const session = await new Promise<Buffer | undefined>((resolve) => {
-    socket.once("session", resolve).once("close", () => resolve(undefined));
-  });
-  socket.destroy();
-  return session;
-}
-
 for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
-  test(`a resumed session is the account that began it (${maxVersion})`, async (t) => {
-    const { addresses, accounts } = await startTls(t, mutual);
-    const sessions = new Map<WireName, Buffer>();
+  test(`every connection shows its certificate anew: none is resumed (${maxVersion})`, async (t) => {
+    const { addresses } = await startTls(t, mutual);
     for (const name of WIRES) {
-      const options = { ...ann, maxVersion };
-      const wire = await openWire(name, addresses, options);
-      const session = once(wire.socket, "session") as Promise<[Buffer]>;
-      assert.equal(await wire.whoAmI(), "ann");
-      const ticket = maxVersion === "TLSv1.2" ? wire.socket.getSession() : (await session)[0];
-      assert.ok(ticket);
-      sessions.set(name, ticket);
-      wire.close();
-      // With another certificate or none: what it began with is what counts.
-      for (const other of [{ ca }, bob, ann]) {
-        const resumed = await openWire(name, addresses, { ...other, maxVersion, session: ticket });
-        assert.equal(resumed.socket.isSessionReused(), true, name);
-        assert.equal(await resumed.whoAmI(), "ann", name);
-        resumed.close();
-      }
-    }
-    await accounts.setEnabled("ann", false);
-    for (const [name, session] of sessions) {
-      await eventually("the refusal", async () => {
-        const resumed = await openWire(name, addresses, { ca, maxVersion, session });
-        const account = await resumed.whoAmI().catch(() => "ended");
-        resumed.close();
-        return account === "unauthenticated";
-      });
+      const first = await openWire(name, addresses, { ...ann, maxVersion });
+      const sessions: Buffer[] = [];
+      first.socket.on("session", (session) => sessions.push(session));
+      assert.equal(await first.whoAmI(), "ann");
+      const session = sessions[0] ?? first.socket.getSession();
+      first.close();
+      const resume = { maxVersion, ...(session && { session }) };
+      await assert.rejects(async () => {
+        const wire = await openWire(name, addresses, { ca, ...resume });
+        await wire.whoAmI();
+      }, name);
+      const second = await openWire(name, addresses, { ...bob, ...resume });
+      assert.equal(second.socket.isSessionReused(), false, name);
+      assert.equal(await second.whoAmI(), "bob", name);
+      second.close();
     }
   });
 }
 
-test("a session of a certificate that was refused cannot be resumed into", async (t) => {
-  const { addresses } = await startTls(t, mutual);
-  for (const name of WIRES) {
-    const stranger = { ca, ...foreign.issue("ann") };
-    const session = await sessionOf(name, addresses, stranger);
-    await assert.rejects(async () => {
-      const wire = await openWire(name, addresses, { ca, ...(session && { session }) });
-      await wire.whoAmI();
-    }, name);
-  }
-});
-
-test("a session begun under an authority that is replaced cannot be resumed", async (t) => {
-  const { addresses, files, server } = await startTls(t, mutual);
-  for (const name of WIRES) {
-    files.put({ clientCa: ca });
-    server.reloadTls();
-    const session = await sessionOf(name, addresses, ann);
-    assert.ok(session, name);
-    files.put({ clientCa: foreign.cert });
-    server.reloadTls();
-    await assert.rejects(async () => {
-      const wire = await openWire(name, addresses, { ...ann, session });
-      await wire.whoAmI();
-    }, name);
-    const wire = await openWire(name, addresses, { ca, ...foreign.issue("bob") });
-    assert.equal(await wire.whoAmI(), "bob", name);
-    wire.close();
+test("a resumed session without a client CA is nobody's", async (t) => {
+  const { addresses, accounts, log } = await startTls(t, own);
+  const key = await accounts.newKey("ann");
+  await eventually("the key's notice", () => log.some((line) => line.includes("key added")));
+  for (const name of ["grpc", "http"] as const) {
+    const first = await openWire(name, addresses, { ca });
+    const issued = once(first.socket, "session") as Promise<[Buffer]>;
+    assert.equal(await first.whoAmI(key), "ann");
+    const [session] = await issued;
+    first.close();
+    const resumed = await openWire(name, addresses, { ca, session });
+    assert.equal(resumed.socket.isSessionReused(), true, name);
+    assert.equal(await resumed.whoAmI(), "unauthenticated", name);
+    assert.equal(await resumed.whoAmI(key), "ann", name);
+    resumed.close();
   }
 });
