@@ -7,6 +7,10 @@ import { promisify } from "node:util";
 import { pino } from "pino";
 import { SETTINGS } from "../src/config.js";
 import { type Server, start } from "../src/main.js";
+import { startProgram } from "./process/program.js";
+import { copyProject, NPM_ENV } from "./process/project.js";
+import { FREE_PORTS, serverOf } from "./process/server.js";
+import { eventually } from "./transports/eventually.js";
 
 const root = join(import.meta.dirname, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
@@ -35,13 +39,18 @@ before(async () => {
 });
 after(() => server.close());
 
-/** The first block of the README that contains `text`, with this server's addresses in it. */
-function example(text: string): string {
+/** The first block of the README that contains `text`. */
+function printed(text: string): string {
   const blocks = [...readme.matchAll(/```\w+\n([\s\S]*?)```/g)].map(([, block = ""]) => block);
   const block = blocks.find((one) => one.includes(text));
   assert.ok(block, `the README has an example with ${text}`);
+  return block;
+}
+
+/** The same, with this server's addresses in it. */
+function example(text: string): string {
   const { grpc = "", http = "" } = server.addresses;
-  return block.replaceAll("localhost:50051", grpc).replaceAll("localhost:8080", http);
+  return printed(text).replaceAll("localhost:50051", grpc).replaceAll("localhost:8080", http);
 }
 
 function has(tool: string): boolean {
@@ -81,6 +90,55 @@ test("the README's TypeScript client creates, updates and reads a session", asyn
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("the README's section on TLS and accounts holds, from the certificate to the revoked key", {
+  skip: without("grpcurl") || without("curl") || without("openssl"),
+}, async (t) => {
+  const cwd = await copyProject(t);
+  const env = { ...NPM_ENV, npm_config_cache: join(cwd, "npm-cache"), KEY: "" };
+  const shell = async (script: string) => {
+    const argv = ["bash", "-ec", script] as const;
+    const program = startProgram(t, { argv, cwd, env, hasChildren: true });
+    return { ...(await program.end), ...program.output };
+  };
+  const print = async (script: string) => {
+    const { status, stdout, stderr } = await shell(script);
+    assert.equal(status, 0, `${script}\n${stderr}`);
+    return stdout;
+  };
+  await print("npm run build"); // As `npm ci` does.
+
+  await print(printed("openssl req"));
+  env.KEY = await print(`${printed("account key add")}printf %s "$KEY"`);
+  assert.match(env.KEY, /^lk_[\w-]{43}$/);
+
+  const argv = ["bash", "-c", printed("LATCHKEY_AUTH=required")] as const;
+  const settings = { ...env, ...FREE_PORTS, npm_config_loglevel: "silent" };
+  const npm = startProgram(t, { argv, cwd, env: settings, hasChildren: true });
+  const { grpc, http } = await serverOf(npm, settings);
+  const portOf = (address: string) => address.replace(/.*:/, "");
+  const secure = (text: string) =>
+    printed(text)
+      .replaceAll("localhost:50051", `localhost:${portOf(grpc)}`)
+      .replaceAll("localhost:8080", `localhost:${portOf(http)}`);
+
+  const calls = {
+    grpcurl: secure("grpcurl -cacert"),
+    curl: secure("curl --cacert"),
+    client: "npx tsx secure.mts",
+  };
+  writeFileSync(join(cwd, "secure.mts"), secure('readFileSync("tls.crt")'));
+  assert.match(await print(calls.grpcurl), /"token": "[A-Za-z0-9]{64}"/);
+  assert.match(await print(calls.curl), /^\{"token":"[A-Za-z0-9]{64}"\}$/);
+  assert.equal(await print(calls.client), "shop-server 2\n");
+
+  assert.match(await print(printed("account key revoke")), /app server/);
+  await eventually("the revocation", async () => {
+    return (await print(calls.curl)).includes("unauthenticated");
+  });
+  assert.match((await shell(calls.grpcurl)).stderr, /Unauthenticated/);
+  assert.match((await shell(calls.client)).stderr, /unauthenticated/);
 });
 
 test("the README's table of settings says what the program knows", () => {

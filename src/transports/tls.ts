@@ -1,3 +1,4 @@
+import { constants, X509Certificate } from "node:crypto";
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import { createSecureContext, type TlsOptions } from "node:tls";
 import { LatchkeyError } from "../domain/error.js";
@@ -28,9 +29,14 @@ export function readTls({ cert, key, clientCa }: TlsFiles): Tls {
     cert: read(cert),
     key: read(key),
     minVersion: "TLSv1.2" as const,
-    ...(clientCa === null
-      ? {}
-      : { ca: read(clientCa), requestCert: true, rejectUnauthorized: true }),
+    ...(clientCa !== null && {
+      ca: read(clientCa),
+      requestCert: true,
+      rejectUnauthorized: true,
+      // A session that is resumed passes for its certificate without another look at that, which
+      // may have expired, and each resumption gives the client a new session to resume.
+      secureOptions: constants.SSL_OP_NO_TICKET,
+    }),
   };
   try {
     createSecureContext(options);
@@ -39,12 +45,23 @@ export function readTls({ cert, key, clientCa }: TlsFiles): Tls {
     throw new LatchkeyError(
       "unavailable",
       `${cert} and ${key} are no certificate with its key: ${reason}`,
-      {
-        cause,
-      },
+      { cause },
     );
   }
+  if (options.ca) checkAuthority(clientCa, options.ca);
   return options;
+}
+
+/** Node passes over what is no certificate, and would then trust nobody. */
+function checkAuthority(file: string | null, content: Buffer): void {
+  try {
+    new X509Certificate(content);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new LatchkeyError("unavailable", `${file} is no certificate in PEM: ${reason}`, {
+      cause,
+    });
+  }
 }
 
 function read(path: string): Buffer {
@@ -52,15 +69,18 @@ function read(path: string): Buffer {
     return readFileSync(path);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new LatchkeyError("unavailable", `cannot read the TLS file: ${reason}`, { cause });
+    throw new LatchkeyError("unavailable", `cannot read the TLS file ${path}: ${reason}`, {
+      cause,
+    });
   }
 }
 
 /** Calls `onChange` when one of the files has changed, until what it answers is called. */
 export function watchTls({ cert, key, clientCa }: TlsFiles, onChange: () => void): () => void {
   const files = [cert, key, ...(clientCa === null ? [] : [clientCa])];
-  for (const file of files)
+  for (const file of files) {
     watchFile(file, { interval: WATCH_INTERVAL, persistent: false }, onChange);
+  }
   return () => {
     for (const file of files) unwatchFile(file, onChange);
   };

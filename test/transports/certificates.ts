@@ -13,6 +13,10 @@ export interface Certificate {
 export interface Authority {
   readonly cert: string;
   issue(commonName: string): Certificate;
+  /** As `issue`, for a whole subject as openssl takes it: `/CN=ann`. */
+  issueFor(subject: string): Certificate;
+  /** One that no authority signed. */
+  selfSigned(commonName: string): Certificate;
   close(): void;
 }
 
@@ -26,19 +30,32 @@ export function createAuthority(): Authority {
     ...["-keyout", file("ca.key"), "-out", file("ca.crt")],
   );
   writeFileSync(file("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1");
+  const made = () => ({
+    cert: readFileSync(file("crt"), "utf8"),
+    key: readFileSync(file("key"), "utf8"),
+  });
+  const issueFor = (subject: string): Certificate => {
+    openssl(
+      ...["req", "-new", ...newKey, "-subj", subject],
+      ...["-keyout", file("key"), "-out", file("csr")],
+    );
+    openssl(
+      ...["x509", "-req", "-in", file("csr"), "-days", "2", "-extfile", file("names")],
+      ...["-CA", file("ca.crt"), "-CAkey", file("ca.key"), "-CAcreateserial"],
+      ...["-out", file("crt")],
+    );
+    return made();
+  };
   return {
     cert: readFileSync(file("ca.crt"), "utf8"),
-    issue(commonName) {
+    issue: (commonName) => issueFor(`/CN=${commonName}`),
+    issueFor,
+    selfSigned(commonName) {
       openssl(
-        ...["req", "-new", ...newKey, "-subj", `/CN=${commonName}`],
-        ...["-keyout", file("key"), "-out", file("csr")],
+        ...["req", "-x509", ...newKey, "-days", "2", "-subj", `/CN=${commonName}`],
+        ...["-keyout", file("key"), "-out", file("crt")],
       );
-      openssl(
-        ...["x509", "-req", "-in", file("csr"), "-days", "2", "-extfile", file("names")],
-        ...["-CA", file("ca.crt"), "-CAkey", file("ca.key"), "-CAcreateserial"],
-        ...["-out", file("crt")],
-      );
-      return { cert: readFileSync(file("crt"), "utf8"), key: readFileSync(file("key"), "utf8") };
+      return made();
     },
     close: () => rmSync(folder, { recursive: true, force: true }),
   };

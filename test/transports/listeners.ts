@@ -14,6 +14,7 @@ import type { Listener } from "../../src/transports/listener.js";
 import { createMetrics } from "../../src/transports/metrics.js";
 import type { Rpcs } from "../../src/transports/rpcs.js";
 import { createSessionRpcs } from "../../src/transports/session-rpcs.js";
+import type { Tls } from "../../src/transports/tls.js";
 import type { Addresses } from "./server.js";
 import { NOW } from "./server.js";
 
@@ -32,6 +33,8 @@ export interface ListenersOptions {
   readonly store?: SessionStore;
   /** What the typed wires call instead of the use cases. */
   readonly rpcs?: (usual: SessionRpcs) => SessionRpcs;
+  /** Null: no TLS. */
+  readonly tls?: Tls | null;
 }
 
 /** Runs `body` with both listeners over parts of the test's choosing, and closes them. */
@@ -40,6 +43,7 @@ export async function withListeners(
     http: httpOptions = {},
     store = createMemoryStore({ swept: () => {} }),
     rpcs = (usual) => usual,
+    tls = null,
   }: ListenersOptions,
   body: (listeners: Listeners) => Promise<void>,
 ): Promise<void> {
@@ -58,7 +62,7 @@ export async function withListeners(
   const sessionRpcs = rpcs(createSessionRpcs({ sessionsOf, callers }));
   const address = "127.0.0.1:0";
   const ping = () => store.ping();
-  const open = { isPublic: () => true, tls: null };
+  const open = { isPublic: () => true, tls };
   const grpc = await listenGrpc({
     address,
     sessionRpcs,

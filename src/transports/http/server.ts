@@ -90,7 +90,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       handler(request, response);
     };
     const server = tls
-      ? createHttpsServer({ ...tls, ...TIMEOUTS }, serve)
+      ? createHttpsServer({ ...TIMEOUTS, ...tls }, serve)
       : createHttpServer(TIMEOUTS, serve);
     server.on(tls ? "secureConnection" : "connection", callOrigins.add);
     servers.push(server);
