@@ -152,7 +152,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   ): number => {
     let live = 0;
     for (const one of stored) {
-      if (isLive(memory.latest(one), now)) live++;
+      const session = memory.latest(one);
+      if (session && isLive(session, now)) live++;
       remove(transaction, one);
     }
     return live;
@@ -296,7 +297,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           examined++;
           last = stored.row;
           const session = memory.latest(stored);
-          if (session.lastAccessedAt < activeSince || !isLive(session, now)) continue;
+          if (!session || session.lastAccessedAt < activeSince || !isLive(session, now)) continue;
           sessions.push(session);
           bytes += stored.dataBytes;
         }
@@ -321,7 +322,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         let removed = 0;
         for (const stored of due) {
           const session = memory.latest(stored);
-          if (isLive(session, now)) {
+          if (session && isLive(session, now)) {
             transaction.add(rowWrites.deferSweep(stored.row, expiresAt(session)));
           } else {
             remove(transaction, stored);

@@ -92,10 +92,13 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
       return entry;
     },
 
-    /** The latest state of a row just read, without taking it into the cache. */
-    latest: ({ tokenHash, session }: StoredSession): Session =>
-      (pending.get(tokenHash)?.entry ?? cache.peek(tokenHash) ?? touched.get(tokenHash))?.session ??
-      session,
+    /** The latest state of a row just read, without taking it into the cache; null if the
+     * session is about to be gone. */
+    latest({ tokenHash, session }: StoredSession): Session | null {
+      const change = pending.get(tokenHash);
+      if (change) return change.entry?.session ?? null;
+      return (cache.peek(tokenHash) ?? touched.get(tokenHash))?.session ?? session;
+    },
 
     /** Records a touch that the file does not have yet. */
     touch,
