@@ -110,7 +110,7 @@ function attempt(
  */
 export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
   const { writer, beforeCommit, translate, isOwnFault } = options;
-  const queue: Queued[] = [];
+  let queue: Queued[] = [];
   let underWay: Batch[] = [];
   let isScheduled = false;
 
@@ -137,7 +137,7 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
     const failed = undone.flatMap(({ queued }) => queued);
     if (isOwnFault(error) && !failed[0]?.isAlone) {
       for (const queued of failed) queued.isAlone = true;
-      queue.unshift(...failed);
+      queue = [...failed, ...queue];
     } else {
       const failure = translate(error);
       for (const { reject } of failed) reject(failure);
