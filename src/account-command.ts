@@ -21,6 +21,8 @@ import { formatTable } from "./table.js";
 export interface AccountCommandOptions extends PasswordInput {
   /** Where accounts are kept; asked for when a command runs. */
   readonly location: () => StoreLocation;
+  /** Who makes the changes, for the log of a server. */
+  readonly actor: string;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly stdout: NodeJS.WritableStream;
@@ -38,11 +40,11 @@ const LONGEST_DAYS = 36_500;
 
 /** `latchkey account …`, which changes accounts beside a server or without one. */
 export function createAccountCommand(options: AccountCommandOptions): Command {
-  const { location, now, stdout, stderr } = options;
+  const { location, actor, now, stdout, stderr } = options;
   const passwords = createPasswords();
 
   const withStore = async (work: (store: AccountStore) => Promise<void>, isNew = false) => {
-    const store = openAccountStore({ path: pathOf(location(), isNew) });
+    const store = openAccountStore({ path: pathOf(location(), isNew), actor, now });
     try {
       await work(store);
     } finally {

@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { Command } from "commander";
 import { createAccountCommand } from "./account-command.js";
+import { processActor } from "./actor.js";
 import { readConfig, SETTINGS } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
 import { createLog } from "./log.js";
@@ -72,6 +73,7 @@ program
 program.addCommand(
   createAccountCommand({
     location: () => readConfig(process.env).store,
+    actor: processActor(),
     now: Date.now,
     stdin: process.stdin,
     stdout: process.stdout,

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import { v7 as uuidv7 } from "uuid";
+import { processActor } from "./actor.js";
 import type { Config } from "./config.js";
-import { changesBetween } from "./domain/account-changes.js";
 import { LatchkeyError } from "./domain/error.js";
 import { createRandomSource } from "./random.js";
 import { createAuthentication } from "./services/authentication.js";
@@ -192,14 +192,16 @@ async function openIdentities(
   location: StoreLocation,
   { log, now = Date.now }: StartOptions,
 ): Promise<Identities> {
-  const store = openAccounts(location);
+  const store = openAccounts(location, { actor: processActor(), now });
   if (!store) throw new LatchkeyError("invalid", "the store keeps no accounts");
   try {
     const directory = await createDirectory({
       store,
       now,
-      onChange: (before, after) => {
-        for (const change of changesBetween(before, after)) log.info(change, "account changed");
+      onChange: (changes) => {
+        for (const change of changes) {
+          log.info({ ...change, at: new Date(change.at).toISOString() }, "account changed");
+        }
         connections.review();
       },
       onError: (err) => log.error({ err }, "accounts could not be read"),

@@ -23,6 +23,26 @@ export interface StoredKey extends ApiKey {
   readonly hash: KeyHash;
 }
 
+/** One change of an account or its keys, and who made it. */
+export interface AccountChange {
+  /** When: milliseconds since 1970. */
+  readonly at: number;
+  /** The process that made it, as it named itself when it opened the store. */
+  readonly actor: string;
+  /** The account's name. */
+  readonly account: string;
+  readonly change:
+    | "added"
+    | "removed"
+    | "enabled"
+    | "disabled"
+    | "password set"
+    | "key added"
+    | "key revoked";
+  /** Which key it was, if it was one. */
+  readonly keyId?: number;
+}
+
 /** One consistent state of all accounts. */
 export interface AccountSnapshot {
   /** What `version` answered of this state. */
@@ -42,14 +62,22 @@ export interface AccountSnapshot {
 export interface AccountStore {
   load(): Promise<AccountSnapshot>;
 
-  /** A number that differs after any process changed an account or a key; cheap enough to ask often. */
+  /** A number that is higher after every change that any process makes; cheap enough to ask often. */
   version(): Promise<number>;
+
+  /**
+   * What any process changed after the state of one version, up to that of another, the first
+   * change first. Changes before the last 1,000 are forgotten. A new hash of an unchanged password
+   * makes a version, but is not told here.
+   */
+  changesSince(version: number, upTo: number): Promise<AccountChange[]>;
 
   /** Adds an enabled account; rejects with `exists` if the name is taken. */
   add(account: NewAccount, passwordHash: string | null): Promise<Account>;
 
   // Those that name an account reject with `not_found` if there is none of that name.
 
+  /** No change is made, or told, if the account is so already. */
   setEnabled(name: string, enabled: boolean): Promise<void>;
 
   setPassword(name: string, passwordHash: string): Promise<void>;

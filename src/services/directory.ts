@@ -1,5 +1,6 @@
 import type { KeyHash } from "../domain/account.js";
 import type {
+  AccountChange,
   AccountSnapshot,
   AccountStore,
   StoredAccount,
@@ -10,17 +11,15 @@ import type {
 const INTERVAL = 250;
 
 export interface DirectoryOptions {
-  readonly store: Pick<AccountStore, "load" | "version">;
+  readonly store: Pick<AccountStore, "load" | "version" | "changesSince">;
   /** Milliseconds since 1970, to tell when a key expires. */
   readonly now: () => number;
-  /** Called after accounts changed, with them before and after, and after a key expired. */
-  readonly onChange: (before: Snapshot, after: Snapshot) => void;
+  /** Called after accounts changed, with what changed since the call before, and after a key expired. */
+  readonly onChange: (changes: readonly AccountChange[]) => void;
   /** Told of the first of several failures in a row to look at the store. */
   readonly onError: (error: unknown) => void;
   readonly interval?: number;
 }
-
-type Snapshot = AccountSnapshot["accounts"];
 
 /** All accounts in memory, as the store had them a moment ago. */
 export interface Directory {
@@ -48,14 +47,18 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
   let timer: NodeJS.Timeout | undefined;
 
   const look = async () => {
-    const before = index.accounts;
-    if ((await store.version()) !== index.version) index = indexOf(await store.load());
+    const before = index;
+    let changes: readonly AccountChange[] = [];
+    if ((await store.version()) !== before.version) {
+      const after = await store.load();
+      // Read before the new accounts are taken: who fails here is told of these changes later.
+      changes = await store.changesSince(before.version, after.version);
+      index = indexOf(after);
+    }
     const since = checkedAt;
     checkedAt = now();
     const hasExpired = index.expiries.some((at) => since < at && at <= checkedAt);
-    if (!stopped && (index.accounts !== before || hasExpired)) {
-      options.onChange(before, index.accounts);
-    }
+    if (!stopped && (index !== before || hasExpired)) options.onChange(changes);
   };
   const refresh = (): Promise<void> => {
     // In turn, so that no older state replaces a newer one.
@@ -93,7 +96,6 @@ function indexOf({ version, accounts }: AccountSnapshot) {
   const keys = accounts.flatMap((owner) => owner.keys.map((key) => ({ owner, key })));
   return {
     version,
-    accounts,
     byName: new Map(accounts.map((stored) => [stored.account.name, stored])),
     byId: new Map(accounts.map((stored) => [stored.account.id, stored])),
     byKeyHash: new Map(keys.map((entry) => [entry.key.hash, entry])),

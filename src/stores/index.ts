@@ -1,7 +1,7 @@
 import type { AccountStore } from "../domain/account-store.js";
 import type { SessionStore, StoreObserver } from "../domain/session-store.js";
 import { createMemoryStore } from "./memory/store.js";
-import { openAccountStore } from "./sqlite/accounts.js";
+import { type AccountStoreOptions, openAccountStore } from "./sqlite/accounts.js";
 import { openSqliteStore } from "./sqlite/open.js";
 
 /** Where sessions are kept. */
@@ -17,14 +17,17 @@ export interface StoreOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** Opens the accounts kept at `location`; null where none can be. */
-export function openAccounts(location: StoreLocation): AccountStore | null {
+/** Opens the accounts kept at `location`, for a server; null where none can be. */
+export function openAccounts(
+  location: StoreLocation,
+  options: Pick<AccountStoreOptions, "actor" | "now">,
+): AccountStore | null {
   switch (location.scheme) {
     case "memory":
       return null;
     case "sqlite":
       // Writes from here are notes of a key's use and new hashes: better late than held up.
-      return openAccountStore({ path: location.path, busyTimeout: 100 });
+      return openAccountStore({ ...options, path: location.path, busyTimeout: 100 });
   }
 }
 

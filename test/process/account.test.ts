@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
+import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { hashApiKey } from "../../src/domain/account.js";
 import { createPasswords } from "../../src/services/passwords.js";
-import { openAccountStore } from "../../src/stores/sqlite/accounts.js";
+import { openAccounts } from "../stores/database.js";
 import { openGrpc } from "./grpc-wire.js";
 import { startProgram } from "./program.js";
 import { BIN, makeFolder, ROOT, runLatchkey, startServer } from "./server.js";
@@ -42,7 +43,7 @@ async function createTrial(t: TestContext) {
     return stdout;
   };
   const load = async () => {
-    const store = openAccountStore({ path });
+    const store = openAccounts(path);
     const { accounts } = await store.load();
     store.close();
     return accounts;
@@ -243,6 +244,58 @@ test("what is wrong is refused in one line that names it, and changes nothing", 
 
   const inMemory = await runLatchkey(t, ["account", "list"], { LATCHKEY_STORE: "memory:" });
   assertRefused(inMemory, "memory:", "sqlite:PATH");
+});
+
+test("a server logs every change once, in order, with who made it and where", async (t) => {
+  const { env, start, print } = await createTrial(t);
+  await print("add", "before", "--apps", "shop");
+  const server = await startServer(t, { ...env, LATCHKEY_AUTH: "required" });
+  const changes = () => server.log().filter(({ msg }) => msg === "account changed");
+  const who = (pid = "\\d+") => new RegExp(`^\\S+@\\S+ \\(pid ${pid}\\)$`);
+
+  const began = Date.now();
+  await print("add", "ann");
+  await print("key", "add", "ann", "--label", "x");
+  await print("key", "revoke", "ann", "1");
+  // One after another, and at once.
+  const names = ["one", "two", "three"];
+  const programs = names.map((name) => start("add", name));
+  for (const program of programs) assert.equal((await program.end).status, 0);
+  await print("enable", "ann");
+  await print("disable", "before");
+  await print("remove", "before");
+  await server.logged("account changed", (line) => line["change"] === "removed");
+  await server.stop();
+
+  const lines = changes();
+  const told = lines.map(({ account, change, keyId }) => [account, change, keyId]);
+  assert.deepEqual(told.slice(0, 3), [
+    ["ann", "added", undefined],
+    ["ann", "key added", 1],
+    ["ann", "key revoked", 1],
+  ]);
+  assert.deepEqual(
+    told
+      .slice(3, 6)
+      .map(([account]) => account)
+      .sort(),
+    [...names].sort(),
+  );
+  assert.deepEqual(told.slice(6), [
+    ["before", "disabled", undefined],
+    ["before", "removed", undefined],
+  ]);
+  for (const [at, name] of names.entries()) {
+    const line = lines.find(({ account }) => account === name);
+    assert.match(String(line?.["actor"]), who(String(programs[at]?.pid)));
+  }
+  for (const { actor, at } of lines) {
+    assert.match(String(actor), who());
+    const time = Date.parse(String(at));
+    assert.ok(time >= began && time <= Date.now());
+  }
+  const { username } = userInfo();
+  assert.ok(String(lines[0]?.["actor"]).startsWith(`${username}@${hostname()} `));
 });
 
 test("accounts change beside a server, which serves on", async (t) => {

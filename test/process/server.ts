@@ -60,8 +60,8 @@ export interface Server {
   signal(name: NodeJS.Signals): void;
   /** Its log so far. */
   log(): LogLine[];
-  /** Settles once it has logged a line with this `msg`. */
-  logged(msg: string): Promise<void>;
+  /** Settles once it has logged a line with this `msg`, that `isMeant` if that is given. */
+  logged(msg: string, isMeant?: (line: LogLine) => boolean): Promise<void>;
   /** Sends the signal and waits for the end. */
   stop(signal?: NodeJS.Signals): Promise<Ending>;
 }
@@ -89,8 +89,9 @@ export async function serverOf(program: Program, settings: Env): Promise<Server>
     end: program.end,
     signal: program.signal,
     log,
-    async logged(msg) {
-      await program.waitFor(() => log().some((line) => line["msg"] === msg) || undefined);
+    async logged(msg, isMeant = () => true) {
+      const isIt = (line: LogLine) => line["msg"] === msg && isMeant(line);
+      await program.waitFor(() => log().some(isIt) || undefined);
     },
     stop(signal = "SIGTERM") {
       program.signal(signal);

@@ -2,8 +2,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { hashApiKey, newApiKey } from "../../src/domain/account.js";
 import type { AccountStore, NewAccount } from "../../src/domain/account-store.js";
-import { openAccountStore } from "../../src/stores/sqlite/accounts.js";
-import { withFolder } from "../stores/database.js";
+import { openAccounts, withFolder } from "../stores/database.js";
 
 export const NOW = 1_750_000_000_000;
 
@@ -18,7 +17,7 @@ export const user = (name: string): NewAccount => ({
 /** Runs `body` over the accounts of a new database. */
 export const withAccounts = (body: (store: AccountStore) => Promise<void>): Promise<void> =>
   withFolder(async (folder) => {
-    const store = openAccountStore({ path: join(folder, "latchkey.db") });
+    const store = openAccounts(join(folder, "latchkey.db"), { now: () => NOW });
     try {
       await body(store);
     } finally {

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hashApiKey } from "../../src/domain/account.js";
-import { changesBetween } from "../../src/domain/account-changes.js";
-import type { AccountStore } from "../../src/domain/account-store.js";
+import type { AccountChange, AccountStore } from "../../src/domain/account-store.js";
 import { createDirectory, type DirectoryOptions } from "../../src/services/directory.js";
 import { addKey, NOW, user, withAccounts } from "./accounts.js";
 
@@ -11,15 +10,16 @@ const NEVER = 2 ** 30;
 
 async function createTrial(store: DirectoryOptions["store"], interval = NEVER) {
   const clock = { now: NOW };
-  const changes: unknown[] = [];
+  const changes: Partial<AccountChange>[][] = [];
   const errors: unknown[] = [];
   let wake: () => void = () => undefined;
   const directory = await createDirectory({
     store,
     now: () => clock.now,
     interval,
-    onChange(before, after) {
-      changes.push(changesBetween(before, after));
+    onChange(told) {
+      for (const { at, actor } of told) assert.deepEqual([at, actor], [NOW, "tester"]);
+      changes.push(told.map(({ at, actor, ...change }) => change));
       wake();
     },
     onError(error) {
@@ -116,7 +116,7 @@ test("a look without a change reads one number", () =>
   withAccounts(async (store) => {
     let loads = 0;
     const counted = {
-      version: store.version,
+      ...store,
       load() {
         loads++;
         return store.load();
@@ -149,7 +149,7 @@ test("the store is looked at again and again, and its failures are survived", ()
     let failure: Error | undefined;
     let failures = 0;
     const fragile = {
-      load: store.load,
+      ...store,
       async version() {
         if (!failure) return store.version();
         failures++;
@@ -186,6 +186,52 @@ test("the store is looked at again and again, and its failures are survived", ()
       clearInterval(awake);
       directory.stop();
     }
+  }));
+
+test("a change that comes while accounts are read is told once", () =>
+  withDirectory(async ({ store }) => {
+    const between: (() => Promise<void>)[] = [];
+    const busy = {
+      ...store,
+      async load() {
+        const loaded = await store.load();
+        await between.shift()?.();
+        return loaded;
+      },
+    };
+    const { directory, changes } = await createTrial(busy);
+    between.push(() => store.setEnabled("ann", true));
+    await store.setEnabled("ann", false);
+    await directory.refresh();
+    assert.equal(directory.byName("ann")?.account.enabled, false);
+    await directory.refresh();
+    assert.equal(directory.byName("ann")?.account.enabled, true);
+    assert.deepEqual(
+      changes.map((told) => told.map(({ change }) => change)),
+      [["disabled"], ["enabled"]],
+    );
+    directory.stop();
+  }));
+
+test("changes that could not be read are told later", () =>
+  withDirectory(async ({ store }) => {
+    let failing = true;
+    const fragile = {
+      ...store,
+      changesSince: (version: number, upTo: number) =>
+        failing ? Promise.reject(new Error("busy")) : store.changesSince(version, upTo),
+    };
+    const { directory, changes } = await createTrial(fragile);
+    await store.setEnabled("ann", false);
+    await assert.rejects(directory.refresh(), /busy/);
+    await store.setEnabled("ann", true);
+    failing = false;
+    await directory.refresh();
+    assert.deepEqual(
+      changes.map((told) => told.map(({ change }) => change)),
+      [["disabled", "enabled"]],
+    );
+    directory.stop();
   }));
 
 test("a directory that cannot be read at first is none", () =>

@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { mock } from "node:test";
 import Sqlite, { type Database } from "better-sqlite3";
+import type { AccountStore } from "../../src/domain/account-store.js";
 import type { SessionStore } from "../../src/domain/session-store.js";
+import { type AccountStoreOptions, openAccountStore } from "../../src/stores/sqlite/accounts.js";
 import { type OpenOptions, openSqliteStore } from "../../src/stores/sqlite/open.js";
 import { openDirectWriter } from "../../src/stores/sqlite/writer.js";
 import { type OpenedStore, recordObserver, withStore } from "./suite/fixture.js";
@@ -43,6 +45,14 @@ export function openQuietly(path: string, options: Partial<OpenOptions> = {}): S
     openWriter: openDirectWriter,
     ...options,
   });
+}
+
+/** Opens accounts, whose changes `tester` makes at time 0 unless told otherwise. */
+export function openAccounts(
+  path: string,
+  options: Partial<AccountStoreOptions> = {},
+): AccountStore {
+  return openAccountStore({ path, actor: "tester", now: () => 0, ...options });
 }
 
 /** What `work` answers, on a connection of its own. */

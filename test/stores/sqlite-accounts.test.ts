@@ -7,8 +7,8 @@ import Sqlite from "better-sqlite3";
 import { hashApiKey, newApiKey } from "../../src/domain/account.js";
 import type { AccountStore, NewAccount, NewKey } from "../../src/domain/account-store.js";
 import { type ErrorCode, LatchkeyError } from "../../src/domain/error.js";
-import { openAccountStore } from "../../src/stores/sqlite/accounts.js";
-import { connect, openQuietly, withDatabase, withFolder } from "./database.js";
+import type { AccountStoreOptions } from "../../src/stores/sqlite/accounts.js";
+import { connect, openAccounts, openQuietly, withDatabase, withFolder } from "./database.js";
 import { runChild } from "./process.js";
 import { createTrial, NOW } from "./suite/fixture.js";
 
@@ -36,7 +36,7 @@ const refused = (code: ErrorCode) => (error: unknown) => {
 const withAccounts = (body: (store: AccountStore, path: string) => void | Promise<void>) =>
   withFolder(async (folder) => {
     const path = join(folder, "latchkey.db");
-    const store = openAccountStore({ path });
+    const store = openAccounts(path);
     try {
       await body(store, path);
     } finally {
@@ -45,8 +45,12 @@ const withAccounts = (body: (store: AccountStore, path: string) => void | Promis
   });
 
 /** Runs `body` with a second process's view of the accounts: a connection of its own. */
-async function withOther<T>(path: string, body: (store: AccountStore) => Promise<T>): Promise<T> {
-  const other = openAccountStore({ path });
+async function withOther<T>(
+  path: string,
+  body: (store: AccountStore) => Promise<T>,
+  options: Partial<AccountStoreOptions> = {},
+): Promise<T> {
+  const other = openAccounts(path, options);
   try {
     return await body(other);
   } finally {
@@ -194,6 +198,79 @@ describe("accounts in SQLite", () => {
       });
     }));
 
+  test("every change tells what it was, when, and by whom, whoever asks", () =>
+    withAccounts(async (store, path) => {
+      const clock = { now: NOW };
+      const options = { actor: "eve@there (pid 7)", now: () => clock.now };
+      await withOther(
+        path,
+        async (other) => {
+          const version = await store.version();
+          await store.add(ANN, "hash");
+          await other.setEnabled("ann", false);
+          clock.now++;
+          await other.setEnabled("ann", true);
+          await store.addKey("ann", mintKey());
+          await other.addKey("ann", mintKey());
+          await store.setPassword("ann", "new hash");
+          await store.revokeKey("ann", 2);
+          await other.remove("ann");
+          const upTo = await store.version();
+          const mine = { at: 0, actor: "tester", account: "ann" };
+          const others = { at: NOW + 1, actor: "eve@there (pid 7)", account: "ann" };
+          const expected = [
+            { ...mine, change: "added" },
+            { ...others, at: NOW, change: "disabled" },
+            { ...others, change: "enabled" },
+            { ...mine, change: "key added", keyId: 1 },
+            { ...others, change: "key added", keyId: 2 },
+            { ...mine, change: "password set" },
+            { ...mine, change: "key revoked", keyId: 2 },
+            { ...others, change: "removed" },
+          ];
+          for (const one of [store, other]) {
+            assert.deepEqual(await one.changesSince(version, upTo), expected);
+            assert.deepEqual(await one.changesSince(upTo - 3, upTo - 1), expected.slice(5, 7));
+            assert.deepEqual(await one.changesSince(upTo, upTo), []);
+          }
+        },
+        options,
+      );
+    }));
+
+  test("what changes nothing, or only a password's hash, is not told as a change", () =>
+    withAccounts(async (store) => {
+      const { id } = await store.add(ANN, "hash");
+      const version = await store.version();
+      await store.setEnabled("ann", true);
+      assert.equal(await store.rehash(id, "another hash", "new hash"), false);
+      await assert.rejects(store.revokeKey("ann", 1), refused("not_found"));
+      assert.equal(await store.version(), version);
+      assert.equal(await store.rehash(id, "hash", "new hash"), true);
+      const rehashed = await store.version();
+      assert.ok(rehashed > version);
+      assert.deepEqual(await store.changesSince(version, rehashed), []);
+    }));
+
+  test("the last 1,000 changes are kept", () =>
+    withAccounts(async (store, path) => {
+      await store.add(ANN, null);
+      connect(path, (db) =>
+        db.exec(`
+          WITH RECURSIVE more (id) AS (VALUES (2) UNION ALL SELECT id + 1 FROM more WHERE id < 1000)
+          INSERT INTO account_changes SELECT id, ${NOW}, 'many', 'ann', 'enabled', NULL FROM more;
+        `),
+      );
+      const told = async () => {
+        const changes = await store.changesSince(0, await store.version());
+        return [changes.length, changes[0]?.change, changes.at(-1)?.change];
+      };
+      assert.deepEqual(await told(), [1_000, "added", "enabled"]);
+      await store.setEnabled("ann", false);
+      assert.deepEqual(await told(), [1_000, "enabled", "disabled"]);
+      assert.equal(await store.version(), 1_001);
+    }));
+
   test("the use of a key is noted, which is no change", () =>
     withAccounts(async (store) => {
       await store.add(ANN, null);
@@ -210,14 +287,15 @@ describe("accounts in SQLite", () => {
     withAccounts(async (store, path) => {
       const child = await runChild(`
         import { openAccountStore } from "${ACCOUNTS}";
-        await openAccountStore({ path: ${JSON.stringify(path)} }).add(${JSON.stringify(ANN)}, null);
+        const store = openAccountStore({ path: ${JSON.stringify(path)}, actor: "", now: Date.now });
+        await store.add(${JSON.stringify(ANN)}, null);
         ready();
       `);
       await child.kill();
       assert.equal((await store.load()).accounts.length, 1);
 
       const prepare = mock.method(Sqlite.prototype, "prepare");
-      const other = openAccountStore({ path });
+      const other = openAccounts(path);
       const connection: unknown = prepare.mock.calls.at(-1)?.this;
       prepare.mock.restore();
       assert.ok(connection instanceof Sqlite);
@@ -243,7 +321,7 @@ describe("the database file of accounts", () => {
       const umask = process.umask(0);
       try {
         const path = join(folder, "a", "latchkey.db");
-        const store = openAccountStore({ path });
+        const store = openAccounts(path);
         const mode = (file: string) => statSync(file).mode & 0o777;
         for (const file of [path, `${path}-wal`, `${path}-shm`]) assert.equal(mode(file), 0o600);
         assert.equal(mode(join(folder, "a")), 0o700);
@@ -265,7 +343,7 @@ describe("the database file of accounts", () => {
 
   test("changes and sessions are written side by side, and both are kept", () =>
     withDatabase(async (trial) => {
-      const accounts = openAccountStore({ path: trial.path });
+      const accounts = openAccounts(trial.path);
       const { add } = createTrial(trial);
       for (let round = 0; round < 20; round++) {
         await Promise.all([add(), accounts.add({ ...ANN, name: `ann ${round}` }, null)]);
@@ -284,7 +362,7 @@ describe("the database file of accounts", () => {
         DROP TABLE api_keys; DROP TABLE accounts; DROP TABLE account_changes;
         PRAGMA user_version = 1;
       `);
-      const accounts = openAccountStore({ path });
+      const accounts = openAccounts(path);
       await accounts.add(ANN, null);
       accounts.close();
       const reopened = await trial.reopen();
@@ -302,7 +380,9 @@ describe("the database file of accounts", () => {
           // Started together: who is loaded waits for the others.
           writeFileSync(${JSON.stringify(join(folder, name))}, "");
           while (readdirSync(${JSON.stringify(folder)}).length < 3) await new Promise(setImmediate);
-          const store = openAccountStore({ path: ${JSON.stringify(path)} });
+          const store = openAccountStore({
+            path: ${JSON.stringify(path)}, actor: "", now: Date.now,
+          });
           await store.add({ name: "${name}", role: "User", apps: [], rke: false }, null);
           store.close();
           ready();
@@ -323,14 +403,14 @@ describe("the database file of accounts", () => {
         setTimeout(() => db.exec("COMMIT"), 200);
         ready();
       `);
-      openAccountStore({ path }).close();
+      openAccounts(path).close();
       await other.kill();
     }));
 
   test("a change that another process's write holds up too long is refused", () =>
     withAccounts(async (store, path) => {
       const writer = new Sqlite(path);
-      const impatient = openAccountStore({ path, busyTimeout: 0 });
+      const impatient = openAccounts(path, { busyTimeout: 0 });
       writer.exec("BEGIN IMMEDIATE");
       await assert.rejects(impatient.add(ANN, null), refused("unavailable"));
       assert.deepEqual((await impatient.load()).accounts, []);
@@ -350,7 +430,7 @@ describe("the database file of accounts", () => {
       const later = join(folder, "later.db");
       connect(later, (db) => db.pragma("user_version = 99"));
       for (const path of [garbage, isFolder, later]) {
-        assert.throws(() => openAccountStore({ path }), refused("unavailable"));
+        assert.throws(() => openAccounts(path), refused("unavailable"));
         assert.ok(!existsSync(`${path}-wal`));
       }
     }));

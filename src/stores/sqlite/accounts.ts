@@ -1,16 +1,28 @@
 import { resolve } from "node:path";
 import Sqlite, { type Database } from "better-sqlite3";
 import type { Account, ApiKey, KeyHash, Role } from "../../domain/account.js";
-import type { AccountStore, StoredAccount, StoredKey } from "../../domain/account-store.js";
+import type {
+  AccountChange,
+  AccountStore,
+  StoredAccount,
+  StoredKey,
+} from "../../domain/account-store.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { translateFailure } from "./failure.js";
 import { useWriteAheadLog } from "./journal-mode.js";
 import { createPrivate } from "./private-file.js";
 import { migrate } from "./schema.js";
 
+/** Changes that are kept, to be told to servers that look for them. */
+const KEPT_CHANGES = 1_000;
+
 export interface AccountStoreOptions {
   /** The database file; it and its folder are made if missing, readable by this user only. */
   readonly path: string;
+  /** Who makes the changes made here: this process, in words for an operator. */
+  readonly actor: string;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   /** How long (ms) a change waits, holding up this process, while another process writes. */
   readonly busyTimeout?: number;
 }
@@ -20,12 +32,13 @@ export interface AccountStoreOptions {
  * without one, and brings the schema up to date. Throws `unavailable` if the file
  * cannot be used or a later version wrote it.
  */
-export function openAccountStore({ path, busyTimeout = 2_000 }: AccountStoreOptions): AccountStore {
+export function openAccountStore(options: AccountStoreOptions): AccountStore {
+  const { path, busyTimeout = 2_000 } = options;
   let db: Database | undefined;
   try {
     db = openDatabase(createPrivate(resolve(path)), busyTimeout);
     migrate(db);
-    return createAccountStore(db);
+    return createAccountStore(db, options);
   } catch (error) {
     db?.close();
     if (error instanceof LatchkeyError) throw error;
@@ -66,23 +79,43 @@ interface KeyRow {
   readonly last_used_at: number | null;
 }
 
-function createAccountStore(db: Database): AccountStore {
+/** A change as its row names it. Servers take up a new hash of the same password, but log none. */
+type NotedChange = AccountChange["change"] | "password rehashed";
+
+interface ChangeRow extends Pick<AccountChange, "at" | "actor" | "account" | "change"> {
+  readonly key_id: number | null;
+}
+
+function createAccountStore(db: Database, { actor, now }: AccountStoreOptions): AccountStore {
   const statements = {
     accounts: db.prepare<[], AccountRow>("SELECT * FROM accounts ORDER BY id"),
     keys: db.prepare<[number], KeyRow>("SELECT * FROM api_keys WHERE account_id = ? ORDER BY id"),
-    version: db.prepare<[], number>("SELECT version FROM account_changes").pluck(),
-    changed: db.prepare("UPDATE account_changes SET version = version + 1"),
+    version: db.prepare<[], number | null>("SELECT max(id) FROM account_changes").pluck(),
+    changes: db.prepare<[number, number], ChangeRow>(
+      `SELECT at, actor, account, change, key_id FROM account_changes
+       WHERE id > ? AND id <= ? AND change <> 'password rehashed' ORDER BY id`,
+    ),
+    note: db.prepare<[number, string, string, NotedChange, number | null]>(
+      "INSERT INTO account_changes (at, actor, account, change, key_id) VALUES (?, ?, ?, ?, ?)",
+    ),
+    forget: db.prepare<[number]>("DELETE FROM account_changes WHERE id <= ?"),
     id: db.prepare<[string], number>("SELECT id FROM accounts WHERE name = ?").pluck(),
     insert: db.prepare(
       `INSERT INTO accounts (name, role, apps, rke, enabled, password_hash, password_changes)
        VALUES (?, ?, ?, ?, 1, ?, 0)`,
     ),
-    enable: db.prepare("UPDATE accounts SET enabled = ? WHERE id = ?"),
+    enable: db.prepare<[number, number, number]>(
+      "UPDATE accounts SET enabled = ? WHERE id = ? AND enabled <> ?",
+    ),
     password: db.prepare(
       `UPDATE accounts SET password_hash = ?, password_changes = password_changes + 1
        WHERE id = ?`,
     ),
-    rehash: db.prepare("UPDATE accounts SET password_hash = ? WHERE id = ? AND password_hash = ?"),
+    rehash: db
+      .prepare<[string, number, string], string>(
+        "UPDATE accounts SET password_hash = ? WHERE id = ? AND password_hash = ? RETURNING name",
+      )
+      .pluck(),
     delete: db.prepare("DELETE FROM accounts WHERE id = ?"),
     insertKey: db.prepare(
       `INSERT INTO api_keys (account_id, key_hash, label, created_at, expires_at)
@@ -102,16 +135,13 @@ function createAccountStore(db: Database): AccountStore {
     }
   };
 
-  const change = <T>(work: () => T): Promise<T> =>
-    attempt(() =>
-      db
-        .transaction(() => {
-          const answer = work();
-          statements.changed.run();
-          return answer;
-        })
-        .immediate(),
-    );
+  /** Does `work` in a transaction, in which it notes what it changed. */
+  const change = <T>(work: () => T): Promise<T> => attempt(() => db.transaction(work).immediate());
+
+  const note = (name: string, change: NotedChange, keyId: number | null = null) => {
+    const { lastInsertRowid } = statements.note.run(now(), actor, name, change, keyId);
+    statements.forget.run(Number(lastInsertRowid) - KEPT_CHANGES);
+  };
 
   const version = () => statements.version.get() ?? 0;
 
@@ -134,6 +164,9 @@ function createAccountStore(db: Database): AccountStore {
 
     version: () => attempt(version),
 
+    changesSince: (version, upTo) =>
+      attempt(() => statements.changes.all(version, upTo).map(toChange)),
+
     add: (account, passwordHash) =>
       change(() => {
         const { name, role, apps, rke } = account;
@@ -142,22 +175,26 @@ function createAccountStore(db: Database): AccountStore {
         }
         const fields = [name, role, JSON.stringify(apps), Number(rke), passwordHash];
         const { lastInsertRowid } = statements.insert.run(fields);
+        note(name, "added");
         return { id: Number(lastInsertRowid), name, role, apps, rke, enabled: true };
       }),
 
     setEnabled: (name, enabled) =>
       change(() => {
-        statements.enable.run(Number(enabled), idOf(name));
+        const { changes } = statements.enable.run(Number(enabled), idOf(name), Number(enabled));
+        if (changes > 0) note(name, enabled ? "enabled" : "disabled");
       }),
 
     setPassword: (name, passwordHash) =>
       change(() => {
         statements.password.run(passwordHash, idOf(name));
+        note(name, "password set");
       }),
 
     remove: (name) =>
       change(() => {
         statements.delete.run(idOf(name));
+        note(name, "removed");
       }),
 
     addKey: (name, { hash, label, createdAt, expiresAt }) =>
@@ -167,17 +204,25 @@ function createAccountStore(db: Database): AccountStore {
         const fields = [accountId, bytes, label, createdAt, expiresAt];
         const { lastInsertRowid } = statements.insertKey.run(fields);
         const id = Number(lastInsertRowid);
+        note(name, "key added", id);
         return { id, accountId, label, createdAt, expiresAt, lastUsedAt: null };
       }),
 
     revokeKey: (name, keyId) =>
       change(() => {
-        if (statements.deleteKey.run(keyId, idOf(name)).changes > 0) return;
-        throw new LatchkeyError("not_found", `account ${name} has no key ${keyId}`);
+        if (statements.deleteKey.run(keyId, idOf(name)).changes === 0) {
+          throw new LatchkeyError("not_found", `account ${name} has no key ${keyId}`);
+        }
+        note(name, "key revoked", keyId);
       }),
 
     rehash: (accountId, from, to) =>
-      change(() => statements.rehash.run(to, accountId, from).changes > 0),
+      change(() => {
+        const name = statements.rehash.get(to, accountId, from);
+        if (name === undefined) return false;
+        note(name, "password rehashed");
+        return true;
+      }),
 
     noteKeyUse: (keyId, at) =>
       attempt(() => {
@@ -217,4 +262,8 @@ function toKey(row: KeyRow): StoredKey {
     lastUsedAt: row.last_used_at,
     hash: row.key_hash.toString("base64url") as KeyHash,
   };
+}
+
+function toChange({ key_id: keyId, ...change }: ChangeRow): AccountChange {
+  return keyId === null ? change : { ...change, keyId };
 }

@@ -10,8 +10,9 @@ import { LatchkeyError } from "../../domain/error.js";
  * sessions, so that nothing has to count them, and the highest id ever given.
  *
  * The ids of accounts and keys are never given again (AUTOINCREMENT). `apps` is
- * a JSON array of strings. `account_changes` counts the changes of accounts and
- * keys, notes of a key's last use excepted.
+ * a JSON array of strings. `account_changes` has a row for each of the last changes
+ * of accounts and keys, notes of a key's last use excepted; its highest id is the
+ * version of them all. It has names, not ids, for it outlives accounts.
  */
 const MIGRATIONS: readonly string[] = [
   `
@@ -74,10 +75,13 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX api_keys_by_account ON api_keys (account_id);
 
   CREATE TABLE account_changes (
-    one     INTEGER PRIMARY KEY CHECK (one = 1),
-    version INTEGER NOT NULL
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      INTEGER NOT NULL,
+    actor   TEXT    NOT NULL,
+    account TEXT    NOT NULL,
+    change  TEXT    NOT NULL,
+    key_id  INTEGER
   ) STRICT;
-  INSERT INTO account_changes VALUES (1, 0);
   `,
 ];
 

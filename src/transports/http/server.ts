@@ -6,11 +6,7 @@ import {
 import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import swagger from "@fastify/swagger";
-import Fastify, {
-  type FastifyError,
-  type FastifyInstance,
-  type FastifyServerFactory,
-} from "fastify";
+import Fastify, { type FastifyError, type FastifyServerFactory } from "fastify";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { LIMITS } from "../../domain/limits.js";
