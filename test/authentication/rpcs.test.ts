@@ -198,6 +198,16 @@ for (const wireName of WIRES) {
       raw.close();
     });
 
+    test("an app that is missing or wrong is INVALID to a User as to an Admin", async () => {
+      for (const { bearer } of [server.ann, server.bob, server.admin]) {
+        for (const app of ["", "a b", "shop-".repeat(5)]) {
+          const { outcome, text } = await call(wire, "listSessions", { app }, bearer);
+          assert.equal(outcome, "INVALID");
+          assert.match(text, /"field":"app"/);
+        }
+      }
+    });
+
     test("a User counts and lists the sessions of its own app alone", async () => {
       for (const app of ["shop", "forum"]) await apps.fill(app, "shop");
       const { bearer } = server.ann;
