@@ -39,12 +39,12 @@ export function createAuthorization({ sessions, log }: AuthorizationOptions) {
    * Throws `forbidden` unless the caller may do this, to this app if it is about
    * one. It says nothing of what exists: no session was looked for.
    */
-  const authorize = (caller: CallerSession, operation: Operation, app = ""): void => {
+  const authorize = (caller: CallerSession, operation: Operation, app?: string): void => {
     const { account, address } = caller;
     if (account.role === "Admin") return;
     const isAdmins = PERMISSIONS[operation] === "admin";
-    if (!isAdmins && mayTouch(account, app)) return;
-    if (app !== "") checkApp(app);
+    if (!isAdmins && app !== undefined && mayTouch(account, app)) return;
+    if (app !== undefined) checkApp(app);
     log.warn({ account: account.name, address, operation, app }, "call refused");
     throw new LatchkeyError(
       "forbidden",

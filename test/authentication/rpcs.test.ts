@@ -4,6 +4,8 @@ import { type DescMethodUnary, type MessageInitShape, toJson } from "@bufbuild/p
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.js";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import { assertRefused } from "../transports/case.js";
+import { openRawWire } from "../transports/raw.js";
 import { openWire, WIRES, type Wire } from "../transports/wires.js";
 import { type Guarded, startGuarded } from "./accounts.js";
 import { type Apps, altered, type Names, openApps, USERS, unknownNames } from "./apps.js";
@@ -187,6 +189,24 @@ for (const wireName of WIRES) {
         });
       }
     }
+
+    test("what cannot be decoded is refused for its missing credentials first", async () => {
+      const raw = openRawWire(wireName, server);
+      const bytes = raw.json ? Buffer.from('{"app":5}') : Buffer.from([0xff]);
+      const refused = { code: Code.Unauthenticated, reason: "UNAUTHENTICATED" };
+      await assertRefused(raw.send("GetSession", bytes), refused);
+      raw.close();
+    });
+
+    test("an app that is missing or wrong is INVALID to a User as to an Admin", async () => {
+      for (const { bearer } of [server.ann, server.bob, server.admin]) {
+        for (const app of ["", "a b", "shop-".repeat(5)]) {
+          const { outcome, text } = await call(wire, "listSessions", { app }, bearer);
+          assert.equal(outcome, "INVALID");
+          assert.match(text, /"field":"app"/);
+        }
+      }
+    });
 
     test("a User counts and lists the sessions of its own app alone", async () => {
       for (const app of ["shop", "forum"]) await apps.fill(app, "shop");

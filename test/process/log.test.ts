@@ -53,7 +53,7 @@ test("at info, no call is logged", async (t) => {
   await server.stop();
   assert.deepEqual(
     server.log().map(({ listener, reason, msg }) => listener ?? reason ?? msg),
-    ["grpc", "http", "SIGTERM", "stopped"],
+    ["grpc", "http", "command", "SIGTERM", "stopped"],
   );
   assert.equal(server.output.stderr, "");
 });

@@ -11,7 +11,7 @@ export const BIN = join(ROOT, "dist/src/bin.js");
 
 type Env = Readonly<Record<string, string>>;
 
-/** Both wires on ports that the system picks. */
+/** All wires on ports that the system picks. */
 export const FREE_PORTS = {
   LATCHKEY_GRPC: "127.0.0.1:0",
   LATCHKEY_HTTP: "127.0.0.1:0",
@@ -54,6 +54,8 @@ export interface Server {
   /** Where it listens, `host:port`; empty if that listener is off. */
   readonly grpc: string;
   readonly http: string;
+  readonly command: string;
+  readonly pid: number | undefined;
   readonly output: Program["output"];
   /** Settles when it has ended. */
   readonly end: Promise<Ending>;
@@ -75,7 +77,7 @@ export async function startServer(t: TestContext, env: Env, args: string[] = [])
 /** The server that a program is, once it listens on all wires that are not off. */
 export async function serverOf(program: Program, settings: Env): Promise<Server> {
   const log = () => parseLog(program.output.stdout);
-  const addressOf = async (listener: "grpc" | "http") => {
+  const addressOf = async (listener: "grpc" | "http" | "command") => {
     if (settings[`LATCHKEY_${listener.toUpperCase()}`] === "off") return "";
     return program.waitFor(() => {
       const address = log().find((line) => line["listener"] === listener)?.["address"];
@@ -85,6 +87,8 @@ export async function serverOf(program: Program, settings: Env): Promise<Server>
   return {
     grpc: await addressOf("grpc"),
     http: await addressOf("http"),
+    command: await addressOf("command"),
+    pid: program.pid,
     output: program.output,
     end: program.end,
     signal: program.signal,

@@ -1,4 +1,4 @@
-import { type DescMessage, type DescService, fromBinary } from "@bufbuild/protobuf";
+import { type DescMessage, type DescService, fromBinary, fromJsonString } from "@bufbuild/protobuf";
 import {
   Code,
   ConnectError,
@@ -47,9 +47,9 @@ const requestKey = createContextKey<FastifyRequest | null>(null);
  * Serves the service by Connect and gRPC-Web at `/<service>/<method>`.
  *
  * The bodies are read here, so that one over the limit is read to its end and
- * refused while its connection serves on, and binary ones are tried here,
- * because the library would answer INTERNAL, with the decoder's words, to one
- * that cannot be decoded.
+ * refused while its connection serves on, and tried here, because the library
+ * would answer one that cannot be decoded before asking who calls: a binary one
+ * with INTERNAL, one in JSON with a quotation of it.
  */
 export function addConnect<S extends DescService>(
   scope: FastifyInstance,
@@ -79,7 +79,7 @@ export function addConnect<S extends DescService>(
       const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
       const flaw = await findFlaw(handler.method.input, request, sent);
       // In place of a request with a flaw goes an empty one, to be refused by the RPC.
-      const body = once(flaw ? Buffer.alloc(prefixOf(typeOf(request))) : sent);
+      const body = once(flaw ? emptyBody(typeOf(request)) : sent);
       const context = createContextValues().set(flawKey, flaw).set(requestKey, request);
       try {
         const universal = universalRequestFromNodeRequest(request.raw, reply.raw, {}, context);
@@ -126,9 +126,21 @@ function isGrpcWeb(contentType: string): boolean {
   return contentType.startsWith("application/grpc-web");
 }
 
-/** Bytes before the message in a body of this type; as many zeros are an empty message. */
+function isJson(contentType: string): boolean {
+  return /^application\/(?:grpc-web\+)?json\b/.test(contentType);
+}
+
+/** Bytes before the message in a body of this type. */
 function prefixOf(contentType: string): number {
   return isGrpcWeb(contentType) ? FRAME_PREFIX : 0;
+}
+
+/** A body of this type whose message has no fields. */
+function emptyBody(contentType: string): Buffer {
+  const message = isJson(contentType) ? "{}" : "";
+  const prefix = Buffer.alloc(prefixOf(contentType));
+  if (prefix.length > 0) prefix.writeUInt32BE(message.length, FRAME_PREFIX - 4);
+  return Buffer.concat([prefix, Buffer.from(message)]);
 }
 
 async function findFlaw(
@@ -137,7 +149,9 @@ async function findFlaw(
   body: Buffer,
 ): Promise<string> {
   const contentType = typeOf(request);
-  if (!/^application\/(?:grpc-web(?:\+proto)?|proto)\s*(?:;|$)/.test(contentType)) return "";
+  if (!/^application\/(?:grpc-web(?:\+(?:proto|json))?|proto|json)\s*(?:;|$)/.test(contentType)) {
+    return "";
+  }
   const isWeb = isGrpcWeb(contentType);
   let message: Uint8Array = body.subarray(prefixOf(contentType));
   if (message.length > MAX_REQUEST) return ""; // The library refuses it for its size.
@@ -154,11 +168,19 @@ async function findFlaw(
     }
   }
   try {
-    fromBinary(input, message);
+    if (isJson(contentType)) {
+      const text = new TextDecoder("utf-8", { fatal: true }).decode(message);
+      // As the library does it.
+      fromJsonString(input, text, { ignoreUnknownFields: true });
+    } else {
+      fromBinary(input, message);
+    }
     return "";
   } catch (error) {
-    const reason = error instanceof Error ? `: ${error.message}` : "";
-    return `the request is no ${input.typeName}${reason}`;
+    const reason = error instanceof Error ? error.message : "";
+    // What follows in the decoder's words on JSON quotes the request.
+    const shown = isJson(contentType) ? /^cannot decode [\w.]+ [\w.]+/.exec(reason)?.[0] : reason;
+    return `the request is no ${input.typeName}${shown ? `: ${shown}` : ""}`;
   }
 }
 

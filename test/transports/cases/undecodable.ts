@@ -13,9 +13,6 @@ const JSON_ONLY = ["Connect JSON"] as const;
 const text = (content: string) => Buffer.from(content);
 const FIELD_APP = 1;
 
-/** Connect's JSON is refused by Connect itself, without details. */
-const REFUSED = { code: Code.InvalidArgument };
-
 /** Bytes that are no GetSessionRequest in protobuf's binary format. */
 const BAD_BINARY: Readonly<Record<string, Uint8Array>> = {
   "a truncated tag": Buffer.from([0xff]),
@@ -83,7 +80,7 @@ const bad =
     title: `what is no message is refused: ${kind}, ${name}`,
     ...(wires ? { wires } : {}),
     storeless: true,
-    refused: REFUSED,
+    refused: invalid(),
     send: ({ raw }) => raw.send("GetSession", bytes),
   });
 
@@ -91,17 +88,10 @@ export const undecodable: readonly Case[] = [
   ...Object.entries(BAD_BINARY).map(bad("protobuf", BINARY)),
   ...Object.entries(BAD_JSON).map(bad("JSON", JSON_ONLY)),
   {
-    title: "what is no message is refused with an ErrorInfo",
-    wires: BINARY,
-    storeless: true,
-    refused: invalid(),
-    send: ({ raw }) => raw.send("GetSession", Buffer.from([0xff])),
-  },
-  {
     title: "two names of one session are refused",
     wires: JSON_ONLY, // In protobuf's binary format the last one counts.
     storeless: true,
-    refused: REFUSED,
+    refused: invalid(),
     send: ({ raw }) =>
       raw.send("DeleteSession", text('{"app":"shop","token":"a","sessionId":"b"}')),
   },
@@ -109,7 +99,7 @@ export const undecodable: readonly Case[] = [
     (levels): Case => ({
       title: `data nested ${levels} levels is refused`,
       storeless: true,
-      refused: REFUSED,
+      refused: { code: Code.InvalidArgument },
       send: (trial) => trial.raw.send("CreateSession", nested(trial, levels)),
     }),
   ),
