@@ -153,7 +153,7 @@ describe("the files of a SQLite store", () => {
       assert.ok(trial.store.stats().walBytes > 0);
     }));
 
-  test("closing leaves one file, without a log", () =>
+  test("closing leaves no write-ahead log", () =>
     withDatabase(async (trial) => {
       await createTrial(trial).add();
       await trial.store.close();

@@ -10,11 +10,8 @@ import {
   type WriterOptions,
 } from "../../src/stores/sqlite/writer.js";
 import { openQuietly, withFolder } from "./database.js";
+import { turns } from "./faulty-disk.js";
 import { createTrial, NOW, SECOND, setKey } from "./suite/fixture.js";
-
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
-}
 
 /** A store over a real file whose writes reach the disk only when the test says so. */
 interface HeldDisk {
@@ -51,7 +48,7 @@ async function withHeldDisk(body: (disk: HeldDisk) => Promise<void>): Promise<vo
     });
     const settle = (error?: Error) => held.shift()?.(error);
     const settleAll = async () => {
-      for (await turns(); held.length > 0; await turns()) settle();
+      for (await turns(20); held.length > 0; await turns(20)) settle();
     };
     await body({ store, settle, settleAll, commits, fatal });
     const closed = store.close();
@@ -69,7 +66,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
     settled = true;
   };
   promise.then(note, note);
-  await turns();
+  await turns(20);
   return settled;
 }
 
@@ -93,14 +90,14 @@ describe("a store whose disk is slow", () => {
       const { mint } = createTrial({ store });
       const [first, ...others] = [mint(), mint(), mint(), mint()];
       const one = store.create(first.session, first.tokenHash);
-      await turns();
+      await turns(20);
       const rest = others.map(({ session, tokenHash }) => store.create(session, tokenHash));
       assert.equal(await store.peek("shop", mint().tokenHash, NOW), null);
-      await turns();
+      await turns(20);
       assert.deepEqual(commits, [1]);
       settle();
       await one;
-      await turns();
+      await turns(20);
       assert.deepEqual(commits, [1, 3]);
       settle();
       await Promise.all(rest);
@@ -111,13 +108,13 @@ describe("a store whose disk is slow", () => {
       const { mint } = createTrial({ store });
       const first = mint();
       const one = store.create(first.session, first.tokenHash);
-      await turns();
+      await turns(20);
       const many = Array.from({ length: 20 }, () => mint());
       const rest = many.map(({ session, tokenHash }) => store.create(session, tokenHash));
       // Both build on what is not on disk yet.
       const changed = store.update("shop", first.tokenHash, NOW, setKey("a", 1));
       const missing = store.delete("shop", { tokenHash: mint().tokenHash }, NOW);
-      await turns();
+      await turns(20);
       assert.deepEqual(commits, [1, 22]);
       assert.equal(await isSettled(Promise.race([changed, missing])), false);
       settle();
@@ -134,12 +131,12 @@ describe("a store whose disk is slow", () => {
     return withHeldDisk(async ({ store, settle, settleAll }) => {
       const { session, tokenHash } = createTrial({ store }).mint();
       const created = store.create(session, tokenHash);
-      await turns();
+      await turns(20);
       settle();
       await created;
       await store.touch("shop", tokenHash, NOW + SECOND);
       context.mock.timers.tick(SECOND);
-      await turns();
+      await turns(20);
       const counted = store.countActiveUsers("shop", NOW + SECOND, NOW + SECOND);
       await settleAll();
       assert.equal(await counted, 1);
@@ -151,7 +148,7 @@ describe("a store whose disk is slow", () => {
       const { mint } = createTrial({ store });
       const lost = mint();
       const created = store.create(lost.session, lost.tokenHash);
-      await turns();
+      await turns(20);
       settle(new Sqlite.SqliteError("the disk is gone", "SQLITE_IOERR_FSYNC"));
       await assert.rejects(created, (error) => {
         assert.ok(error instanceof LatchkeyError);
@@ -181,7 +178,7 @@ describe("a touch of a session whose update fails", () => {
     return withSession(async ({ store, tokenHash, settle, settleAll, commits }) => {
       await store.touch("shop", tokenHash, NOW + 1);
       const updated = store.update("shop", tokenHash, NOW + 2, setKey("a", 1));
-      await turns();
+      await turns(20);
       // The touches are due while the update has taken this one with it.
       context.mock.timers.tick(SECOND);
       settle(diskFull());
@@ -200,7 +197,7 @@ describe("a touch of a session whose update fails", () => {
   test("stays if it came after", () =>
     withSession(async ({ store, tokenHash, settle }) => {
       const updated = store.update("shop", tokenHash, NOW, setKey("a", 1));
-      await turns();
+      await turns(20);
       assert.equal((await store.touch("shop", tokenHash, NOW + 5))?.after.data["a"], 1);
       settle(diskFull());
       await assert.rejects(updated);

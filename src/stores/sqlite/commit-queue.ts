@@ -118,7 +118,7 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
 
   /** Takes the next batch off the queue, or nothing if it must wait. */
   const takeBatch = (): Queued[] => {
-    const mustLead = ({ reads, isAlone }: Queued) => reads === "rows" || isAlone;
+    const mustLead = ({ reads }: Queued) => reads === "rows";
     const [first] = queue;
     if (!first) return [];
     if (underWay.length > 0) {
