@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import { lookup } from "node:dns/promises";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Server as TlsServer } from "node:tls";
@@ -15,6 +16,7 @@ import type { IsPublic, Listener } from "../listener.js";
 import type { Metrics } from "../metrics.js";
 import type { Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
+import { listenTcp } from "../tcp.js";
 import { HANDSHAKE_TIMEOUT, type Tls } from "../tls.js";
 import { addConnect } from "./connect.js";
 import { addCurrentSession } from "./current-session.js";
@@ -120,17 +122,27 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     metrics: options.metrics,
   });
 
-  app.server.on(tls ? "secureConnection" : "connection", callOrigins.add);
-  await app.listen({
-    host: host.replace(/^\[|\]$/g, ""),
-    port: Number(options.address.slice(colon + 1)),
-  });
+  const accepted = tls ? "secureConnection" : "connection";
+  app.server.on(accepted, callOrigins.add);
+  // Fastify serves the other addresses of `localhost` too, but by servers that nobody else sees.
+  const { address: first } = await lookup(host.replace(/^\[|\]$/g, ""));
+  await app.listen({ host: first, port: Number(options.address.slice(colon + 1)) });
   const { port } = app.server.address() as AddressInfo;
+  const others = await listenTcp({ address: `${host}:${port}`, tls, except: first }, (socket) => {
+    // As Node's own HTTP servers have it.
+    socket.setNoDelay();
+    socket.allowHalfOpen = !tls;
+    app.server.emit(accepted, socket);
+  }).catch(async (error) => {
+    await app.close();
+    throw error;
+  });
 
   return {
     address: `${host}:${port}`,
     reloadTls: (changed) => {
       if (app.server instanceof TlsServer) app.server.setSecureContext(changed);
+      others.reloadTls(changed);
     },
     drain: () => {
       draining = true;
@@ -139,7 +151,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       const cut = setTimeout(() => app.server.closeAllConnections(), grace);
       // Connections that were busy when the server closed are kept alive when they are not.
       const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_INTERVAL);
-      await app.close();
+      await Promise.all([app.close(), others.close()]);
       clearTimeout(cut);
       clearInterval(idle);
     },
