@@ -42,6 +42,9 @@ export interface Connection {
   /** By name and password; from then on the connection is its caller's, with no header needed. */
   login(name: string, password: string): Promise<CallerSession>;
 
+  /** Logs that a call was refused before it came to credentials. */
+  noteFailure(reason: string): void;
+
   /** The connection is gone, and its sessions with it. May be called again. */
   close(): void;
 }
@@ -64,7 +67,7 @@ export interface ConnectionsOptions {
   readonly authentication: Authentication;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** Gets a line for each call that had no credentials. */
+  /** Gets a line for each call that was refused without a look at credentials. */
   readonly log: Pick<Logger, "warn">;
 }
 
@@ -137,12 +140,16 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
       return session;
     };
 
+    const noteFailure = (reason: string) => {
+      log.warn({ address: ip, reason }, "authentication failed");
+    };
+
     const verify = (credential: Credential): Awaitable<CallerSession> => {
       assertOpen();
       callers.delete(credential);
       if (credential === undefined) {
         if (commonName === undefined) {
-          log.warn({ address: ip, reason: "no credentials" }, "authentication failed");
+          noteFailure("no credentials");
           throw refused();
         }
         return remember(undefined, authentication.byCertificate(commonName, ip));
@@ -183,6 +190,7 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
         commonName = undefined;
         return session;
       },
+      noteFailure,
       close() {
         closed = true;
         callers.clear();

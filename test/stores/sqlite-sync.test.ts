@@ -3,29 +3,32 @@ import { describe, test } from "node:test";
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../src/domain/error.js";
 import type { SessionStore } from "../../src/domain/session-store.js";
+import type { TokenHash } from "../../src/domain/token.js";
 import {
   openDirectWriter,
   type Writer,
   type WriterOptions,
 } from "../../src/stores/sqlite/writer.js";
 import { openQuietly, withFolder } from "./database.js";
-import { createTrial, NOW, setKey } from "./suite/fixture.js";
+import { createTrial, NOW, SECOND, setKey } from "./suite/fixture.js";
 
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
 }
 
 /** A store over a real file whose writes reach the disk only when the test says so. */
-async function withHeldDisk(
-  body: (disk: {
-    readonly store: SessionStore;
-    /** Ends the oldest commit under way. */
-    readonly settle: (error?: Error) => void;
-    /** Calls of each commit that was begun. */
-    readonly commits: readonly number[];
-    readonly fatal: readonly unknown[];
-  }) => Promise<void>,
-): Promise<void> {
+interface HeldDisk {
+  readonly store: SessionStore;
+  /** Ends the oldest commit under way. */
+  readonly settle: (error?: Error) => void;
+  /** Ends commits until none is under way. */
+  readonly settleAll: () => Promise<void>;
+  /** Calls of each commit that was begun. */
+  readonly commits: readonly number[];
+  readonly fatal: readonly unknown[];
+}
+
+async function withHeldDisk(body: (disk: HeldDisk) => Promise<void>): Promise<void> {
   await withFolder(async (folder) => {
     const held: ((error?: Error) => void)[] = [];
     const commits: number[] = [];
@@ -46,10 +49,18 @@ async function withHeldDisk(
       openWriter,
       onFatal: (error) => fatal.push(error),
     });
-    await body({ store, settle: (error) => held.shift()?.(error), commits, fatal });
-    await store.close();
+    const settle = (error?: Error) => held.shift()?.(error);
+    const settleAll = async () => {
+      for (await turns(); held.length > 0; await turns()) settle();
+    };
+    await body({ store, settle, settleAll, commits, fatal });
+    const closed = store.close();
+    await settleAll();
+    await closed;
   });
 }
+
+const diskFull = () => new Sqlite.SqliteError("the disk is full", "SQLITE_FULL");
 
 /** Whether the promise is settled after the event loop has turned some times. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
@@ -118,6 +129,23 @@ describe("a store whose disk is slow", () => {
       assert.equal(await missing, false);
     }));
 
+  test("counts users by touches that are on their way to it", (context) => {
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    return withHeldDisk(async ({ store, settle, settleAll }) => {
+      const { session, tokenHash } = createTrial({ store }).mint();
+      const created = store.create(session, tokenHash);
+      await turns();
+      settle();
+      await created;
+      await store.touch("shop", tokenHash, NOW + SECOND);
+      context.mock.timers.tick(SECOND);
+      await turns();
+      const counted = store.countActiveUsers("shop", NOW + SECOND, NOW + SECOND);
+      await settleAll();
+      assert.equal(await counted, 1);
+    });
+  });
+
   test("that fails, says that the outcome is unknown, and serves nothing more", () =>
     withHeldDisk(async ({ store, settle, fatal }) => {
       const { mint } = createTrial({ store });
@@ -135,5 +163,48 @@ describe("a store whose disk is slow", () => {
       await assert.rejects(async () => store.peek("shop", lost.tokenHash, NOW));
       const next = mint();
       await assert.rejects(async () => store.create(next.session, next.tokenHash));
+    }));
+});
+
+describe("a touch of a session whose update fails", () => {
+  const withSession = (body: (disk: HeldDisk & { tokenHash: TokenHash }) => Promise<void>) =>
+    withHeldDisk(async (disk) => {
+      const { session, tokenHash } = createTrial(disk).mint();
+      const created = disk.store.create(session, tokenHash);
+      await disk.settleAll();
+      await created;
+      await body({ ...disk, tokenHash });
+    });
+
+  test("stays if it came before, and reaches the file within a second all the same", (context) => {
+    context.mock.timers.enable({ apis: ["setTimeout"] });
+    return withSession(async ({ store, tokenHash, settle, settleAll, commits }) => {
+      await store.touch("shop", tokenHash, NOW + 1);
+      const updated = store.update("shop", tokenHash, NOW + 2, setKey("a", 1));
+      await turns();
+      // The touches are due while the update has taken this one with it.
+      context.mock.timers.tick(SECOND);
+      settle(diskFull());
+      await assert.rejects(updated);
+      await settleAll();
+      const reads = async () => (await store.peek("shop", tokenHash, NOW + 2))?.reads;
+      assert.equal(await reads(), 2);
+
+      const before = commits.length;
+      context.mock.timers.tick(SECOND);
+      await settleAll();
+      assert.deepEqual(commits.slice(before), [1]);
+    });
+  });
+
+  test("stays if it came after", () =>
+    withSession(async ({ store, tokenHash, settle }) => {
+      const updated = store.update("shop", tokenHash, NOW, setKey("a", 1));
+      await turns();
+      assert.equal((await store.touch("shop", tokenHash, NOW + 5))?.after.data["a"], 1);
+      settle(diskFull());
+      await assert.rejects(updated);
+      const { reads, lastAccessedAt, data } = (await store.peek("shop", tokenHash, NOW + 5)) ?? {};
+      assert.deepEqual([reads, lastAccessedAt, data?.["a"]], [2, NOW + 5, undefined]);
     }));
 });

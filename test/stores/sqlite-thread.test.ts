@@ -64,6 +64,15 @@ describe("a SQLite store that writes in a thread", () => {
       assert.ok(seconds.every((one) => one > 0));
     }, inThread));
 
+  test("a thread that ends by a failure is closed all the same", () =>
+    withFolder(async (folder) => {
+      const writer = openThreadWriter({
+        path: join(folder, "no-such-folder", "latchkey.db"),
+        committed: () => undefined,
+      });
+      await writer.close();
+    }));
+
   test("a thread that cannot work is a broken disk: told once, and nothing is served", () =>
     withFolder((folder) =>
       withDatabase(

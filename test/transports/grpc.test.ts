@@ -1,66 +1,21 @@
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
-import { credentials, loadPackageDefinition, type ServiceClientConstructor } from "@grpc/grpc-js";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/ts/health/v1/health_pb.js";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { assertRefused } from "./case.js";
 import { type Listeners, type SessionRpcs, withListeners } from "./listeners.js";
 import { openRawWire } from "./raw.js";
+import { REFLECTIONS, reflect } from "./reflection.js";
 import { withServer } from "./server.js";
 import { openWire, type Wire } from "./wires.js";
 
 const { SERVING, NOT_SERVING } = HealthCheckResponse_ServingStatus;
 const SERVICE = "latchkey.session.v1.SessionService";
 
-type PackageDefinition = Parameters<typeof loadPackageDefinition>[0];
-
-/** The parts of an answer of server reflection that the tests look at. */
-interface ReflectionAnswer {
-  readonly list_services_response?: { readonly service: readonly { readonly name: string }[] };
-  readonly file_descriptor_response?: { readonly file_descriptor_proto: readonly Buffer[] };
-  readonly error_response?: { readonly error_code: number };
-}
-
-/** Asks server reflection by the .proto file that its implementation ships. */
-async function reflect(
-  address: string,
-  version: "v1" | "v1alpha",
-  request: object,
-): Promise<ReflectionAnswer> {
-  const entry = createRequire(import.meta.url).resolve("@grpc/reflection");
-  const load = createRequire(entry)("@grpc/proto-loader") as {
-    loadSync(path: string, options: object): PackageDefinition;
-  };
-  const file = join(dirname(entry), `../proto/grpc/reflection/${version}/reflection.proto`);
-  const name = `grpc.reflection.${version}.ServerReflection`;
-  const definition = load.loadSync(file, { keepCase: true })[name];
-  assert.ok(definition);
-  const loaded = loadPackageDefinition({ ServerReflection: definition });
-  const Reflection = loaded["ServerReflection"] as ServiceClientConstructor;
-  const client = new Reflection(address, credentials.createInsecure());
-  try {
-    const method = client["ServerReflectionInfo"]?.bind(client);
-    assert.ok(method);
-    const stream = method();
-    return await new Promise((resolve, reject) => {
-      stream.on("data", (answer: ReflectionAnswer) => {
-        stream.on("end", () => resolve(answer));
-        stream.end();
-      });
-      stream.on("error", reject);
-      stream.write(request);
-    });
-  } finally {
-    client.close();
-  }
-}
-
-for (const version of ["v1", "v1alpha"] as const) {
+for (const version of REFLECTIONS) {
   test(`reflection ${version} lists the services`, () =>
     withServer("memory", async ({ grpc }) => {
       const answer = await reflect(grpc, version, { list_services: "*" });

@@ -38,6 +38,9 @@ export interface Addresses {
 }
 
 export interface TestServer extends Addresses {
+  readonly command: string;
+  /** The database file, if its store is SQLite. */
+  readonly path: string;
   readonly clock: Clock;
   /** The lines that it logged. */
   readonly log: readonly string[];
@@ -76,11 +79,15 @@ export async function startServer(
       throw error;
     },
   });
-  const { grpc, http } = server.addresses;
-  if (grpc === undefined || http === undefined) throw new Error("a listener is off");
+  const { grpc, http, command } = server.addresses;
+  if (grpc === undefined || http === undefined || command === undefined) {
+    throw new Error("a listener is off");
+  }
   return {
     grpc,
     http,
+    command,
+    path,
     clock,
     log,
     async close() {

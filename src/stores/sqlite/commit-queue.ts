@@ -16,8 +16,8 @@ export interface Transaction {
   add(write: RowWrite): void;
   /** Runs `undo` if the write or its transaction fails, the last registered first. */
   onRollback(undo: () => void): void;
-  /** Runs `settle` once the transaction is on disk. */
-  onCommit(settle: () => void): void;
+  /** Runs `done` once the transaction is on disk, before any other write and any answer. */
+  onCommit(done: () => void): void;
 }
 
 /**
@@ -60,6 +60,7 @@ interface Queued {
 interface Batch {
   readonly queued: readonly Queued[];
   readonly undos: (() => void)[];
+  readonly dones: (() => void)[];
   readonly settlements: (() => void)[];
   readonly writes: RowWrite[];
   readonly transaction: Transaction;
@@ -67,14 +68,15 @@ interface Batch {
 
 function createBatch(queued: readonly Queued[]): Batch {
   const undos: (() => void)[] = [];
+  const dones: (() => void)[] = [];
   const settlements: (() => void)[] = [];
   const writes: RowWrite[] = [];
   const transaction: Transaction = {
     add: (write) => writes.push(write),
     onRollback: (undo) => undos.push(undo),
-    onCommit: (settle) => settlements.push(settle),
+    onCommit: (done) => dones.push(done),
   };
-  return { queued, undos, settlements, writes, transaction };
+  return { queued, undos, dones, settlements, writes, transaction };
 }
 
 /** Undoes in memory what the batch registered since it had `kept` undo steps. */
@@ -88,14 +90,14 @@ function attempt(
   { write, resolve, reject }: Queued,
   translate: (error: unknown) => Error,
 ) {
-  const { undos, settlements, writes } = batch;
-  const kept = [undos.length, settlements.length, writes.length] as const;
+  const { undos, dones, settlements, writes } = batch;
+  const kept = [undos.length, dones.length, writes.length] as const;
   try {
     const value = write(batch.transaction);
     settlements.push(() => resolve(value));
   } catch (error) {
     undoTo(batch, kept[0]);
-    settlements.length = kept[1];
+    dones.length = kept[1];
     writes.length = kept[2];
     settlements.push(() => reject(translate(error)));
   }
@@ -110,7 +112,7 @@ function attempt(
  */
 export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
   const { writer, beforeCommit, translate, isOwnFault } = options;
-  const queue: Queued[] = [];
+  let queue: Queued[] = [];
   let underWay: Batch[] = [];
   let isScheduled = false;
 
@@ -137,11 +139,16 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
     const failed = undone.flatMap(({ queued }) => queued);
     if (isOwnFault(error) && !failed[0]?.isAlone) {
       for (const queued of failed) queued.isAlone = true;
-      queue.unshift(...failed);
+      queue = [...failed, ...queue];
     } else {
       const failure = translate(error);
       for (const { reject } of failed) reject(failure);
     }
+  };
+
+  const finish = (batch: Batch) => {
+    underWay.shift();
+    for (const done of batch.dones) done();
   };
 
   const commit = async (queued: readonly Queued[]) => {
@@ -153,9 +160,13 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
       // What writes nothing may still have seen what is not on disk yet.
       if (batch.writes.length > 0 || underWay.length > 1) {
         await writer.commit({ calls: queued.length, writes: batch.writes });
+        if (underWay[0] !== batch) return;
+        finish(batch);
+        // So that the writer is at work while the callers are answered.
+        flush();
+      } else {
+        finish(batch);
       }
-      if (underWay[0] !== batch) return;
-      underWay.shift();
       for (const settle of batch.settlements) settle();
     } catch (error) {
       // A batch that is not under way was undone together with one before it.

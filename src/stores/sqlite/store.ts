@@ -44,7 +44,7 @@ export interface SqliteStoreOptions {
 export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const { db, writer, observer } = options;
   const rows = createRows(db);
-  const memory = createWorkingSet(options.cacheBytes);
+  const memory = createWorkingSet(options.cacheBytes, () => scheduleTouches());
   const appIds = new Map<string, number>();
   let saved = rows.totals();
   let total = saved.sessions;
@@ -152,17 +152,17 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   ): number => {
     let live = 0;
     for (const one of stored) {
-      if (isLive(memory.latest(one), now)) live++;
+      const session = memory.latest(one);
+      if (session && isLive(session, now)) live++;
       remove(transaction, one);
     }
     return live;
   };
 
-  /** Writes the touches that the file does not have, in slices. */
-  const writeTouches = async () => {
-    const entries = memory.touchedEntries();
+  /** Writes the touches of `entries` that the file does not have, in slices. */
+  const writeTouches = async (reads: Reads, entries: readonly Entry[]) => {
     for (let from = 0; from < entries.length; from += SLICE) {
-      await commits.run("memory", (transaction) => {
+      await commits.run(reads, (transaction) => {
         for (const entry of entries.slice(from, from + SLICE)) {
           // Ended or rewritten since: its row may not be touched.
           if (!memory.settle(transaction, entry)) continue;
@@ -172,12 +172,24 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     }
   };
 
+  /** Resolves when the file has every touch answered before the call. */
+  const writeAllTouches = async () => {
+    let entries: readonly Entry[] = [];
+    // Writes under way may have taken touches with them, and give them back if they fail:
+    // so this waits until none is.
+    await commits.run("rows", () => {
+      entries = memory.touchedEntries();
+    });
+    await writeTouches("rows", entries);
+  };
+
   const scheduleTouches = () => {
+    if (failure || closing) return;
     touchTimer ??= setTimeout(() => {
       touchTimer = undefined;
       // A failure was reported by `fail`; what was not written is tried again.
-      writeTouches().catch(() => {
-        if (!failure && !closing && memory.hasTouched()) scheduleTouches();
+      writeTouches("memory", memory.touchedEntries()).catch(() => {
+        if (memory.hasTouched()) scheduleTouches();
       });
     }, TOUCH_DELAY);
   };
@@ -196,7 +208,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const row = nextRow++;
         transaction.add(rowWrites.insert(row, id, tokenHash, session, data));
         const dataBytes = Buffer.byteLength(data);
-        memory.put(transaction, { row, tokenHash, session, dataBytes });
+        memory.create(transaction, { row, tokenHash, session, dataBytes });
         total++;
         transaction.onRollback(() => {
           total--;
@@ -215,7 +227,6 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const before = entry.session;
         const after = touched(before, now);
         memory.touch(entry, after);
-        scheduleTouches();
         return { before, after };
       });
     },
@@ -230,7 +241,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         transaction.add(rowWrites.update(entry.row, after, data));
         if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
         const dataBytes = Buffer.byteLength(data);
-        memory.put(transaction, { row: entry.row, tokenHash, session: after, dataBytes });
+        memory.update(transaction, entry, { row: entry.row, tokenHash, session: after, dataBytes });
         return { before, after };
       });
     },
@@ -286,7 +297,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           examined++;
           last = stored.row;
           const session = memory.latest(stored);
-          if (session.lastAccessedAt < activeSince || !isLive(session, now)) continue;
+          if (!session || session.lastAccessedAt < activeSince || !isLive(session, now)) continue;
           sessions.push(session);
           bytes += stored.dataBytes;
         }
@@ -296,7 +307,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     async countActiveUsers(app, since, now) {
       assertUsable();
-      await writeTouches();
+      await writeAllTouches();
       return read(() => {
         const id = appId(app);
         return id === null ? 0 : rows.activeUsers(id, since, now);
@@ -311,7 +322,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         let removed = 0;
         for (const stored of due) {
           const session = memory.latest(stored);
-          if (isLive(session, now)) {
+          if (session && isLive(session, now)) {
             transaction.add(rowWrites.deferSweep(stored.row, expiresAt(session)));
           } else {
             remove(transaction, stored);
@@ -335,9 +346,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         clearTimeout(touchTimer);
         try {
           if (!failure) {
-            await writeTouches();
-            // Writes accepted before wait in the queue; this one is behind them.
-            await commits.run("memory", () => undefined);
+            // Behind all writes accepted before.
+            await writeAllTouches();
           }
         } finally {
           await writer.close();

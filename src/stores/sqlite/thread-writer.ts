@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { Batch, Failure, Writer, WriterOptions } from "./writer.js";
 import { brokenBy, fromFailure } from "./writer.js";
@@ -79,7 +78,8 @@ export function openThreadWriter({ path, committed }: Omit<WriterOptions, "clock
       }),
     async close() {
       if (death) return;
-      const ended = once(thread, "exit");
+      // Also if it fails on its way: `once` of node:events would reject then.
+      const ended = new Promise((resolve) => thread.once("exit", resolve));
       thread.postMessage("end");
       await ended;
     },

@@ -15,11 +15,18 @@ export interface Entry {
 /** What an entry takes beside its data, in bytes, as measured on the heap. */
 const ENTRY_BYTES = 800;
 
+/** What a transaction makes of a session; null: it ends it. */
+interface PendingChange {
+  readonly entry: Entry | null;
+  isInFile: boolean;
+}
+
 /**
  * The sessions in memory: a cache bounded to about `maxBytes`, and those of which
- * the file does not have the latest yet, which stay until it does.
+ * the file does not have the latest yet, which stay until it does. `onTouched` is
+ * called when there are touches that no transaction writes.
  */
-export function createWorkingSet(maxBytes: number) {
+export function createWorkingSet(maxBytes: number, onTouched: () => void) {
   const cache = new LRUCache<TokenHash, Entry>({
     maxSize: maxBytes,
     sizeCalculation: (entry) => ENTRY_BYTES + 2 * entry.dataBytes,
@@ -27,7 +34,13 @@ export function createWorkingSet(maxBytes: number) {
   /** With touches that no transaction has yet. */
   const touched = new Map<TokenHash, Entry>();
   /** What transactions under way make of sessions: the file may have an older state. */
-  const pending = new Map<TokenHash, { readonly entry: Entry | null }>();
+  const pending = new Map<TokenHash, PendingChange>();
+
+  const touch = (entry: Entry, session: Session) => {
+    entry.session = session;
+    touched.set(entry.tokenHash, entry);
+    onTouched();
+  };
 
   /** Undefined if only the file knows; null if the session is about to be gone. */
   const get = (tokenHash: TokenHash): Entry | null | undefined => {
@@ -38,13 +51,15 @@ export function createWorkingSet(maxBytes: number) {
   /** The transaction makes this of a session; null: it ends it. */
   const setPending = (transaction: Transaction, tokenHash: TokenHash, entry: Entry | null) => {
     const before = pending.get(tokenHash);
-    const change = { entry };
+    const change: PendingChange = { entry, isInFile: false };
     pending.set(tokenHash, change);
     transaction.onRollback(() => {
-      if (before) pending.set(tokenHash, before);
+      // The transaction of the one before may have been committed meanwhile.
+      if (before && !before.isInFile) pending.set(tokenHash, before);
       else pending.delete(tokenHash);
     });
     transaction.onCommit(() => {
+      change.isInFile = true;
       if (pending.get(tokenHash) === change) pending.delete(tokenHash);
     });
   };
@@ -62,7 +77,7 @@ export function createWorkingSet(maxBytes: number) {
     touched.delete(tokenHash);
     transaction.onRollback(() => {
       setCached(cachedBefore);
-      if (touchedBefore) touched.set(tokenHash, touchedBefore);
+      if (touchedBefore) touch(touchedBefore, touchedBefore.session);
       else touched.delete(tokenHash);
     });
   };
@@ -77,22 +92,40 @@ export function createWorkingSet(maxBytes: number) {
       return entry;
     },
 
-    /** The latest state of a row just read, without taking it into the cache. */
-    latest: ({ tokenHash, session }: StoredSession): Session =>
-      (pending.get(tokenHash)?.entry ?? cache.peek(tokenHash) ?? touched.get(tokenHash))?.session ??
-      session,
+    /** The latest state of a row just read, without taking it into the cache; null if the
+     * session is about to be gone. */
+    latest({ tokenHash, session }: StoredSession): Session | null {
+      const change = pending.get(tokenHash);
+      if (change) return change.entry?.session ?? null;
+      return (cache.peek(tokenHash) ?? touched.get(tokenHash))?.session ?? session;
+    },
 
     /** Records a touch that the file does not have yet. */
-    touch(entry: Entry, session: Session) {
-      entry.session = session;
-      touched.set(entry.tokenHash, entry);
-    },
+    touch,
 
     touchedEntries: (): Entry[] => [...touched.values()],
     hasTouched: (): boolean => touched.size > 0,
 
-    /** The transaction gives the session this state. */
-    put: (transaction: Transaction, entry: Entry) => replace(transaction, entry.tokenHash, entry),
+    /** The transaction creates the session. */
+    create: (transaction: Transaction, entry: Entry) =>
+      replace(transaction, entry.tokenHash, entry),
+
+    /** The transaction gives the session the state `entry` instead of `before`. */
+    update(transaction: Transaction, before: Entry, entry: Entry) {
+      const { session } = entry;
+      // Runs after the steps of `replace` are undone, so it is registered first. Touches were
+      // answered, so they stay when the update that they met does not.
+      transaction.onRollback(() => {
+        const touches = entry.session.reads - session.reads;
+        if (touches === 0) return;
+        touch(before, {
+          ...before.session,
+          reads: before.session.reads + touches,
+          lastAccessedAt: Math.max(before.session.lastAccessedAt, entry.session.lastAccessedAt),
+        });
+      });
+      replace(transaction, entry.tokenHash, entry);
+    },
 
     /** The transaction ends the session. */
     remove: (transaction: Transaction, tokenHash: TokenHash) =>
@@ -103,7 +136,7 @@ export function createWorkingSet(maxBytes: number) {
       if (touched.get(entry.tokenHash) !== entry) return false;
       setPending(transaction, entry.tokenHash, entry);
       touched.delete(entry.tokenHash);
-      transaction.onRollback(() => touched.set(entry.tokenHash, entry));
+      transaction.onRollback(() => touch(entry, entry.session));
       return true;
     },
 

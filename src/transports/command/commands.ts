@@ -68,7 +68,10 @@ export function createCommands({ calls, startedAt, counts }: CommandsOptions): C
           if (name === "AUTH") return runAuth(authenticate, args);
           const { handle, run } = known.get(name) ?? unknown;
           return run(() => {
-            if (!authenticated) throw new LatchkeyError("unauthenticated", UNAUTHORIZED);
+            if (!authenticated) {
+              connection?.noteFailure("no credentials");
+              throw new LatchkeyError("unauthenticated", UNAUTHORIZED);
+            }
             // Every command moves the session's last access, and is refused once it has ended.
             const caller = connection?.identify(undefined) ?? null;
             return then(caller, (session) => handle(args, session));
@@ -92,6 +95,7 @@ function logIn(
 ): Awaitable<CallerSession | null> {
   const [name = "", password = "", ...more] = args;
   if (args.length === 1 || more.length > 0) {
+    connection?.noteFailure("malformed AUTH");
     throw invalidArgument("AUTH takes a name and a password");
   }
   if (connection === null) return null;

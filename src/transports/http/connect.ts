@@ -19,7 +19,7 @@ import type { Calls } from "../calls.js";
 import { errorDetails } from "../error-details.js";
 import { listRpcs, type Rpc, type Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
-import type { CallerOf } from "./rest-sessions/routes.js";
+import { type CallerOf, CHALLENGE } from "./rest-sessions/routes.js";
 
 const MAX_REQUEST = 1024 * 1024;
 
@@ -76,7 +76,6 @@ export function addConnect<S extends DescService>(
   for (const handler of router.handlers) {
     scope.all(handler.requestPath, async (request, reply) => {
       reply.hijack();
-      keepHeaders(reply);
       const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
       const flaw = await findFlaw(handler.method.input, request, sent);
       // In place of a request with a flaw goes an empty one, to be refused by the RPC.
@@ -94,13 +93,6 @@ export function addConnect<S extends DescService>(
   }
 }
 
-/** Has a hijacked reply sent with the headers that hooks gave it. */
-function keepHeaders(reply: FastifyReply): void {
-  for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (value !== undefined) reply.raw.setHeader(name, value);
-  }
-}
-
 function unary(name: string, rpc: Rpc, calls: Calls, callerOf: CallerOf) {
   const run = calls.of("connect", name);
   return (request: Parameters<Rpc>[0], { signal, values }: HandlerContext) => {
@@ -114,7 +106,9 @@ function unary(name: string, rpc: Rpc, calls: Calls, callerOf: CallerOf) {
     const answer = Promise.resolve(run(call, undefined)).catch((error: LatchkeyError) => {
       // Connect numbers its codes as gRPC does.
       const code = STATUS[error.code].grpc as number as Code;
-      throw new ConnectError(error.message, code, undefined, errorDetails(error));
+      const headers =
+        error.code === "unauthenticated" ? { "www-authenticate": CHALLENGE } : undefined;
+      throw new ConnectError(error.message, code, headers, errorDetails(error));
     });
     // The library tells of a deadline that passed, and waits on.
     const aborted = new Promise<never>((_, reject) => {

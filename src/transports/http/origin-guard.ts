@@ -1,9 +1,12 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { TLSSocket } from "node:tls";
 import { cors } from "@connectrpc/connect";
-import type { FastifyReply, FastifyRequest } from "fastify";
 import { LatchkeyError } from "../../domain/error.js";
 import { isAddress, isLoopback, parseHost } from "../../domain/host.js";
+import { STATUS } from "../status.js";
 import { HEALTH_PATHS } from "./operations.js";
-import { sendError } from "./rest-sessions/routes.js";
+import { errorAnswer } from "./rest-sessions/input.js";
+import { JSON_TYPE } from "./rest-sessions/routes.js";
 
 export interface OriginGuardOptions {
   /** What the listener is bound to: a name or an address, IPv6 in brackets. */
@@ -15,7 +18,7 @@ export interface OriginGuardOptions {
 }
 
 /** Answers whether a request may go on; if not, it has been answered. */
-export type OriginGuard = (request: FastifyRequest, reply: FastifyReply) => boolean;
+export type OriginGuard = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /** Of every answer to a browser: what it may not guess, keep, or put into a page of another
  * origin. Programs get none of them; they cost a tenth of a read (`npm run bench -- http-get`). */
@@ -60,36 +63,36 @@ export function createOriginGuard({ boundTo, hosts, origins }: OriginGuardOption
     return knownHosts.has(host) || isLoopback(host) || (isOpen && isAddress(host));
   };
 
-  return (request, reply) => {
-    const { host, origin, "sec-fetch-site": site, "user-agent": agent } = request.raw.headers;
+  return (request, response) => {
+    const { host, origin, "sec-fetch-site": site, "user-agent": agent } = request.headers;
     const isProgram = origin === undefined && site === undefined;
     // Every browser says that it is Mozilla; of an image or a link over plain HTTP it says no more.
-    if (!isProgram || agent?.startsWith("Mozilla/")) reply.headers(everywhere);
+    if (!isProgram || agent?.startsWith("Mozilla/")) addHeaders(response, everywhere);
     // Node lets only HTTP/1.0 be without Host, which no browser speaks.
     if (host !== undefined && host !== lastHost) {
-      if (!isOurs(host)) return refuse(reply, WRONG_HOST);
+      if (!isOurs(host)) return refuse(response, WRONG_HOST);
       lastHost = host;
     }
     if (isProgram) return true;
 
     if (origin !== undefined && knownOrigins.has(origin)) {
-      reply.header("access-control-allow-origin", origin);
+      response.setHeader("access-control-allow-origin", origin);
       if (!isPreflight(request)) {
-        reply.header("access-control-expose-headers", EXPOSED);
+        response.setHeader("access-control-expose-headers", EXPOSED);
         return true;
       }
-      reply.headers(PREFLIGHT);
+      addHeaders(response, PREFLIGHT);
       if (request.headers["access-control-request-private-network"] === "true") {
-        reply.header("access-control-allow-private-network", "true");
+        response.setHeader("access-control-allow-private-network", "true");
       }
-      reply.code(204).send();
+      response.writeHead(204).end();
       return false;
     }
     // `none` is what the user does himself, such as typing an address.
     const isOwnSite = site === undefined || site === "same-origin" || site === "none";
     const isOwnPage = isOwnSite && (origin === undefined || isOwnOrigin(origin, request));
-    if (isOwnPage || HEALTH_PATHS.has(request.routeOptions.url ?? "")) return true;
-    return refuse(reply, OTHER_ORIGIN);
+    if (isOwnPage || isHealth(request)) return true;
+    return refuse(response, OTHER_ORIGIN);
   };
 }
 
@@ -102,22 +105,32 @@ const OTHER_ORIGIN =
  * 403 for a wrong host, too: 421, though made for it, invites the client to try
  * again over another connection, which would end the same.
  */
-function refuse(reply: FastifyReply, message: string): false {
-  sendError(reply, new LatchkeyError("forbidden", message));
+function refuse(response: ServerResponse, message: string): false {
+  const answer = errorAnswer(new LatchkeyError("forbidden", message));
+  response
+    .writeHead(STATUS.forbidden.http, { "content-type": JSON_TYPE })
+    .end(JSON.stringify(answer));
   return false;
 }
 
-function isPreflight({ method, headers }: FastifyRequest): boolean {
+function addHeaders(response: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  for (const name in headers) response.setHeader(name, headers[name] ?? "");
+}
+
+function isPreflight({ method, headers }: IncomingMessage): boolean {
   return method === "OPTIONS" && headers["access-control-request-method"] !== undefined;
+}
+
+/** Whether it is a probe's question. */
+function isHealth({ method, url = "" }: IncomingMessage): boolean {
+  return method === "GET" && HEALTH_PATHS.has(url.replace(/\/*(?:\?.*)?$/, ""));
 }
 
 /**
  * Whether it is the origin of what this listener serves, by the host and port that
  * the request was sent to. A proxy may have taken TLS off; nothing puts it on.
  */
-function isOwnOrigin(origin: string, { headers, protocol }: FastifyRequest): boolean {
-  return (
-    origin === `https://${headers.host}` ||
-    (protocol === "http" && origin === `http://${headers.host}`)
-  );
+function isOwnOrigin(origin: string, { headers, socket }: IncomingMessage): boolean {
+  const isPlain = !(socket instanceof TLSSocket);
+  return origin === `https://${headers.host}` || (isPlain && origin === `http://${headers.host}`);
 }

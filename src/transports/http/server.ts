@@ -1,10 +1,9 @@
-import { isUtf8 } from "node:buffer";
 import { lookup } from "node:dns/promises";
-import type { Server } from "node:http";
+import { createServer as createHttpServer, type RequestListener } from "node:http";
+import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { Server as TlsServer } from "node:tls";
 import swagger from "@fastify/swagger";
-import Fastify, { type FastifyError, type FastifyHttpOptions, type FastifyInstance } from "fastify";
+import Fastify, { type FastifyError, type FastifyServerFactory } from "fastify";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { LIMITS } from "../../domain/limits.js";
@@ -22,6 +21,7 @@ import { addConnect } from "./connect.js";
 import { addCurrentSession } from "./current-session.js";
 import { addOperations } from "./operations.js";
 import { createOriginGuard } from "./origin-guard.js";
+import { addBodyParsers } from "./rest-sessions/bodies.js";
 import { addRestSessions, type CallerOf, sendError } from "./rest-sessions/routes.js";
 import { transform, transformObject } from "./rest-sessions/schemas.js";
 
@@ -30,6 +30,15 @@ const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
 
 /** How often (ms) a server that closes looks for connections that have become idle. */
 const IDLE_INTERVAL = 50;
+
+/** A slow sender is cut; node:http would wait 60 s for headers and 300 s in all. */
+const TIMEOUTS = {
+  headersTimeout: 10_000,
+  requestTimeout: 30_000,
+  connectionsCheckingInterval: 1_000,
+  keepAliveTimeout: 72_000,
+  handshakeTimeout: HANDSHAKE_TIMEOUT,
+};
 
 export interface HttpOptions {
   /** `host:port`; port 0 picks one. */
@@ -63,30 +72,35 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const { callOrigins, tls } = options;
   const callerOf: CallerOf = ({ raw }) =>
     callOrigins.bySocket(raw.socket, raw.headers.authorization);
-  const timeouts = { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 };
-  const serverOptions: FastifyHttpOptions<Server> = {
-    // The types take it for a choice made when the code is written.
-    ...(tls && { https: { handshakeTimeout: HANDSHAKE_TIMEOUT, ...timeouts, ...tls } }),
+  const accepted = tls ? "secureConnection" : "connection";
+  const serverFactory: FastifyServerFactory = (handler) => {
+    // Before all else, so that whatever answers is guarded.
+    const serve: RequestListener = (request, response) => {
+      if (!guard(request, response)) return;
+      // Fastify refuses what is no media type at all, before any parser sees it.
+      const { headers } = request;
+      const type = headers["content-type"];
+      if (type !== undefined && !MEDIA_TYPE.test(type)) headers["content-type"] = "unknown/unknown";
+      handler(request, response);
+    };
+    const server = tls
+      ? createHttpsServer({ ...TIMEOUTS, ...tls }, serve)
+      : createHttpServer(TIMEOUTS, serve);
+    return server.on(accepted, callOrigins.add);
+  };
+  const app = Fastify({
+    serverFactory,
     logger: false, // Its lines hold URLs, and those hold tokens.
     bodyLimit: LIMITS.dataBytes,
-    // A slow sender is cut; node:http would wait 60 s for headers and 300 s in all.
-    requestTimeout: 30_000,
-    http: timeouts,
-    keepAliveTimeout: 72_000,
     forceCloseConnections: "idle",
     routerOptions: {
       ignoreTrailingSlash: true,
       // Longer than any request line that Node lets through: endpoints judge lengths.
       maxParamLength: 65_536,
     },
-    // These come before any hook.
-    frameworkErrors: (error, request, reply) => {
-      if (guard(request, reply)) sendError(reply, toLatchkeyError(error), error.statusCode);
+    frameworkErrors: (error, _request, reply) => {
+      sendError(reply, toLatchkeyError(error), error.statusCode);
     },
-  };
-  const app: FastifyInstance = Fastify(serverOptions);
-  app.addHook("onRequest", (request, reply, done) => {
-    if (guard(request, reply)) done();
   });
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const shown = toLatchkeyError(error);
@@ -122,17 +136,14 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     metrics: options.metrics,
   });
 
-  const accepted = tls ? "secureConnection" : "connection";
-  app.server.on(accepted, callOrigins.add);
-  // Fastify serves the other addresses of `localhost` too, but by servers that nobody else sees.
+  // A server listens on one address, and `localhost` may have two.
   const { address: first } = await lookup(host.replace(/^\[|\]$/g, ""));
   await app.listen({ host: first, port: Number(options.address.slice(colon + 1)) });
-  const { port } = app.server.address() as AddressInfo;
+  const { server } = app;
+  const { port } = server.address() as AddressInfo;
   const others = await listenTcp({ address: `${host}:${port}`, tls, except: first }, (socket) => {
-    // As Node's own HTTP servers have it.
-    socket.setNoDelay();
-    socket.allowHalfOpen = !tls;
-    app.server.emit(accepted, socket);
+    socket.setNoDelay(); // As Node's own HTTP servers do.
+    server.emit(accepted, socket);
   }).catch(async (error) => {
     await app.close();
     throw error;
@@ -141,57 +152,21 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   return {
     address: `${host}:${port}`,
     reloadTls: (changed) => {
-      if (app.server instanceof TlsServer) app.server.setSecureContext(changed);
+      if (server instanceof HttpsServer) server.setSecureContext(changed);
       others.reloadTls(changed);
     },
     drain: () => {
       draining = true;
     },
     close: async (grace) => {
-      const cut = setTimeout(() => app.server.closeAllConnections(), grace);
+      const cut = setTimeout(() => server.closeAllConnections(), grace);
       // Connections that were busy when the server closed are kept alive when they are not.
-      const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_INTERVAL);
+      const idle = setInterval(() => server.closeIdleConnections(), IDLE_INTERVAL);
       await Promise.all([app.close(), others.close()]);
       clearTimeout(cut);
       clearInterval(idle);
     },
   };
-}
-
-/** Bodies as Express's parser took them: JSON by its content type, any other ignored. */
-function addBodyParsers(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers();
-  app.addHook("onRequest", ({ headers }, _reply, done) => {
-    // Fastify refuses what is no media type at all, before any parser sees it.
-    const type = headers["content-type"];
-    if (type !== undefined && !MEDIA_TYPE.test(type)) headers["content-type"] = "unknown/unknown";
-    done();
-  });
-  app.addContentTypeParser(
-    "application/json",
-    { parseAs: "buffer" },
-    (_request, body: Buffer, done) => {
-      try {
-        done(null, parseJson(body));
-      } catch (error) {
-        done(error as Error);
-      }
-    },
-  );
-  app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, _body, done) =>
-    done(null, undefined),
-  );
-}
-
-function parseJson(body: Buffer): unknown {
-  if (body.length === 0) return undefined;
-  if (!isUtf8(body)) throw new LatchkeyError("invalid", "the body must be JSON in UTF-8");
-  try {
-    return JSON.parse(body.toString());
-  } catch {
-    // The parser's own message quotes the body.
-    throw new LatchkeyError("invalid", "the body must be JSON");
-  }
 }
 
 /** Fastify's own errors in our terms. */

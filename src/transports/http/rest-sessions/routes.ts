@@ -15,10 +15,10 @@ import {
 import { errorAnswer } from "./input.js";
 import { schemas } from "./schemas.js";
 
-const JSON_TYPE = "application/json; charset=utf-8";
+export const JSON_TYPE = "application/json; charset=utf-8";
 
 /** How a caller may say who it is: RFC 9110, 11.6.1, and RFC 7617. */
-const CHALLENGE = 'Bearer realm="latchkey", Basic realm="latchkey", charset="UTF-8"';
+export const CHALLENGE = 'Bearer realm="latchkey", Basic realm="latchkey", charset="UTF-8"';
 
 const ROUTES: readonly [
   method: "GET" | "PUT" | "POST" | "DELETE",

@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { type DescMethodUnary, type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.js";
+import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import { openWire, WIRES, type Wire } from "../transports/wires.js";
+import { type Guarded, startGuarded } from "./accounts.js";
+import { type Apps, altered, type Names, openApps, USERS, unknownNames } from "./apps.js";
+
+type Methods = typeof SessionService.method;
+type MethodName = keyof Methods;
+
+/**
+ * What a User gets: refused for the app; refused as if there were no such thing; an answer without
+ * anything of another app.
+ */
+type Outcome = "FORBIDDEN" | "NOT_FOUND" | "INVALID" | "nothing";
+
+/** What a User may try with names of another app's sessions, by every RPC. */
+const TRIALS: {
+  readonly [M in MethodName]: (
+    names: Names,
+  ) => readonly [MessageInitShape<Methods[M]["input"]>, Outcome][];
+} = {
+  createSession: ({ app, userId }) => [[{ app, userId }, "FORBIDDEN"]],
+  getSession: ({ app, own, token }) => [
+    [{ app, token }, "FORBIDDEN"],
+    [{ app, token, peek: true }, "FORBIDDEN"],
+    [{ app: own, token }, "NOT_FOUND"],
+    [{ app: own, token, peek: true }, "NOT_FOUND"],
+  ],
+  updateSession: ({ app, own, token }) => [
+    [{ app, token, data: { a: 1 } }, "FORBIDDEN"],
+    [{ app, token, data: { a: 1 }, expectedVersion: 1n }, "FORBIDDEN"],
+    [{ app: own, token, data: { a: 1 } }, "NOT_FOUND"],
+    [{ app: own, token, data: { a: 1 }, expectedVersion: 9n }, "NOT_FOUND"],
+  ],
+  extendSession: ({ app, own, token }) => [
+    [{ app, token, idleTtl: { seconds: 10n } }, "FORBIDDEN"],
+    [{ app: own, token, absoluteTtl: { seconds: 10n } }, "NOT_FOUND"],
+  ],
+  deleteSession: ({ app, own, token, sessionId }) => [
+    [{ app, target: { case: "token", value: token } }, "FORBIDDEN"],
+    [{ app, target: { case: "sessionId", value: sessionId } }, "FORBIDDEN"],
+    [{ app: own, target: { case: "token", value: token } }, "NOT_FOUND"],
+    [{ app: own, target: { case: "sessionId", value: sessionId } }, "NOT_FOUND"],
+  ],
+  deleteUserSessions: ({ app, own, userId, token, sessionId }) => [
+    [{ app, userId, keep: { case: "keepToken", value: token } }, "FORBIDDEN"],
+    [{ app, userId, keep: { case: "keepSessionId", value: sessionId } }, "FORBIDDEN"],
+    [{ app, userId }, "FORBIDDEN"],
+    [{ app: own, userId }, "nothing"],
+    [{ app: own, userId, keep: { case: "keepToken", value: token } }, "NOT_FOUND"],
+    [{ app: own, userId, keep: { case: "keepSessionId", value: sessionId } }, "NOT_FOUND"],
+  ],
+  deleteAppSessions: ({ app, own }) => [
+    [{ app }, "FORBIDDEN"],
+    [{ app: own }, "FORBIDDEN"],
+  ],
+  listSessions: ({ app, own, pageToken }) => [
+    [{ app }, "FORBIDDEN"],
+    [{ app, activeWithin: { seconds: 60n } }, "FORBIDDEN"],
+    [{ app, pageToken }, "FORBIDDEN"],
+    [{ app: own, pageToken }, "INVALID"],
+  ],
+  listUserSessions: ({ app, own, userId, userPageToken }) => [
+    [{ app, userId }, "FORBIDDEN"],
+    [{ app, userId, pageToken: userPageToken }, "FORBIDDEN"],
+    [{ app: own, userId }, "nothing"],
+    [{ app: own, userId, pageToken: userPageToken }, "INVALID"],
+  ],
+  countActiveUsers: ({ app, own }) => [
+    [{ app, activeWithin: { seconds: 60n } }, "FORBIDDEN"],
+    [{ app: own, activeWithin: { seconds: 60n } }, "nothing"],
+  ],
+  getCurrentSession: () => [[{}, "nothing"]],
+  listCallers: () => [
+    [{}, "FORBIDDEN"],
+    [{ pageSize: 1, pageToken: "1" }, "FORBIDDEN"],
+  ],
+};
+
+const METHODS = SessionService.methods.map(({ localName }) => localName as MethodName);
+
+/** How a call was answered, in plain JSON. */
+interface Answer {
+  readonly outcome: string;
+  readonly text: string;
+}
+
+/** Calls an RPC with an `authorization` header, or none. */
+async function call(
+  wire: Wire,
+  name: MethodName,
+  request: object,
+  authorization?: string,
+): Promise<Answer> {
+  const client = wire.client(SessionService);
+  const { output }: DescMethodUnary = SessionService.method[name];
+  const headers = authorization === undefined ? {} : { authorization };
+  try {
+    // The table gives each method a request of its type.
+    const rpc = client[name] as (request: object, options: object) => Promise<never>;
+    return {
+      outcome: "answered",
+      text: JSON.stringify(toJson(output, await rpc(request, { headers }))),
+    };
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    const [info] = error.findDetails(ErrorInfoSchema);
+    const blamed = error
+      .findDetails(BadRequestSchema)
+      .map(({ fieldViolations }) => fieldViolations);
+    const text = JSON.stringify([Code[error.code], error.rawMessage, blamed]);
+    return { outcome: info?.reason ?? "", text };
+  }
+}
+
+test("the table has a row for every RPC", () => {
+  assert.deepEqual(METHODS.toSorted(), Object.keys(TRIALS).toSorted());
+});
+
+for (const wireName of WIRES) {
+  describe(`over ${wireName}`, () => {
+    let server: Guarded;
+    let apps: Apps;
+    let wire: Wire;
+    before(async () => {
+      server = await startGuarded();
+      apps = openApps(server);
+      wire = openWire(wireName, server);
+    });
+    after(async () => {
+      wire.close();
+      apps.close();
+      await server.close();
+    });
+
+    for (const name of METHODS) {
+      test(`${name} is refused without credentials, whatever exists`, async () => {
+        const names = await apps.fill("shop", "shop-eu");
+        const sessions = await apps.sessions();
+        const send = async (names: Names) => {
+          const requests = TRIALS[name](names).map(([request]) => request);
+          return Promise.all(requests.map((request) => call(wire, name, request)));
+        };
+        const answers = await send(names);
+        for (const { outcome } of answers) assert.equal(outcome, "UNAUTHENTICATED");
+        assert.deepEqual(await send(unknownNames(names)), answers);
+        assert.deepEqual(await apps.sessions(), sessions);
+      });
+
+      test(`${name} answers an Admin of every app`, async () => {
+        const count = TRIALS[name]({} as Names).length;
+        for (let at = 0; at < count; at++) {
+          // A new one for each, as some of them end it.
+          const names = await apps.fill("forum", "shop");
+          const [request, outcome] = TRIALS[name](names)[at] ?? assert.fail();
+          if (outcome !== "FORBIDDEN") continue;
+          const answer = await call(wire, name, request, server.admin.bearer);
+          assert.equal(answer.outcome, "answered", answer.text);
+        }
+      });
+
+      for (const { name: account, own, others } of USERS) {
+        test(`${name} shows and changes nothing of another's app for ${account}`, async () => {
+          const { bearer } = server[account];
+          await apps.fill(own, own);
+          for (const app of others) {
+            const names = await apps.fill(app, own);
+            const unknown = TRIALS[name](unknownNames(names));
+            const sessions = await apps.sessions();
+            for (const [at, [request, outcome]] of TRIALS[name](names).entries()) {
+              const answer = await call(wire, name, request, bearer);
+              const expected = outcome === "nothing" ? "answered" : outcome;
+              assert.equal(answer.outcome, expected, `trial ${at}`);
+              for (const secret of [names.userId, names.sessionId, names.token]) {
+                assert.ok(!answer.text.includes(secret), answer.text);
+              }
+              // It cannot tell whether what it named exists.
+              const [other] = unknown[at] ?? assert.fail();
+              assert.deepEqual(await call(wire, name, other, bearer), answer);
+            }
+            assert.deepEqual(await apps.sessions(), sessions);
+          }
+        });
+      }
+    }
+
+    test("a User counts and lists the sessions of its own app alone", async () => {
+      for (const app of ["shop", "forum"]) await apps.fill(app, "shop");
+      const { bearer } = server.ann;
+      const counted = { app: "shop", activeWithin: { seconds: 60n } };
+      const { text } = await call(wire, "countActiveUsers", counted, bearer);
+      assert.equal(text, '{"userCount":"1"}');
+      const listed = await call(wire, "listSessions", { app: "shop", pageSize: 1000 }, bearer);
+      const { sessions } = JSON.parse(listed.text) as { sessions: { app: string }[] };
+      assert.deepEqual([...new Set(sessions.map(({ app }) => app))], ["shop"]);
+    });
+
+    test("a page token opens no listing but its own, however it was made", async () => {
+      const { bearer } = server.ann;
+      const ours = await apps.fill("shop", "shop");
+      const theirs = await apps.fill("forum", "shop");
+      const list = (request: object) => call(wire, "listSessions", request, bearer);
+      const listUser = (request: object) => call(wire, "listUserSessions", request, bearer);
+
+      assert.equal((await list({ app: "forum", pageToken: ours.pageToken })).outcome, "FORBIDDEN");
+      const forged = altered(theirs.pageToken, (state) => {
+        state[0] = "shop";
+      });
+      const { outcome, text } = await list({ app: "shop", pageToken: forged });
+      assert.equal(outcome, "answered");
+      assert.ok(text.includes(ours.sessionId));
+      assert.ok(!text.includes("forum"));
+      const { userId } = theirs;
+      const forgedUser = altered(theirs.userPageToken, (state) => {
+        state[0] = "shop";
+      });
+      const answer = await listUser({ app: "shop", userId, pageToken: forgedUser });
+      assert.deepEqual(answer, { outcome: "answered", text: "{}" });
+    });
+  });
+}
