@@ -9,6 +9,8 @@ export interface TcpOptions {
   readonly address: string;
   /** Null: no TLS. */
   readonly tls: TlsOptions | null;
+  /** One of the host's addresses that is served already, by another server. */
+  readonly except?: string;
 }
 
 export interface TcpListener {
@@ -16,16 +18,17 @@ export interface TcpListener {
   readonly address: string;
   /** The certificates of connections to come. */
   reloadTls(tls: TlsOptions): void;
-  /** Accepts no more; connections go on. */
-  close(): void;
+  /** Accepts no more; connections go on. Settles when the last of them has ended. */
+  close(): Promise<void>;
 }
 
 /**
  * Accepts connections, their TLS handshakes done, on every address that the host
- * has. Rejects if one cannot be bound.
+ * has. Rejects if one cannot be bound, but for those after the first that the machine does not
+ * have: `localhost` may name an IPv6 address where there is no IPv6.
  */
 export async function listenTcp(
-  { address, tls }: TcpOptions,
+  { address, tls, except }: TcpOptions,
   accept: (socket: Socket) => void,
 ): Promise<TcpListener> {
   const colon = address.lastIndexOf(":");
@@ -35,10 +38,17 @@ export async function listenTcp(
   let port = Number(address.slice(colon + 1));
   try {
     for (const { address: ip } of addresses) {
+      if (ip === except) continue;
       const server = tls ? createSecure(tls, accept) : createServer(accept);
-      servers.push(server);
       server.listen({ host: ip, port });
-      await once(server, "listening");
+      try {
+        await once(server, "listening");
+      } catch (error) {
+        const isFirst = servers.length === 0 && except === undefined;
+        if (isFirst || (error as NodeJS.ErrnoException).code !== "EADDRNOTAVAIL") throw error;
+        continue;
+      }
+      servers.push(server);
       // A port that was picked is the same for all.
       port = (server.address() as AddressInfo).port;
     }
@@ -53,8 +63,8 @@ export async function listenTcp(
         if (server instanceof TlsServer) server.setSecureContext(options);
       }
     },
-    close() {
-      for (const server of servers) server.close();
+    async close() {
+      await Promise.all(servers.map((server) => new Promise((ended) => server.close(ended))));
     },
   };
 }

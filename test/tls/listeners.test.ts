@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
+import { syncBuiltinESMExports } from "node:module";
 import type { Socket } from "node:net";
 import { after, test } from "node:test";
 import { createClient } from "@connectrpc/connect";
@@ -137,7 +138,10 @@ test("an HTTP listener has the same time limits with TLS as without", async (t) 
       return server;
     });
   }
+  syncBuiltinESMExports();
   for (const tls of [null, readTls(paths)]) await withListeners({ tls }, async () => {});
+  t.mock.restoreAll();
+  syncBuiltinESMExports();
   const [plain, secure] = made.map((server) => ({
     headers: server.headersTimeout,
     request: server.requestTimeout,

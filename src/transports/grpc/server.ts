@@ -93,7 +93,7 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
     drain: () => setHealth("NOT_SERVING"),
     close: (grace) =>
       new Promise((resolve) => {
-        listening.close();
+        void listening.close();
         // What outlives the grace, a health watch say, is cut.
         const timer = setTimeout(() => {
           for (const socket of sockets) socket.destroy();

@@ -1,8 +1,5 @@
-import {
-  createServer as createHttpServer,
-  type Server as HttpServer,
-  type RequestListener,
-} from "node:http";
+import { lookup } from "node:dns/promises";
+import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import swagger from "@fastify/swagger";
@@ -18,6 +15,7 @@ import type { IsPublic, Listener } from "../listener.js";
 import type { Metrics } from "../metrics.js";
 import type { Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
+import { listenTcp } from "../tcp.js";
 import { HANDSHAKE_TIMEOUT, type Tls } from "../tls.js";
 import { addConnect } from "./connect.js";
 import { addCurrentSession } from "./current-session.js";
@@ -74,7 +72,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const { callOrigins, tls } = options;
   const callerOf: CallerOf = ({ raw }) =>
     callOrigins.bySocket(raw.socket, raw.headers.authorization);
-  const servers: (HttpServer | HttpsServer)[] = [];
+  const accepted = tls ? "secureConnection" : "connection";
   const serverFactory: FastifyServerFactory = (handler) => {
     // Before all else, so that whatever answers is guarded.
     const serve: RequestListener = (request, response) => {
@@ -88,9 +86,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     const server = tls
       ? createHttpsServer({ ...TIMEOUTS, ...tls }, serve)
       : createHttpServer(TIMEOUTS, serve);
-    server.on(tls ? "secureConnection" : "connection", callOrigins.add);
-    servers.push(server);
-    return server;
+    return server.on(accepted, callOrigins.add);
   };
   const app = Fastify({
     serverFactory,
@@ -140,31 +136,33 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     metrics: options.metrics,
   });
 
-  await app.listen({
-    host: host.replace(/^\[|\]$/g, ""),
-    port: Number(options.address.slice(colon + 1)),
+  // A server listens on one address, and `localhost` may have two.
+  const { address: first } = await lookup(host.replace(/^\[|\]$/g, ""));
+  await app.listen({ host: first, port: Number(options.address.slice(colon + 1)) });
+  const { server } = app;
+  const { port } = server.address() as AddressInfo;
+  const others = await listenTcp({ address: `${host}:${port}`, tls, except: first }, (socket) => {
+    socket.setNoDelay(); // As Node's own HTTP servers do.
+    server.emit(accepted, socket);
+  }).catch(async (error) => {
+    await app.close();
+    throw error;
   });
-  const { port } = app.server.address() as AddressInfo;
 
   return {
     address: `${host}:${port}`,
     reloadTls: (changed) => {
-      for (const server of servers) {
-        if (server instanceof HttpsServer) server.setSecureContext(changed);
-      }
+      if (server instanceof HttpsServer) server.setSecureContext(changed);
+      others.reloadTls(changed);
     },
     drain: () => {
       draining = true;
     },
     close: async (grace) => {
-      const cut = setTimeout(() => {
-        for (const server of servers) server.closeAllConnections();
-      }, grace);
+      const cut = setTimeout(() => server.closeAllConnections(), grace);
       // Connections that were busy when the server closed are kept alive when they are not.
-      const idle = setInterval(() => {
-        for (const server of servers) server.closeIdleConnections();
-      }, IDLE_INTERVAL);
-      await app.close();
+      const idle = setInterval(() => server.closeIdleConnections(), IDLE_INTERVAL);
+      await Promise.all([app.close(), others.close()]);
       clearTimeout(cut);
       clearInterval(idle);
     },
