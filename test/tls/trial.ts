@@ -51,7 +51,7 @@ export function createFiles(files: Files) {
 
 /** The accounts of the database at `path`, these Admins added. */
 export async function openAccounts(path: string, ...names: string[]) {
-  const accounts = openAccountStore({ path });
+  const accounts = openAccountStore({ path, actor: "a test", now: Date.now });
   for (const name of names) await accounts.add({ name, role: "Admin", apps: [], rke: false }, null);
   return {
     ...accounts,
