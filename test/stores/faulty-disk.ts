@@ -37,6 +37,7 @@ export function createFaultyDisk() {
   const performed: Performed[] = [];
   let writer: Writer | undefined;
   let isCalm = false;
+  let injected = 0;
 
   const disk = {
     openWriter(options: WriterOptions): Writer {
@@ -56,6 +57,7 @@ export function createFaultyDisk() {
       // After a failure, all is refused that was passed before the store knows of it.
       if (waiting.length === 0 || performed.at(-1)?.error) return;
       const items = waiting.splice(0, count);
+      if (fault) injected++;
       let error: unknown = fault && new Sqlite.SqliteError("injected", fault);
       if (!error) {
         const calls = items.reduce((sum, { batch }) => sum + batch.calls, 0);
@@ -66,6 +68,9 @@ export function createFaultyDisk() {
       }
       performed.push({ items, error });
     },
+
+    /** How many faults there were. */
+    injected: () => injected,
 
     /** Tells the store how the oldest transaction went. */
     answer(): void {

@@ -93,6 +93,8 @@ interface Call {
   /** Whether the call may end this session. */
   readonly ends?: (minted: Minted) => boolean;
   readonly creates?: Minted;
+  /** It must fail. */
+  readonly isTaken?: boolean;
   readonly updates?: { readonly minted: Minted; readonly key: string };
 }
 
@@ -111,6 +113,7 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
   /** Tokens that a second creation claims: until it is refused they may show its session. */
   let contested = new Set<TokenHash>();
   let keys = 0;
+  let faultsBefore = 0;
 
   const named = (index: number): Minted => minted[index % minted.length] ?? mint();
 
@@ -134,15 +137,8 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
   };
 
   const create = (one: Minted) => {
-    const { session, tokenHash } = one;
-    const apply = (before: models.Model) => {
-      const isTaken = before.some(
-        (other) => other.session.id === session.id || other.tokenHash === tokenHash,
-      );
-      assert.ok(!isTaken, "a taken id or token was taken again");
-      return { model: [...before, one], answer: undefined };
-    };
-    note(store.create(session, tokenHash), apply, { creates: one });
+    const apply = (before: models.Model) => ({ model: [...before, one], answer: undefined });
+    note(store.create(one.session, one.tokenHash), apply, { creates: one });
   };
 
   const createTaken = (taken: Minted, by: "token" | "id") => {
@@ -150,8 +146,11 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
     if (!atStart(taken) || isEnding(taken)) return;
     const { session, tokenHash } = mint({ createdAt: now, data: {}, idleTtl: LIFE });
     contested.add(taken.tokenHash);
-    if (by === "token") create({ session, tokenHash: taken.tokenHash });
-    else create({ session: { ...session, id: taken.session.id }, tokenHash });
+    const created =
+      by === "token"
+        ? store.create(session, taken.tokenHash)
+        : store.create({ ...session, id: taken.session.id }, tokenHash);
+    note(created, (before) => ({ model: before, answer: undefined }), { isTaken: true });
   };
 
   const touch = (one: Minted) => {
@@ -338,9 +337,14 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
   /** Adopts what was answered. */
   const settle = async () => {
     await Promise.all(counts);
-    for (const { outcome, apply } of calls) {
+    const hadFaults = disk.injected() > faultsBefore;
+    for (const { outcome, apply, isTaken = false } of calls) {
       assert.notEqual(outcome.status, "open", "a call is never answered");
-      if (outcome.status === "rejected") continue;
+      if (outcome.status === "rejected") {
+        assert.ok(isTaken || hadFaults, "a call is refused for nothing");
+        continue;
+      }
+      assert.ok(!isTaken, "a taken id or token was taken again");
       const { model: after, answer } = apply(model);
       if (answer !== undefined) assert.deepEqual(outcome.answer, answer);
       model = after;
@@ -373,6 +377,7 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
   };
 
   const begin = async (steps: readonly Step[]) => {
+    faultsBefore = disk.injected();
     const deadlines = model.map(({ session }) => expiresAt(session)).filter((at) => at > now);
     horizon = Math.min(now + LIFE, ...deadlines);
     for (const step of steps) {

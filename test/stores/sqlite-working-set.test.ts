@@ -25,6 +25,17 @@ function createTransaction() {
 }
 
 describe("the working set of a SQLite store", () => {
+  test("it keeps a session until the file has it, and no longer", () => {
+    const memory = createWorkingSet(1, () => undefined);
+    const { session, tokenHash } = createMint()();
+    const created = createTransaction();
+    const entry = { row: 1, tokenHash, session, dataBytes: 10 };
+    memory.create(created.transaction, entry);
+    assert.equal(memory.get(tokenHash), entry);
+    created.commit();
+    assert.equal(memory.get(tokenHash), undefined);
+  });
+
   test("it keeps nothing of a session that the file has, after a later change of it failed", () => {
     const memory = createWorkingSet(1, () => undefined);
     const { session, tokenHash } = createMint()();
@@ -34,6 +45,7 @@ describe("the working set of a SQLite store", () => {
     memory.create(created.transaction, first);
     memory.update(updated.transaction, first, entry());
     created.commit();
+    assert.notEqual(memory.get(tokenHash), undefined);
     updated.rollback();
     assert.equal(memory.get(tokenHash), undefined);
   });
