@@ -146,6 +146,7 @@ export async function start(options: StartOptions): Promise<Server> {
         callers,
         sessionRpcs,
         metrics,
+        log,
         now,
         ping: () => store.ping(),
       }),

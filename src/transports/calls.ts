@@ -32,7 +32,7 @@ export function createCalls({ observer, log, clock }: CallsOptions) {
   const toCallerError = (error: unknown, transport: Transport, method: string): LatchkeyError => {
     if (error instanceof LatchkeyError) {
       if (error.code === "unavailable") {
-        log.warn({ transport, method, err: error.cause ?? error }, "call refused");
+        log.warn({ transport, method, err: error.cause ?? error }, "call not served");
       }
       return error;
     }

@@ -42,7 +42,7 @@ export const basicOf = (name: string, password: string) =>
 /** Starts a server over SQLite, its log at trace, and makes accounts while it runs. */
 export async function startGuarded(settings: Settings = {}): Promise<Guarded> {
   const server = await startServer("sqlite", "trace", { auth: "required", ...settings });
-  const accounts = openAccountStore({ path: server.path, actor: "a test", now: Date.now });
+  const accounts = openAccountStore({ path: server.path, actor: "a test", now: () => NOW });
   const passwords = createPasswords();
   const add: Guarded["add"] = async ({ name, role = "User", apps = [], rke = false }) => {
     const password = `${randomBytes(9).toString("base64")} of ${name}`;

@@ -114,6 +114,9 @@ describe("a failure to authenticate by the command protocol is logged once", () 
   }
 });
 
+/** As the log shows the time of a change. */
+const AT = new Date(NOW).toISOString();
+
 test("every change of an account is logged once", () =>
   withGuarded(async (server) => {
     const { accounts } = server;
@@ -134,7 +137,7 @@ test("every change of an account is logged once", () =>
       await act();
       await eventually("a line", () => audited(server, from).length > 0);
       assert.deepEqual(audited(server, from), [
-        { account: "eve", ...change, msg: "account changed" },
+        { account: "eve", ...change, actor: "a test", at: AT, msg: "account changed" },
       ]);
     }
   }));

@@ -49,9 +49,10 @@ export async function withListeners(
 ): Promise<void> {
   const log: string[] = [];
   const metrics = createMetrics();
+  const logger = pino({ level: "warn" }, { write: (line) => log.push(line) });
   const calls = createCalls({
     observer: metrics.callObserver,
-    log: pino({ level: "warn" }, { write: (line) => log.push(line) }),
+    log: logger,
     clock: () => performance.now(),
   });
   const now = () => NOW;
@@ -83,6 +84,7 @@ export async function withListeners(
     callOrigins: createCallOrigins(null, "http"),
     ...open,
     metrics,
+    log: logger,
     now,
     ping,
   });

@@ -328,6 +328,31 @@ for (const [title, status, [method, path, body]] of ANSWERS) {
     }));
 }
 
+test("each refused request leaves one line that says from where and why, and no more of it", () =>
+  withListeners({ http: {} }, async (listeners) => {
+    const rest = openRest(listeners.http);
+    try {
+      const long = `http://${"x".repeat(200)}.test`;
+      for (const [headers, expected] of [
+        [{ host: "evil.test" }, { reason: "host", host: "evil.test" }],
+        [
+          { host: "localhost", origin: long, authorization: "Basic c2VjcmV0" },
+          { reason: "origin", host: "localhost", origin: long.slice(0, 100) },
+        ],
+      ] as const) {
+        const from = listeners.log.length;
+        await rest.call("GET", "/shop/get/secret", undefined, headers);
+        const lines = listeners.log.slice(from).map((line) => JSON.parse(line));
+        assert.equal(lines.length, 1);
+        const { level, time, pid, hostname, address, ...fields } = lines[0];
+        assert.match(address, /^127\.0\.0\.1:\d+$/);
+        assert.deepEqual(fields, { ...expected, msg: "request refused" });
+      }
+    } finally {
+      rest.close();
+    }
+  }));
+
 test("a program gets none of the headers that are for browsers", () =>
   withHttp(ORIGINS, async (rest) => {
     for (const agent of [{}, { "user-agent": "curl/8.0" }]) {

@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { TLSSocket } from "node:tls";
 import { cors } from "@connectrpc/connect";
+import type { Logger } from "pino";
 import { LatchkeyError } from "../../domain/error.js";
 import { isAddress, isLoopback, parseHost } from "../../domain/host.js";
+import { peerAddress } from "../peer.js";
 import { STATUS } from "../status.js";
 import { HEALTH_PATHS } from "./operations.js";
 import { errorAnswer } from "./rest-sessions/input.js";
@@ -15,6 +17,8 @@ export interface OriginGuardOptions {
   readonly hosts: readonly string[];
   /** Origins whose pages may call, as browsers send them: `https://app.example`. */
   readonly origins: readonly string[];
+  /** Gets a line for each request that is refused. */
+  readonly log: Pick<Logger, "warn">;
 }
 
 /** Answers whether a request may go on; if not, it has been answered. */
@@ -49,7 +53,8 @@ const EXPOSED = cors.exposedHeaders.join(", ").toLowerCase();
  * CORS is decided here and not by a plugin, so that what a page may send and what it
  * may read follow from one rule.
  */
-export function createOriginGuard({ boundTo, hosts, origins }: OriginGuardOptions): OriginGuard {
+export function createOriginGuard(options: OriginGuardOptions): OriginGuard {
+  const { boundTo, hosts, origins, log } = options;
   const knownHosts = new Set([boundTo.toLowerCase(), ...hosts]);
   const knownOrigins = new Set(origins);
   const everywhere = knownOrigins.size > 0 ? { ...HEADERS, vary: "origin" } : HEADERS;
@@ -63,6 +68,18 @@ export function createOriginGuard({ boundTo, hosts, origins }: OriginGuardOption
     return knownHosts.has(host) || isLoopback(host) || (isOpen && isAddress(host));
   };
 
+  const refuse = (request: IncomingMessage, response: ServerResponse, reason: Refusal): false => {
+    const { host, origin } = request.headers;
+    const address = peerAddress(request.socket);
+    const [shownHost, shownOrigin] = [host, origin].map((text) => text?.slice(0, SHOWN));
+    log.warn({ address, reason, host: shownHost, origin: shownOrigin }, "request refused");
+    const answer = errorAnswer(new LatchkeyError("forbidden", REFUSALS[reason]));
+    response
+      .writeHead(STATUS.forbidden.http, { "content-type": JSON_TYPE })
+      .end(JSON.stringify(answer));
+    return false;
+  };
+
   return (request, response) => {
     const { host, origin, "sec-fetch-site": site, "user-agent": agent } = request.headers;
     const isProgram = origin === undefined && site === undefined;
@@ -70,7 +87,7 @@ export function createOriginGuard({ boundTo, hosts, origins }: OriginGuardOption
     if (!isProgram || agent?.startsWith("Mozilla/")) addHeaders(response, everywhere);
     // Node lets only HTTP/1.0 be without Host, which no browser speaks.
     if (host !== undefined && host !== lastHost) {
-      if (!isOurs(host)) return refuse(response, WRONG_HOST);
+      if (!isOurs(host)) return refuse(request, response, "host");
       lastHost = host;
     }
     if (isProgram) return true;
@@ -92,26 +109,23 @@ export function createOriginGuard({ boundTo, hosts, origins }: OriginGuardOption
     const isOwnSite = site === undefined || site === "same-origin" || site === "none";
     const isOwnPage = isOwnSite && (origin === undefined || isOwnOrigin(origin, request));
     if (isOwnPage || isHealth(request)) return true;
-    return refuse(response, OTHER_ORIGIN);
+    return refuse(request, response, "origin");
   };
 }
 
-const WRONG_HOST =
-  "this host name is not one of the server's: if it should be, list it in LATCHKEY_HTTP_HOSTS";
-const OTHER_ORIGIN =
-  "a page of another origin caused this request: if it may, list its origin in LATCHKEY_HTTP_ORIGINS";
-
 /**
- * 403 for a wrong host, too: 421, though made for it, invites the client to try
- * again over another connection, which would end the same.
+ * What is said of each refusal. Both are 403: 421, though made for a wrong host, invites
+ * the client to try again over another connection, which would end the same.
  */
-function refuse(response: ServerResponse, message: string): false {
-  const answer = errorAnswer(new LatchkeyError("forbidden", message));
-  response
-    .writeHead(STATUS.forbidden.http, { "content-type": JSON_TYPE })
-    .end(JSON.stringify(answer));
-  return false;
-}
+const REFUSALS = {
+  host: "this host name is not one of the server's: if it should be, list it in LATCHKEY_HTTP_HOSTS",
+  origin:
+    "a page of another origin caused this request: if it may, list its origin in LATCHKEY_HTTP_ORIGINS",
+};
+type Refusal = keyof typeof REFUSALS;
+
+/** Characters of what a client sent that the log shows. */
+const SHOWN = 100;
 
 function addHeaders(response: ServerResponse, headers: Readonly<Record<string, string>>): void {
   for (const name in headers) response.setHeader(name, headers[name] ?? "");

@@ -4,6 +4,7 @@ import { createServer as createHttpsServer, Server as HttpsServer } from "node:h
 import type { AddressInfo } from "node:net";
 import swagger from "@fastify/swagger";
 import Fastify, { type FastifyError, type FastifyServerFactory } from "fastify";
+import type { Logger } from "pino";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { LIMITS } from "../../domain/limits.js";
@@ -56,6 +57,7 @@ export interface HttpOptions {
   readonly isPublic: IsPublic;
   readonly tls: Tls | null;
   readonly calls: Calls;
+  readonly log: Logger;
   readonly metrics: Pick<Metrics, "contentType" | "text">;
   /** Milliseconds since 1970. */
   readonly now: () => number;
