@@ -43,9 +43,10 @@ describe("the working set of a SQLite store", () => {
     const [created, updated] = [createTransaction(), createTransaction()];
     const first = entry();
     memory.create(created.transaction, first);
-    memory.update(updated.transaction, first, entry());
+    const second = entry();
+    memory.update(updated.transaction, first, second);
     created.commit();
-    assert.notEqual(memory.get(tokenHash), undefined);
+    assert.equal(memory.get(tokenHash), second);
     updated.rollback();
     assert.equal(memory.get(tokenHash), undefined);
   });
