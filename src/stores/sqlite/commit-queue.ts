@@ -4,12 +4,6 @@ import type { Writer } from "./writer.js";
 /** The most calls that make up one batch; bounds how long they hold the event loop. */
 const MAX_BATCH = 256;
 
-/**
- * Fewer calls than this wait while the writer is at work: each batch that finds it
- * asleep has to wake it, which costs more than a call.
- */
-const MIN_BATCH = 8;
-
 /** What a write may ask of the transaction that it becomes part of. */
 export interface Transaction {
   /** Adds what the transaction will write. */
@@ -123,7 +117,7 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
     if (!first) return [];
     if (underWay.length > 0) {
       const isAlone = underWay[0]?.queued[0]?.isAlone;
-      if (isAlone || mustLead(first) || queue.length < MIN_BATCH) return [];
+      if (isAlone || mustLead(first)) return [];
     }
     const limit = first.isAlone ? 1 : MAX_BATCH;
     const end = queue.findIndex(

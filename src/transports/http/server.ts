@@ -74,15 +74,19 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const { callOrigins, tls } = options;
   const callerOf: CallerOf = ({ raw }) =>
     callOrigins.bySocket(raw.socket, raw.headers.authorization);
+  /** The last that was found to be a media type: nearly always the next one, too. */
+  let lastType: string | undefined;
   const accepted = tls ? "secureConnection" : "connection";
   const serverFactory: FastifyServerFactory = (handler) => {
     // Before all else, so that whatever answers is guarded.
     const serve: RequestListener = (request, response) => {
       if (!guard(request, response)) return;
       // Fastify refuses what is no media type at all, before any parser sees it.
-      const { headers } = request;
-      const type = headers["content-type"];
-      if (type !== undefined && !MEDIA_TYPE.test(type)) headers["content-type"] = "unknown/unknown";
+      const type = request.headers["content-type"];
+      if (type !== undefined && type !== lastType) {
+        if (MEDIA_TYPE.test(type)) lastType = type;
+        else request.headers["content-type"] = "unknown/unknown";
+      }
       handler(request, response);
     };
     const server = tls
