@@ -28,6 +28,8 @@ const LIMITS: ChannelOptions = {
   "grpc.max_send_message_length": 4 * 1024 * 1024,
   "grpc.max_concurrent_streams": 1024,
   "grpc-node.max_session_memory": 32,
+  // Statistics of every call and connection, which no service of ours shows.
+  "grpc.enable_channelz": 0,
   // A peer that is silent or gone does not keep its connection.
   "grpc.max_connection_idle_ms": 15 * 60_000,
   "grpc.keepalive_time_ms": 60_000,
