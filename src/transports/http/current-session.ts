@@ -17,5 +17,9 @@ export function addCurrentSession(app: FastifyInstance, options: CurrentSessionO
   const run = calls.of("http", "session");
   const answer = (request: FastifyRequest) =>
     then(callerOf(request), (caller) => toSessionObject(callers.current(caller)));
-  app.get("/session", async (request) => run(answer, request));
+  app.get("/session", async (request, reply) => {
+    // One path answers every caller something else: nothing between may keep it.
+    reply.header("cache-control", "no-store");
+    return run(answer, request);
+  });
 }
