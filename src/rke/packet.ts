@@ -56,6 +56,8 @@ export type Rejection =
 
 export type ParsedResponse = { readonly share: Buffer } | { readonly rejection: Rejection };
 
+/** How many RAIDA servers there are: their numbers are 0 to 24. */
+export const RAIDAS = 25;
 export const STATUS = { success: 250, badMac: 204 } as const;
 export const REQUEST_NONCE = 24;
 export const RESPONSE_NONCE = 22;
