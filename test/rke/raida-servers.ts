@@ -56,7 +56,9 @@ export async function startRaidas(
   minRaidasRequired = 13,
 ): Promise<Discovered> {
   const sockets = Array.from({ length: RAIDAS }, () => createSocket("udp4"));
+  let isClosed = false;
   t.after(() => {
+    isClosed = true;
     for (const socket of sockets) socket.close();
   });
   for (const [raida, socket] of sockets.entries()) {
@@ -82,8 +84,9 @@ export async function startRaidas(
         count,
         answer: (changes = {}, share = shareOf(raida, query)) =>
           makeResponse({ ...right, ...changes }, share, raidaKey(raida)),
-        // The asker may have gone, and the servers with the test.
-        send: (answer) => socket.send(answer, source.port, source.address, () => {}),
+        send(answer) {
+          if (!isClosed) socket.send(answer, source.port, source.address, () => {});
+        },
       });
     });
     socket.bind(0, "127.0.0.1");
