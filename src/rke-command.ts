@@ -1,0 +1,105 @@
+import { Command } from "commander";
+import { invalid } from "./domain/error.js";
+import { type Devnet, startDevnet } from "./rke/devnet/devnet.js";
+import { FAULTS, type Fault, parseFaults } from "./rke/devnet/fault.js";
+
+export interface RkeCommandOptions {
+  readonly random: (size: number) => Buffer;
+  readonly stdout: NodeJS.WritableStream;
+  /** Settles when the process is asked to end. */
+  readonly stopped: () => Promise<void>;
+}
+
+interface DevnetFlags {
+  readonly domain: string;
+  readonly fault: ReadonlyMap<number, Fault>;
+  readonly folder?: string;
+  readonly shortShares: boolean;
+}
+
+/** `latchkey rke …`, which tries key exchanges without a network. */
+export function createRkeCommand({ random, stdout, stopped }: RkeCommandOptions): Command {
+  const rke = new Command("rke").description("Key exchange with Content Servers.");
+  rke
+    .command("devnet")
+    .description(
+      "Run a Content Server, 25 RAIDA servers and a DNS server on 127.0.0.1, with a wallet, and print how to start Latchkey against them.",
+    )
+    .option("--domain <name>", "the Content Server's domain", parseDomain, "devnet.test")
+    .option(
+      "--fault <list>",
+      "what is wrong with RAIDA servers 0 to 24, as 3=lose,7=delay:200",
+      (list: string, faults: ReadonlyMap<number, Fault>) =>
+        new Map([...faults, ...parseFaults(list)]),
+      new Map<number, Fault>(),
+    )
+    .option("--folder <dir>", "where the wallet is written, else a temporary folder")
+    .option(
+      "--short-shares",
+      "shares of 1 byte, as older deployments have, which are refused",
+      false,
+    )
+    .addHelpText("after", `\nFaults:\n${describeFaults()}`)
+    .action(async ({ domain, fault, folder, shortShares }: DevnetFlags) => {
+      // Heeded from here on, so that no signal leaves the wallet behind.
+      const end = stopped();
+      const devnet = await startDevnet({
+        domain,
+        folder: folder ?? null,
+        random,
+        faults: fault,
+        shareBytes: shortShares ? 1 : 32,
+      });
+      try {
+        stdout.write(describeDevnet(domain, devnet));
+        await end;
+      } finally {
+        await devnet.close();
+      }
+    });
+  return rke;
+}
+
+/** A name has 253 characters at most (RFC 1035, 3.1), of which `_rke._udp.` takes ten. */
+const LONGEST_DOMAIN = 243;
+const DOMAIN = /^(?!-)[a-z\d-]{1,63}(?<!-)(\.(?!-)[a-z\d-]{1,63}(?<!-))*$/;
+
+function parseDomain(text: string): string {
+  const domain = text.toLowerCase();
+  if (domain.length <= LONGEST_DOMAIN && DOMAIN.test(domain)) return domain;
+  throw invalid("domain", "format", "--domain must be a host name such as devnet.test");
+}
+
+function describeFaults(): string {
+  return Object.entries(FAULTS)
+    .map(([kind, { meaning, count }]) => {
+      const [name, note] = count
+        ? [`${kind}:N`, `; N ${count.of}, ${count.fallback} unless given`]
+        : [kind, ""];
+      return `  ${name.padEnd(14)} ${meaning}${note}\n`;
+    })
+    .join("");
+}
+
+function describeDevnet(domain: string, { env, wallet, content }: Devnet): string {
+  const settings = Object.entries(env).map(([name, value]) => `${name}=${quote(value)}`);
+  const walletPath = encodeURIComponent(wallet).replaceAll("%2F", "/");
+  return `Devnet ${domain} runs until Ctrl-C. Start Latchkey against it in another terminal:
+
+  ${settings.join(" ")} npm start
+
+Create a session, and encrypt in it:
+
+  curl ${quote(`http://127.0.0.1:8080/api/rke/session?domain=${domain}&wallet_path=${walletPath}`)}
+  curl 'http://127.0.0.1:8080/api/rke/encrypt?session_id=SESSION_ID&plaintext=aGVsbG8='
+
+The Content Server derives the key on its own and decrypts what Latchkey encrypted:
+
+  curl http://${content}/decrypt -d '{"ciphertext":"CIPHERTEXT","nonce":"NONCE"}'
+`;
+}
+
+/** As one word for a shell. */
+function quote(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
