@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { invalid } from "./domain/error.js";
 import { type Devnet, startDevnet } from "./rke/devnet/devnet.js";
 import { FAULTS, type Fault, parseFaults } from "./rke/devnet/fault.js";
@@ -26,12 +26,15 @@ export function createRkeCommand({ random, stdout, stopped }: RkeCommandOptions)
       "Run a Content Server, 25 RAIDA servers and a DNS server on 127.0.0.1, with a wallet, and print how to start Latchkey against them.",
     )
     .option("--domain <name>", "the Content Server's domain", parseDomain, "devnet.test")
-    .option(
-      "--fault <list>",
-      "what is wrong with RAIDA servers 0 to 24, as 3=lose,7=delay:200",
-      (list: string, faults: ReadonlyMap<number, Fault>) =>
-        new Map([...faults, ...parseFaults(list)]),
-      new Map<number, Fault>(),
+    .addOption(
+      new Option(
+        "--fault <list>",
+        "what is wrong with RAIDA servers 0 to 24, as 3=lose,7=delay:200",
+      )
+        .argParser(
+          (list, faults: ReadonlyMap<number, Fault>) => new Map([...faults, ...parseFaults(list)]),
+        )
+        .default(new Map<number, Fault>(), "none"),
     )
     .option("--folder <dir>", "where the wallet is written, else a temporary folder")
     .option(
@@ -73,10 +76,9 @@ function parseDomain(text: string): string {
 function describeFaults(): string {
   return Object.entries(FAULTS)
     .map(([kind, { meaning, count }]) => {
-      const [name, note] = count
-        ? [`${kind}:N`, `; N ${count.of}, ${count.fallback} unless given`]
-        : [kind, ""];
-      return `  ${name.padEnd(14)} ${meaning}${note}\n`;
+      if (!count) return `  ${kind.padEnd(16)} ${meaning}\n`;
+      const note = `N: ${count.of}, ${count.fallback} unless given`;
+      return `  ${`${kind}[:N]`.padEnd(16)} ${meaning} (${note})\n`;
     })
     .join("");
 }

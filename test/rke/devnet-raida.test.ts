@@ -2,15 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { parseFault } from "../../src/rke/devnet/fault.js";
-import {
-  COIN,
-  coinKey,
-  newQuery,
-  openClient,
-  openDevnet,
-  rejectionOf,
-  shareOf,
-} from "./devnet-trial.js";
+import { COIN, newQuery, openClient, openDevnet, rejectionOf, shareOf } from "./devnet-trial.js";
 import { hex, VECTORS } from "./vectors.js";
 
 /** The Content Server, coin and query of the known answers. */
@@ -46,7 +38,10 @@ test("25 RAIDA servers give the known shares, and the Content Server derives the
     assert.equal(devnet.contentServer.derive(bitmap, query).toString("hex"), key);
   }
   const [exchange] = devnet.exchanges();
-  assert.deepEqual(exchange?.raidas.toSorted((a, b) => a - b), [...Array(25).keys()]);
+  assert.deepEqual(
+    exchange?.raidas.toSorted((a, b) => a - b),
+    [...Array(25).keys()],
+  );
 });
 
 test("the known requests are answered as the known responses are, but for what is random", async (t) => {
@@ -148,7 +143,7 @@ test("an answer that is lost never comes", async (t) => {
 });
 
 test("an answer that is delayed comes after others, and counts from then on", async (t) => {
-  const devnet = await openDevnet(t, { faults: new Map([[4, parseFault("delay:50")]]) });
+  const devnet = await openDevnet(t, { faults: new Map([[4, parseFault("delay:500")]]) });
   const client = await openClient(t, devnet, 4);
   const query = newQuery();
   client.ask(query);
@@ -237,5 +232,4 @@ test("closing ends what is under way", async (t) => {
     process.getActiveResourcesInfo().filter((name) => name === "Timeout"),
     [],
   );
-  assert.ok(coinKey(COIN, 0));
 });

@@ -35,7 +35,7 @@ export function newQuery(changes: Partial<ShareQuery> = {}): ShareQuery {
   return { ...fixed, clientSerial: randomBytes(5), ...changes };
 }
 
-export function coinKey(coin: DevnetCoin, raida: number): Buffer {
+function coinKey(coin: DevnetCoin, raida: number): Buffer {
   return createHash("sha256")
     .update(coin.ans[raida] ?? "")
     .digest();
