@@ -2,8 +2,8 @@ import { createHash, randomBytes } from "node:crypto";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import type { TestContext } from "node:test";
+import type { DerivedKey } from "../../src/domain/key-exchange.js";
 import { type Devnet, type DevnetOptions, startDevnet } from "../../src/rke/devnet/devnet.js";
-import type { DevnetCoin } from "../../src/rke/devnet/wallet.js";
 import {
   makeRequest,
   type ParsedResponse,
@@ -12,11 +12,12 @@ import {
   type RequestHeader,
   type ShareQuery,
 } from "../../src/rke/packet.js";
+import type { Coin } from "../../src/rke/wallet.js";
 
-export const COIN: DevnetCoin = {
+export const COIN: Coin = {
   denomination: -3,
   serialNumber: 0xfeed_beef,
-  ans: Array.from({ length: 25 }, (_, raida) => Buffer.alloc(16, raida + 1)),
+  ans: Buffer.from(Array.from({ length: 25 * 16 }, (_, at) => at % 251)),
 };
 
 /** A devnet that goes with the test; its coin is `COIN` unless given. */
@@ -35,9 +36,14 @@ export function newQuery(changes: Partial<ShareQuery> = {}): ShareQuery {
   return { ...fixed, clientSerial: randomBytes(5), ...changes };
 }
 
-function coinKey(coin: DevnetCoin, raida: number): Buffer {
+/** What a Content Server is told about a query that these RAIDA servers answered. */
+export function keyOf({ clientSerial, ...query }: ShareQuery, raidas: number): DerivedKey {
+  return { ...query, raidas, clientSerial: clientSerial.toString("hex") };
+}
+
+function coinKey(coin: Coin, raida: number): Buffer {
   return createHash("sha256")
-    .update(coin.ans[raida] ?? "")
+    .update(coin.ans.subarray(16 * raida, 16 * raida + 16))
     .digest();
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { encodeCoinFile, writeWallet } from "../../src/rke/devnet/wallet.js";
+import { encodeCoinFile, writeWallet } from "../../src/rke/devnet/wallet-folder.js";
 import { makeFolder } from "../process/server.js";
 import { COIN, openDevnet } from "./devnet-trial.js";
 import { hex, VECTORS } from "./vectors.js";
@@ -13,7 +13,7 @@ test("the known coin makes the known coin file", () => {
   const coin = {
     denomination: VECTORS.coin.denomination,
     serialNumber: VECTORS.coin.serial_number,
-    ans: VECTORS.coin.ans.map(hex),
+    ans: Buffer.concat(VECTORS.coin.ans.map(hex)),
   };
   assert.equal(encodeCoinFile(coin).toString("hex"), VECTORS.coin_file);
 });

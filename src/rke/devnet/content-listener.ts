@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { LatchkeyError } from "../../domain/error.js";
+import { RAIDAS } from "../packet.js";
 import type { ContentServer, DevnetCipher, Opened, Sealed } from "./content-server.js";
 import { toBitmap } from "./content-server.js";
-import { RAIDA_COUNT } from "./fault.js";
 
 export interface ContentListener {
   /** `host:port`. */
@@ -124,19 +124,19 @@ function parseRaidas(value: unknown): number | null {
   const isList =
     Array.isArray(value) &&
     value.length > 0 &&
-    value.every((one) => Number.isInteger(one) && one >= 0 && one < RAIDA_COUNT);
+    value.every((one) => Number.isInteger(one) && one >= 0 && one < RAIDAS);
   if (isList) return toBitmap(value);
   throw wrong("raidas must be a list of numbers 0 to 24");
 }
 
-function describe({ plaintext, exchange, raidas }: Opened): object {
+function describe({ plaintext, key }: Opened): object {
   return {
     plaintext: plaintext.toString("base64"),
-    cs_id: exchange.csId,
-    key_id: exchange.keyId,
-    client_serial: exchange.clientSerial.toString("hex"),
-    time: exchange.time,
-    raidas: Array.from({ length: RAIDA_COUNT }, (_, at) => at).filter((at) => raidas & (1 << at)),
+    cs_id: key.csId,
+    key_id: key.keyId,
+    client_serial: key.clientSerial,
+    time: key.time,
+    raidas: Array.from({ length: RAIDAS }, (_, at) => at).filter((at) => key.raidas & (1 << at)),
   };
 }
 

@@ -1,9 +1,9 @@
 import { createDecipheriv } from "node:crypto";
 import { LatchkeyError } from "../../domain/error.js";
+import type { DerivedKey } from "../../domain/key-exchange.js";
 import { combine, deriveKey, deriveShare, KEY_LENGTH } from "../derivation.js";
-import type { ShareQuery } from "../packet.js";
+import { RAIDAS } from "../packet.js";
 import type { Exchange } from "./exchanges.js";
-import { RAIDA_COUNT } from "./fault.js";
 
 /** A key set with the secrets that the Content Server uploaded for it. */
 export interface UploadedKeySet {
@@ -34,19 +34,16 @@ export interface Sealed {
 
 export interface Opened {
   readonly plaintext: Buffer;
-  /** The exchange of the key that fits. */
-  readonly exchange: ShareQuery;
-  /** The bitmap of the shares that the key is made of: bit i stands for RAIDA i. */
-  readonly raidas: number;
+  /** What the key that fits is derived from. */
+  readonly key: DerivedKey;
 }
 
 export interface ContentServer {
   /**
-   * The 32-byte key of an exchange, from the server's own secrets and from what a client tells:
-   * the bitmap of the RAIDA servers that took part, its serial and the time. Throws `not_found` if
-   * there is no such key set, `invalid` if the bitmap names no server or one that does not exist.
+   * The 32-byte key that these make with the server's own secrets. Throws `not_found` if there is
+   * no such key set, `invalid` if the bitmap has no server or one that does not exist.
    */
-  derive(raidas: number, query: ShareQuery): Buffer;
+  derive(key: DerivedKey): Buffer;
   /**
    * Decrypts what a client encrypted. With GCM it tries the keys of the exchanges that it
    * remembers. CTR cannot tell a wrong key, so the first key is taken: of the newest exchange, with
@@ -68,17 +65,17 @@ const TAG_BYTES = 16;
 export function createContentServer(options: ContentServerOptions): ContentServer {
   const { keySets, shareBytes, exchanges } = options;
 
-  const derive = (raidas: number, query: ShareQuery) => {
-    const keySet = keySets.find(({ csId, keyId }) => csId === query.csId && keyId === query.keyId);
-    if (!keySet) {
-      throw new LatchkeyError("not_found", `${query.csId} has no key set ${query.keyId}`);
-    }
-    if (!(Number.isInteger(raidas) && raidas > 0 && raidas < 2 ** RAIDA_COUNT)) {
+  const derive = ({ csId, keyId, raidas, time, ...told }: DerivedKey) => {
+    const keySet = keySets.find((one) => one.csId === csId && one.keyId === keyId);
+    if (!keySet) throw new LatchkeyError("not_found", `${csId} has no key set ${keyId}`);
+    if (!(Number.isInteger(raidas) && raidas > 0 && raidas < 2 ** RAIDAS)) {
       throw new LatchkeyError("invalid", "raidas must be a bitmap of RAIDA servers 0 to 24");
     }
-    const secrets = keySet.secrets.filter((_, raida) => raidas & (1 << raida));
+    const query = { csId, keyId, time, clientSerial: Buffer.from(told.clientSerial, "hex") };
+    const shares = keySet.secrets
+      .filter((_, raida) => raidas & (1 << raida))
+      .map((secret) => deriveShare(secret, query, shareBytes));
     const key = Buffer.alloc(KEY_LENGTH);
-    const shares = secrets.map((secret) => deriveShare(secret, query, shareBytes));
     deriveKey(combine(shares), query, key);
     return key;
   };
@@ -86,12 +83,13 @@ export function createContentServer(options: ContentServerOptions): ContentServe
   return {
     derive,
     decrypt(sealed) {
-      for (const exchange of exchanges()) {
-        const serial = exchange.clientSerial.toString("hex");
-        if (sealed.clientSerial !== null && sealed.clientSerial !== serial) continue;
+      const isMeant = ({ clientSerial }: Exchange) =>
+        sealed.clientSerial === null || sealed.clientSerial === clientSerial;
+      for (const exchange of exchanges().filter(isMeant)) {
         for (const raidas of sealed.raidas === null ? guesses(exchange) : [sealed.raidas]) {
-          const plaintext = open(sealed, derive(raidas, exchange));
-          if (plaintext) return { plaintext, exchange, raidas };
+          const key = { ...exchange, raidas };
+          const plaintext = open(sealed, derive(key));
+          if (plaintext) return { plaintext, key };
         }
       }
       throw new LatchkeyError(

@@ -1,10 +1,12 @@
+import { RAIDAS } from "../packet.js";
+import { AN, type Coin } from "../wallet.js";
 import { type ContentListener, listenForContent } from "./content-listener.js";
 import { type ContentServer, createContentServer, type UploadedKeySet } from "./content-server.js";
 import { type DnsRecords, startDnsServer } from "./dns-server.js";
 import { createExchangeLog, type Exchange } from "./exchanges.js";
-import { type Fault, RAIDA_COUNT } from "./fault.js";
+import type { Fault } from "./fault.js";
 import { startRaidaServer } from "./raida-server.js";
-import { type DevnetCoin, writeWallet } from "./wallet.js";
+import { writeWallet } from "./wallet-folder.js";
 
 export interface DevnetOptions {
   /** The Content Server's domain, in small letters. */
@@ -21,7 +23,7 @@ export interface DevnetOptions {
   /** One key set, of the Content Server DEVNET, with random secrets unless given. */
   readonly keySets?: readonly UploadedKeySet[];
   /** A random one unless given. */
-  readonly coin?: DevnetCoin;
+  readonly coin?: Coin;
 }
 
 export interface Devnet {
@@ -71,7 +73,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     const wallet = writeWallet(options.folder, coin);
     started.push({ close: wallet.remove });
     const raidas: string[] = [];
-    for (let raida = 0; raida < RAIDA_COUNT; raida++) {
+    for (let raida = 0; raida < RAIDAS; raida++) {
       const server = await startRaidaServer({
         host: HOST,
         raida,
@@ -112,16 +114,16 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   }
 }
 
-function makeCoin(random: DevnetOptions["random"]): DevnetCoin {
+function makeCoin(random: DevnetOptions["random"]): Coin {
   return {
     denomination: 0,
     serialNumber: random(4).readUInt32BE(),
-    ans: Array.from({ length: RAIDA_COUNT }, () => random(16)),
+    ans: random(RAIDAS * AN),
   };
 }
 
 function makeKeySet(random: DevnetOptions["random"]): UploadedKeySet {
-  const secrets = Array.from({ length: RAIDA_COUNT }, () => random(32));
+  const secrets = Array.from({ length: RAIDAS }, () => random(32));
   return { keyId: 1, csId: "DEVNET", secrets };
 }
 

@@ -1,8 +1,9 @@
+import type { DerivedKey } from "../../domain/key-exchange.js";
 import type { ShareQuery } from "../packet.js";
 
 /** One exchange as the RAIDA servers saw it. */
-export interface Exchange extends ShareQuery {
-  /** The RAIDA servers that gave a share, in the order in which they first did. */
+export interface Exchange extends Omit<DerivedKey, "raidas"> {
+  /** The numbers of the RAIDA servers that gave a share, in the order in which they first did. */
   readonly raidas: readonly number[];
 }
 
@@ -15,12 +16,13 @@ export interface ExchangeLog {
 
 /** Remembers the last exchanges, so many at most. */
 export function createExchangeLog(limit: number): ExchangeLog {
-  // In the order in which they began.
-  const exchanges = new Map<string, { query: ShareQuery; raidas: Set<number> }>();
+  // In the order in which they began; those who gave a share too.
+  const exchanges = new Map<string, Omit<Exchange, "raidas"> & { raidas: Set<number> }>();
   return {
     add(query, raida) {
-      const { csId, keyId, clientSerial, time } = query;
-      const id = [csId, keyId, clientSerial.toString("hex"), time].join(" ");
+      const { csId, keyId, time } = query;
+      const clientSerial = query.clientSerial.toString("hex");
+      const id = [csId, keyId, clientSerial, time].join(" ");
       const known = exchanges.get(id);
       if (known) {
         known.raidas.add(raida);
@@ -28,14 +30,11 @@ export function createExchangeLog(limit: number): ExchangeLog {
       }
       const [oldest] = exchanges.keys();
       if (oldest !== undefined && exchanges.size >= limit) exchanges.delete(oldest);
-      // Copied: what was read from a datagram is a view of it.
-      const copy = { csId, keyId, clientSerial: Buffer.from(clientSerial), time };
-      exchanges.set(id, { query: copy, raidas: new Set([raida]) });
+      exchanges.set(id, { csId, keyId, clientSerial, time, raidas: new Set([raida]) });
     },
     recent: () =>
-      [...exchanges.values()].reverse().map(({ query, raidas }) => ({
-        ...query,
-        raidas: [...raidas],
-      })),
+      [...exchanges.values()]
+        .reverse()
+        .map((exchange) => ({ ...exchange, raidas: [...exchange.raidas] })),
   };
 }

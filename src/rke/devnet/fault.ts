@@ -1,4 +1,5 @@
 import { invalid } from "../../domain/error.js";
+import { RAIDAS } from "../packet.js";
 
 /** What a RAIDA server does instead of answering as it should. */
 export interface Fault {
@@ -42,14 +43,15 @@ export const FAULTS = {
   },
   "wrong-echo": { meaning: "the answer echoes another request", count: null },
   "wrong-source": { meaning: "the answer comes from another port", count: null },
-  replay: { meaning: "the answer to an earlier request comes again", count: null },
+  replay: {
+    meaning: "the answer to the first request comes to all others, and none to it",
+    count: null,
+  },
   "short-share": { meaning: "the share has only so many bytes", count: bytes },
   cut: { meaning: "the datagram lacks so many bytes at its end", count: bytes },
 } as const satisfies Readonly<Record<string, FaultRow>>;
 
 export type FaultKind = keyof typeof FAULTS;
-
-export const RAIDA_COUNT = 25;
 
 /**
  * Faults by RAIDA number, of a list as `3=lose,7=delay:200`. Throws `invalid` with what a fault
@@ -59,7 +61,7 @@ export function parseFaults(list: string): Map<number, Fault> {
   const faults = new Map<number, Fault>();
   for (const entry of list.split(",")) {
     const [, raida, text] = /^(\d{1,2})=(.+)$/.exec(entry.trim()) ?? [];
-    if (raida === undefined || text === undefined || Number(raida) >= RAIDA_COUNT) {
+    if (raida === undefined || text === undefined || Number(raida) >= RAIDAS) {
       throw wrong(`has ${JSON.stringify(entry)}; it must be as 3=lose, for a RAIDA server 0 to 24`);
     }
     faults.set(Number(raida), parseFault(text));

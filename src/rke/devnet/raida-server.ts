@@ -11,9 +11,9 @@ import {
   type ShareQuery,
   STATUS,
 } from "../packet.js";
+import { AN, type Coin } from "../wallet.js";
 import type { Fault } from "./fault.js";
 import { bindUdp, closeUdp } from "./udp.js";
-import type { DevnetCoin } from "./wallet.js";
 
 export interface RaidaServerOptions {
   /** The IPv4 address to listen on. */
@@ -21,7 +21,7 @@ export interface RaidaServerOptions {
   /** 0 to 24. */
   readonly raida: number;
   /** The one coin that it knows. */
-  readonly coin: DevnetCoin;
+  readonly coin: Coin;
   /** The 32-byte secret that was uploaded to it; undefined if there is none for this query. */
   readonly secretFor: (query: ShareQuery) => Buffer | undefined;
   /** Bytes of a share. */
@@ -55,14 +55,15 @@ const FLOOD_SLICE = 64;
 export async function startRaidaServer(options: RaidaServerOptions): Promise<RaidaServer> {
   const { host, raida, coin, secretFor, shareBytes, onShare, random } = options;
   const key = createHash("sha256")
-    .update(coin.ans[raida] ?? "")
+    .update(coin.ans.subarray(raida * AN, (raida + 1) * AN))
     .digest();
   const socket = createSocket("udp4");
   const elsewhere = createSocket("udp4");
   const timers = new Set<NodeJS.Timeout>();
   /** The exchange that was flooded last: a retry gets its answer at once. */
   let flooded: string | undefined;
-  let previous: Buffer | undefined;
+  /** The first request that was to be answered with a replay, and what would have been right. */
+  let first: { nonce: Buffer; answer: Buffer } | undefined;
   let isOpen = true;
 
   const headerOf = (request: RequestHeader, status: number): ResponseHeader => ({
@@ -131,9 +132,9 @@ export async function startRaidaServer(options: RaidaServerOptions): Promise<Rai
       case "wrong-source":
         return send(answer(request, share), to, elsewhere);
       case "replay": {
-        // There is nothing to replay at first.
-        if (previous) send(previous, to);
-        previous = answer(request, share);
+        first ??= { nonce: request.nonce, answer: answer(request, share) };
+        // A retry, which may be the same to the byte, must not get what would be right.
+        if (!first.nonce.equals(request.nonce)) send(first.answer, to);
         return;
       }
       case "short-share":

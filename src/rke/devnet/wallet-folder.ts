@@ -2,13 +2,7 @@ import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { LatchkeyError } from "../../domain/error.js";
-import type { CoinName } from "../packet.js";
-
-/** What a client proves itself with to the RAIDA servers. */
-export interface DevnetCoin extends CoinName {
-  /** 25 authenticity numbers of 16 bytes, one for each RAIDA server. */
-  readonly ans: readonly Uint8Array[];
-}
+import type { Coin } from "../wallet.js";
 
 export interface WalletFolder {
   /** What LATCHKEY_RKE_WALLETS is to name. */
@@ -21,7 +15,6 @@ export interface WalletFolder {
 
 const FILE_HEADER_BYTES = 32;
 const COIN_HEADER_BYTES = 7;
-const AN_BYTES = 16;
 const FORMAT = 9;
 /** Of the files that the format's users write; what reads them ignores it. */
 const COIN_ID = 6;
@@ -30,7 +23,7 @@ const COIN_ID = 6;
  * Writes a wallet with one coin into `folder`, or into a new temporary folder if that is null.
  * Folders that it makes have mode 700 and the file 600. Throws `exists` if there is a wallet.
  */
-export function writeWallet(folder: string | null, coin: DevnetCoin): WalletFolder {
+export function writeWallet(folder: string | null, coin: Coin): WalletFolder {
   const isTemporary = folder === null;
   const given = isTemporary ? mkdtempSync(join(tmpdir(), "latchkey-devnet-")) : resolve(folder);
   // The first of the folders on the way that did not exist.
@@ -53,7 +46,7 @@ export function writeWallet(folder: string | null, coin: DevnetCoin): WalletFold
 }
 
 /** A coin file of format 9 with this coin alone (reference: Wallet). */
-export function encodeCoinFile({ denomination, serialNumber, ans }: DevnetCoin): Buffer {
+export function encodeCoinFile({ denomination, serialNumber, ans }: Coin): Buffer {
   const header = Buffer.alloc(FILE_HEADER_BYTES + COIN_HEADER_BYTES);
   header.writeUInt8(FORMAT, 0);
   header.writeUInt8(1, 1);
@@ -61,5 +54,5 @@ export function encodeCoinFile({ denomination, serialNumber, ans }: DevnetCoin):
   header.writeUInt16BE(1, 6);
   header.writeInt8(denomination, FILE_HEADER_BYTES + 2);
   header.writeUInt32BE(serialNumber, FILE_HEADER_BYTES + 3);
-  return Buffer.concat([header, ...ans.map((an) => an.subarray(0, AN_BYTES))]);
+  return Buffer.concat([header, ans]);
 }
