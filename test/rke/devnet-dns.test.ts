@@ -4,7 +4,7 @@ import { Resolver } from "node:dns/promises";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { type TestContext, test } from "node:test";
-import dnsPacket from "dns-packet";
+import dnsPacket, { type Question } from "dns-packet";
 import { type DnsRecords, startDnsServer } from "../../src/rke/devnet/dns-server.js";
 import { openDevnet } from "./devnet-trial.js";
 
@@ -31,6 +31,9 @@ async function exchangeUdp(t: TestContext, address: string, query: Buffer): Prom
   const [answer] = (await once(socket, "message")) as [Buffer];
   return answer;
 }
+
+const queryOf = (question: Question) =>
+  dnsPacket.encode({ id: 7, type: "query", questions: [question] });
 
 const failsWith = (code: string) => (error: NodeJS.ErrnoException) => error.code === code;
 
@@ -66,9 +69,17 @@ test("every key set is in the text, and in the line of every RAIDA server", asyn
   assert.deepEqual(lines.slice(0, 3), ["k1 = FIRST", "k7 = SECOND", `${raidas[0]} k1 k7`]);
 });
 
-test("names are found in any case, and changes of the zone at once", async (t) => {
+test("names are found in any case, and answered in the case that was asked for", async (t) => {
+  const { address } = await openZone(t, { "a.test": { a: ["192.0.2.1"] } });
+  const { questions, answers } = dnsPacket.decode(
+    await exchangeUdp(t, address, queryOf({ type: "A", name: "A.Test" })),
+  );
+  assert.deepEqual([questions?.[0]?.name, answers?.[0]?.name], ["A.Test", "A.Test"]);
+});
+
+test("changes of the zone are heeded at once", async (t) => {
   const { zone, resolver } = await openZone(t, { "a.test": { txt: ["one"] } });
-  assert.deepEqual(await resolver.resolveTxt("A.Test"), [["one"]]);
+  assert.deepEqual(await resolver.resolveTxt("a.test"), [["one"]]);
   zone.set("a.test", { txt: ["two", "", "x".repeat(256)] });
   assert.deepEqual(await resolver.resolveTxt("a.test"), [["two"], [""], ["x".repeat(255), "x"]]);
 });
@@ -86,7 +97,7 @@ test("an unknown name is told from one without such records, or with names below
 
 test("an answer of 512 bytes comes by UDP, and a longer one is cut off there", async (t) => {
   const name = "a.test";
-  const query = dnsPacket.encode({ id: 7, type: "query", questions: [{ type: "TXT", name }] });
+  const query = queryOf({ type: "TXT", name });
   for (const [length, isCut] of [
     // 12 for the header, 12 for the question, 18 before the text and 2 string lengths in it.
     [512 - 12 - 12 - 18 - 2, false],
@@ -106,9 +117,9 @@ test("over TCP several queries come in one piece, or one in several", async (t) 
   const [host, port] = address.split(":");
   const socket = connect({ host, port: Number(port) });
   t.after(() => socket.destroy());
-  const queryOf = (id: number) =>
+  const framed = (id: number) =>
     dnsPacket.streamEncode({ id, type: "query", questions: [{ type: "TXT", name: "a.test" }] });
-  const queries = Buffer.concat([queryOf(1), queryOf(2), queryOf(3)]);
+  const queries = Buffer.concat([framed(1), framed(2), framed(3)]);
   const cut = queries.length - 9;
   socket.write(queries.subarray(0, cut));
   let received: Buffer = Buffer.alloc(0);

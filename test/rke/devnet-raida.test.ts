@@ -183,6 +183,8 @@ test("a replayed answer is the one to the first request, which has none itself",
   const again = echo(1);
   client.ask(first, again);
   client.ask(first, again);
+  client.ask(newQuery(), { key: randomBytes(32) });
+  assert.equal((await client.next()).bytes[2], 204);
   for (const last of [2, 3]) {
     client.ask(newQuery(), echo(last));
     const { bytes, parsed } = await client.next();
