@@ -3,8 +3,15 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { LatchkeyError } from "../../domain/error.js";
 import { RAIDAS } from "../packet.js";
-import type { ContentServer, DevnetCipher, Opened, Sealed } from "./content-server.js";
-import { toBitmap } from "./content-server.js";
+import {
+  type ContentServer,
+  type DevnetCipher,
+  NONCE_BYTES,
+  type Opened,
+  type Sealed,
+  TAG_BYTES,
+  toBitmap,
+} from "./content-server.js";
 
 export interface ContentListener {
   /** `host:port`. */
@@ -14,8 +21,6 @@ export interface ContentListener {
 
 /** The longest request that is read: 1 MiB of ciphertext in Base64, and the rest. */
 const LIMIT = 2 * 1024 * 1024;
-const NONCE_BYTES = { AES_256_GCM: 12, AES_256_CTR: 16 } as const;
-const TAG_BYTES = 16;
 
 /**
  * Offers a Content Server's decryption over HTTP: `POST /decrypt`. Rejects if it cannot listen.

@@ -60,7 +60,13 @@ export interface ContentServerOptions {
   readonly exchanges: () => readonly Exchange[];
 }
 
-const TAG_BYTES = 16;
+/** Bytes of a nonce. */
+export const NONCE_BYTES = { AES_256_GCM: 12, AES_256_CTR: 16 } as const satisfies Record<
+  DevnetCipher,
+  number
+>;
+/** Bytes of the tag that GCM ends a ciphertext with. */
+export const TAG_BYTES = 16;
 
 export function createContentServer(options: ContentServerOptions): ContentServer {
   const { keySets, shareBytes, exchanges } = options;

@@ -56,6 +56,8 @@ const REMEMBERED_EXCHANGES = 100;
  * Starts what a key exchange needs, on ports of 127.0.0.1 that the system picks: a Content Server,
  * 25 RAIDA servers, a DNS server for its domain, and a wallet with a coin that the RAIDA servers
  * know. Rejects, with nothing left behind, if the wallet cannot be written or a port not be bound.
+ * Secrets, shares and keys here are worth nothing and are not zeroed: whoever scans a process for
+ * keys runs the devnet in another one.
  */
 export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const { domain, random, shareBytes = 32, minRaidas = MIN_RAIDAS } = options;
