@@ -83,6 +83,9 @@ function describeFaults(): string {
     .join("");
 }
 
+/** Where Latchkey listens unless it is told otherwise. */
+const LATCHKEY = "http://127.0.0.1:8080/api/rke";
+
 function describeDevnet(domain: string, { env, wallet, content }: Devnet): string {
   const settings = Object.entries(env).map(([name, value]) => `${name}=${quote(value)}`);
   const walletPath = encodeURIComponent(wallet).replaceAll("%2F", "/");
@@ -90,14 +93,13 @@ function describeDevnet(domain: string, { env, wallet, content }: Devnet): strin
 
   ${settings.join(" ")} npm start
 
-Create a session, and encrypt in it:
+Create a session there:
 
-  curl ${quote(`http://127.0.0.1:8080/api/rke/session?domain=${domain}&wallet_path=${walletPath}`)}
-  curl 'http://127.0.0.1:8080/api/rke/encrypt?session_id=SESSION_ID&plaintext=aGVsbG8='
+  curl ${quote(`${LATCHKEY}/session?domain=${domain}&wallet_path=${walletPath}`)}
 
-The Content Server derives the key on its own and decrypts what Latchkey encrypted:
+Encrypt in it, and let the Content Server, which derives the key on its own, decrypt that:
 
-  curl http://${content}/decrypt -d '{"ciphertext":"CIPHERTEXT","nonce":"NONCE"}'
+  curl -s '${LATCHKEY}/encrypt?session_id=SESSION_ID&plaintext=aGVsbG8=' | curl http://${content}/decrypt -d @-
 `;
 }
 

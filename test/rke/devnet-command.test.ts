@@ -37,7 +37,7 @@ test("it prints how to create a session and where the Content Server decrypts", 
   const args = ["--domain", "Shop.Test", "--folder", folder, "--fault", "3=lose,7=delay:200"];
   const program = startLatchkey(t, ["rke", "devnet", ...args, "--fault", "8=forge"], {});
   const [, content] = await program.waitFor(
-    () => /curl (http:\S+\/decrypt) -d/.exec(program.output.stdout) ?? undefined,
+    () => /\| curl (http:\S+\/decrypt) -d @-/.exec(program.output.stdout) ?? undefined,
   );
   const { stdout } = program.output;
   assert.ok(stdout.includes(`LATCHKEY_RKE_WALLETS='${folder.replace("'", "'\\''")}' `), stdout);
