@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { Command } from "commander";
 import { createAccountCommand } from "./account-command.js";
@@ -7,6 +8,7 @@ import { readConfig, SETTINGS } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
 import { createLog } from "./log.js";
 import { type Server, start } from "./main.js";
+import { createRkeCommand } from "./rke-command.js";
 import { backupDatabase } from "./stores/sqlite/backup.js";
 
 // By the package's own name, which holds for src/ and for dist/src/ alike.
@@ -78,6 +80,17 @@ program.addCommand(
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
+  }),
+);
+
+program.addCommand(
+  createRkeCommand({
+    random: randomBytes,
+    stdout: process.stdout,
+    stopped: () =>
+      new Promise((stop) => {
+        for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, stop);
+      }),
   }),
 );
 

@@ -27,9 +27,10 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 const FILES: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["domain", "services", "stores", "rke", "transports", "a file"],
   // The process: it runs main, and the commands that need no server.
-  "bin.ts": ["domain", "stores", "a file", "main.ts", "account-command.ts"],
+  "bin.ts": ["domain", "stores", "a file", "main.ts", "account-command.ts", "rke-command.ts"],
   // Commands that do without a server compose what they need.
   "account-command.ts": ["domain", "services", "stores", "a file"],
+  "rke-command.ts": ["domain", "rke", "a file"],
   "any other": ["domain"],
 };
 
