@@ -56,7 +56,8 @@ export function deriveShare(secret: Buffer, query: ShareQuery, length: number): 
 
 /** The XOR of shares, all of one length and at least one; to be zeroed by the caller. */
 export function combine(shares: readonly Buffer[]): Buffer {
-  const secret = Buffer.alloc(shares[0]?.length ?? 0);
+  // Not Buffer.alloc: up to 64 bytes would lie on V8's own heap, whose collector leaves copies.
+  const secret = Buffer.from(new ArrayBuffer(shares[0]?.length ?? 0));
   for (const share of shares) {
     if (share.length !== secret.length) throw new RangeError("shares must be of one length");
     for (const [at, byte] of share.entries()) secret[at] = (secret[at] ?? 0) ^ byte;

@@ -1,5 +1,6 @@
 import { hash } from "node:crypto";
 import { type DerivedKey, ExchangeError, type KeyExchange } from "../domain/key-exchange.js";
+import type { RandomBytes } from "../domain/token.js";
 import { combine, deriveKey } from "./derivation.js";
 import type { Discovered, Discovery } from "./discovery.js";
 import {
@@ -41,8 +42,7 @@ export interface KeyExchangeOptions {
   readonly minShareBytes: number;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** From a cryptographic generator; the buffer is the caller's. */
-  readonly randomBytes: (size: number) => Buffer;
+  readonly randomBytes: RandomBytes;
   /** From 0 up to 1. */
   readonly random: () => number;
   readonly timing?: RequestTiming;
@@ -147,7 +147,7 @@ function requestOf(
   { raida, address, port }: Discovered["servers"][number],
   { denomination, serialNumber, ans }: Coin,
   query: ShareQuery,
-  randomBytes: (size: number) => Buffer,
+  randomBytes: RandomBytes,
 ): Keyed {
   const coin: CoinName = { denomination, serialNumber };
   const header = { raida, coin, nonce: Buffer.from(randomBytes(REQUEST_NONCE)) };

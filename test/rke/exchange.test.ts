@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { ExchangeError } from "../../src/domain/key-exchange.js";
 import { combine, deriveKey } from "../../src/rke/derivation.js";
@@ -18,6 +19,8 @@ const TIMING = { retries: [100, 200], grace: 300, deadline: 600 };
 const PATIENT = { retries: [50, 100, 200, 400, 800], grace: 60_000, deadline: 60_000 };
 
 interface Trial {
+  /** The ports of servers that are not where DNS says. */
+  readonly ports?: (raida: number) => number | undefined;
   readonly timing?: typeof TIMING;
   readonly required?: number;
   readonly minShareBytes?: number;
@@ -25,7 +28,12 @@ interface Trial {
 
 /** An exchange with servers that behave as told, and what became of it. */
 async function exchange(t: TestContext, behave: (asked: Asked) => void, trial: Trial = {}) {
-  const found = await startRaidas(t, behave, trial.required);
+  const started = await startRaidas(t, behave, trial.required);
+  const servers = started.servers.map((server) => ({
+    ...server,
+    port: trial.ports?.(server.raida) ?? server.port,
+  }));
+  const found = { ...started, servers };
   const { folder, wallet } = createWallets(t);
   const outcomes = new Map<number, ShareOutcome>();
   const dropped = new Map<string, number>();
@@ -117,6 +125,17 @@ test("with 12 of 25 servers silent the exchange succeeds with the other 13", asy
   assert.equal(derived.raidas, ALL & ~0xfff);
   assert.deepEqual(key, contentServerKey(derived));
   assert.equal(outcomes.get(0), "missing");
+});
+
+test("servers that cannot be reached are as those that are silent", async (t) => {
+  const gone = createSocket("udp4").bind(0, "127.0.0.1");
+  await once(gone, "listening");
+  const { port } = gone.address();
+  gone.close();
+  const { run } = await exchange(t, honest, {
+    ports: (raida) => (raida < 12 ? port : undefined),
+  });
+  assert.equal((await run()).raidas, ALL & ~0xfff);
 });
 
 test("with 13 of 25 servers silent it fails and says how many of how many", async (t) => {
