@@ -1,4 +1,4 @@
-import type { ContentServer } from "./key-exchange.js";
+import type { DerivedKey } from "./key-exchange.js";
 
 /** Bytes of a key: AES-256. */
 export const KEY_BYTES = 32;
@@ -9,13 +9,9 @@ export interface KeyUsage {
   gcmMessages: number;
 }
 
-/** A key without its bytes: with whom it was made, and what it has been used for. */
-export interface KeyOrigin {
-  readonly domain: ContentServer["domain"];
-  /** The Content Server's id. */
-  readonly csId: string;
-  /** The number of the key set. */
-  readonly keyId: number;
+/** A key without its bytes: how it was made, with whom, and what it has been used for. */
+export interface KeyOrigin extends DerivedKey {
+  readonly domain: string;
   readonly usage: KeyUsage;
 }
 

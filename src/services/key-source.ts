@@ -43,9 +43,9 @@ export function createKeySource(options: KeySourceOptions) {
     const start = clock();
     const seconds = () => (clock() - start) / 1000;
     try {
-      const { csId, keyId } = await exchange.exchange(domain, walletPath, key);
+      const derived = await exchange.exchange(domain, walletPath, key);
       exchanged("ok", seconds());
-      const origin = { domain, csId, keyId, usage: { gcmMessages: 0 } };
+      const origin = { ...derived, domain, usage: { gcmMessages: 0 } };
       if (cacheTtl > 0) keyring.remember(origin, key, now() + cacheTtl);
       for (const other of joined) key.copy(other);
       return origin;
