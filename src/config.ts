@@ -21,9 +21,26 @@ export interface Config {
   readonly publicParts: readonly PublicPart[];
   /** Null: no TLS. */
   readonly tls: TlsFiles | null;
+  readonly rke: RkeConfig;
   readonly logLevel: LogLevel;
   /** What to tell the operator about settings that are heeded in part. */
   readonly warnings: readonly string[];
+}
+
+export interface RkeConfig {
+  readonly maxSessions: number;
+  /** Seconds. */
+  readonly sessionTtl: number;
+  /** Seconds that a key is kept for its domain; 0: not at all. */
+  readonly keyCacheTtl: number;
+  /** The folder that wallets must lie in; null: no wallet may be used. */
+  readonly wallets: string | null;
+  /** DNS servers, each `ip` or `ip:port`, IPv6 with a port in brackets; null: the system's. */
+  readonly resolvers: readonly string[] | null;
+  /** The file that numbers the RAIDA servers; null: DNS does. */
+  readonly raida: string | null;
+  /** Shares shorter than this are refused. */
+  readonly minShareBytes: number;
 }
 
 const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
@@ -117,6 +134,49 @@ export const SETTINGS = [
     meaning: "`true` permits listeners beyond loopback although callers are not authenticated",
   },
   {
+    variable: "LATCHKEY_RKE_MAX_SESSIONS",
+    flag: "rke-max-sessions",
+    fallback: "16",
+    meaning: "how many RKE sessions there may be at a time, 1 to 1024",
+  },
+  {
+    variable: "LATCHKEY_RKE_SESSION_TTL",
+    flag: "rke-session-ttl",
+    fallback: "3600",
+    meaning: "seconds that an RKE session lives, 10 to 604800 (a week)",
+  },
+  {
+    variable: "LATCHKEY_RKE_KEY_CACHE_TTL",
+    flag: "rke-key-cache-ttl",
+    fallback: "86400",
+    meaning: "seconds that a key is kept in memory for its domain, up to 604800; 0: not at all",
+  },
+  {
+    variable: "LATCHKEY_RKE_WALLETS",
+    flag: "rke-wallets",
+    fallback: "none",
+    meaning: "the folder that RKE wallets must lie in; `none` refuses every wallet",
+  },
+  {
+    variable: "LATCHKEY_RKE_RESOLVERS",
+    flag: "rke-resolvers",
+    fallback: "system",
+    meaning:
+      "comma-separated DNS servers that find Content Servers, such as `192.0.2.53` or `127.0.0.1:5353`; or system",
+  },
+  {
+    variable: "LATCHKEY_RKE_RAIDA",
+    flag: "rke-raida",
+    fallback: "none",
+    meaning: "file of `number host:port` lines that numbers the RAIDA servers",
+  },
+  {
+    variable: "LATCHKEY_RKE_MIN_SHARE_BYTES",
+    flag: "rke-min-share-bytes",
+    fallback: "16",
+    meaning: "key shares shorter than this are refused, 1 to 64; under 16 keys can be guessed",
+  },
+  {
     variable: "LATCHKEY_LOG_LEVEL",
     flag: "log-level",
     fallback: "info",
@@ -175,6 +235,15 @@ export function readConfig(
     httpHosts: readHosts(value("LATCHKEY_HTTP_HOSTS")),
     httpOrigins: readOrigins(value("LATCHKEY_HTTP_ORIGINS")),
     store: readStore(value("LATCHKEY_STORE")),
+    rke: {
+      maxSessions: readWhole(value("LATCHKEY_RKE_MAX_SESSIONS"), 1, 1_024),
+      sessionTtl: readWhole(value("LATCHKEY_RKE_SESSION_TTL"), 10, WEEK),
+      keyCacheTtl: readWhole(value("LATCHKEY_RKE_KEY_CACHE_TTL"), 0, WEEK),
+      wallets: readPath(value("LATCHKEY_RKE_WALLETS")),
+      resolvers: readResolvers(value("LATCHKEY_RKE_RESOLVERS")),
+      raida: readPath(value("LATCHKEY_RKE_RAIDA")),
+      minShareBytes: readWhole(value("LATCHKEY_RKE_MIN_SHARE_BYTES"), 1, 64),
+    },
     logLevel: readLogLevel(value("LATCHKEY_LOG_LEVEL"), env["RS_LOGLEVEL"]),
   };
   if (config.grpc === null && config.http === null) {
@@ -200,6 +269,9 @@ export function readConfig(
   }
   return Object.freeze({ ...config, warnings });
 }
+
+/** Seconds. */
+const WEEK = 604_800;
 
 interface Given {
   readonly name: string;
@@ -297,6 +369,32 @@ function readStore({ name, text }: Given): StoreLocation {
   const path = /^sqlite:(.+)$/s.exec(text)?.[1];
   if (path) return { scheme: "sqlite", path };
   throw wrong(name, `is ${JSON.stringify(text)}; it must be sqlite:PATH or memory:`);
+}
+
+function readWhole({ name, text }: Given, min: number, max: number): number {
+  const number = /^\d{1,7}$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= min && number <= max) return number;
+  throw wrong(name, `is ${JSON.stringify(text)}; it must be a whole number from ${min} to ${max}`);
+}
+
+function readPath({ name, text }: Given): string | null {
+  if (text !== "") return text === "none" ? null : text;
+  throw wrong(name, "is empty; it must be a path, or none");
+}
+
+function readResolvers({ name, text }: Given): readonly string[] | null {
+  if (text === "system") return null;
+  return text.split(",").map((part) => {
+    const entry = part.trim();
+    const [, v6, v4 = entry, port = "53"] =
+      /^(?:\[([^\]]+)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(entry) ?? [];
+    const isPort = Number(port) > 0 && Number(port) <= 65_535;
+    if (isPort && (v6 === undefined ? isIP(v4) > 0 : isIP(v6) === 6)) return entry;
+    throw wrong(
+      name,
+      `has ${JSON.stringify(entry)}; it must be IP addresses, each with a port if that is not 53, such as 192.0.2.53,127.0.0.1:5353,[2001:db8::1]:53, or system`,
+    );
+  });
 }
 
 function readBoolean({ name, text }: Given): boolean {

@@ -4,13 +4,17 @@ import { v7 as uuidv7 } from "uuid";
 import { processActor } from "./actor.js";
 import type { Config } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
+import type { KeyExchange } from "./domain/key-exchange.js";
 import { createRandomSource } from "./random.js";
+import { createKeyring } from "./rke/keyring.js";
+import { allocateLocked } from "./rke/locked-memory.js";
 import { createAuthentication } from "./services/authentication.js";
 import { createAuthorization } from "./services/authorization.js";
 import { createCallers } from "./services/callers.js";
 import { type Connections, createConnections } from "./services/connections.js";
 import { createDirectory } from "./services/directory.js";
 import { createPasswords } from "./services/passwords.js";
+import { createRke } from "./services/rke.js";
 import { createSessions } from "./services/sessions.js";
 import { startSweeper } from "./services/sweeper.js";
 import { createThrottle } from "./services/throttle.js";
@@ -22,6 +26,7 @@ import { listenGrpc } from "./transports/grpc/server.js";
 import { listenHttp } from "./transports/http/server.js";
 import type { Listener, PublicPart } from "./transports/listener.js";
 import { createMetrics } from "./transports/metrics.js";
+import { createRkeRpcs } from "./transports/rke-rpcs.js";
 import { createSessionRpcs } from "./transports/session-rpcs.js";
 import { readTls, watchTls } from "./transports/tls.js";
 
@@ -37,6 +42,8 @@ export interface StartOptions {
   readonly version: string;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
+  /** What makes RKE keys, if not exchanges over the network. */
+  readonly keyExchange?: KeyExchange;
   /** Called once if the server can't go on, to be closed and started anew. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -77,6 +84,30 @@ export async function start(options: StartOptions): Promise<Server> {
     interval: SWEEP_INTERVAL,
     onError: (err) => log.error({ err }, "sweep failed"),
   });
+  const { maxSessions, sessionTtl, keyCacheTtl } = config.rke;
+  const keyring = createKeyring({
+    slots: maxSessions,
+    cachedKeys: keyCacheTtl === 0 ? 0 : maxSessions,
+    allocate: allocateLocked,
+    warn: (message) => log.warn(message),
+  });
+  metrics.watchKeyring(() => keyring.stats());
+  const rke = createRke({
+    keyring,
+    exchange: options.keyExchange ?? createKeyExchange(config.rke),
+    now,
+    clock,
+    randomBytes: random,
+    sessionTtl: sessionTtl * 1000,
+    keyCacheTtl: keyCacheTtl * 1000,
+    observer: metrics.rkeObserver,
+  });
+  const keySweeper = startSweeper({
+    store: keyring,
+    now,
+    interval: SWEEP_INTERVAL,
+    onError: (err) => log.error({ err }, "sweep of keys failed"),
+  });
   const calls = createCalls({ observer: metrics.callObserver, log, clock });
 
   const listeners = new Map<ListenerName, Listener>();
@@ -84,9 +115,11 @@ export async function start(options: StartOptions): Promise<Server> {
   let unwatchTls = () => {};
   const stop = async () => {
     sweeper.stop();
+    keySweeper.stop();
     unwatchTls();
     for (const listener of listeners.values()) listener.drain();
     await Promise.all([...listeners.values()].map((listener) => listener.close(GRACE)));
+    keyring.close();
     identities?.close();
     await store.close();
   };
@@ -117,7 +150,7 @@ export async function start(options: StartOptions): Promise<Server> {
   try {
     identities = config.auth === "required" ? await openIdentities(config.store, options) : null;
     const connections = identities?.connections ?? null;
-    const { authorize, sessionsOf } = createAuthorization({ sessions, log });
+    const { authorize, sessionsOf, rkeOf } = createAuthorization({ sessions, rke, log });
     const callers = createCallers({ connections, authorize });
     const common = {
       calls,
@@ -126,11 +159,13 @@ export async function start(options: StartOptions): Promise<Server> {
     };
     if (config.tls) unwatchTls = watchTls(config.tls, reloadTls);
     const sessionRpcs = createSessionRpcs({ sessionsOf, callers });
+    const rkeRpcs = createRkeRpcs({ rkeOf });
     await listen("grpc", config.grpc, (address) =>
       listenGrpc({
         ...common,
         address,
         sessionRpcs,
+        rkeRpcs,
         callOrigins: createCallOrigins(connections, "grpc"),
       }),
     );
@@ -145,6 +180,8 @@ export async function start(options: StartOptions): Promise<Server> {
         sessionsOf,
         callers,
         sessionRpcs,
+        rkeOf,
+        rkeRpcs,
         metrics,
         log,
         now,
@@ -227,6 +264,14 @@ async function openIdentities(
     store.close();
     throw error;
   }
+}
+
+// MERGE: this function goes, and `createKeyExchange` of src/rke/ takes its place above.
+function createKeyExchange(_config: Config["rke"]): KeyExchange {
+  const missing = async () => {
+    throw new LatchkeyError("unavailable", "this build has no key exchange");
+  };
+  return { discover: missing, exchange: missing };
 }
 
 /**

@@ -33,6 +33,15 @@ test("without settings, the defaults hold", () => {
     httpHosts: [],
     httpOrigins: [],
     store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
+    rke: {
+      maxSessions: 16,
+      sessionTtl: 3_600,
+      keyCacheTtl: 86_400,
+      wallets: null,
+      resolvers: null,
+      raida: null,
+      minShareBytes: 16,
+    },
     logLevel: "info",
     warnings: [],
   });
@@ -56,6 +65,15 @@ test("each variable and each flag is heeded", () => {
     publicParts: ["metrics", "reflection"],
     tls: { cert: "a.crt", key: "a.key", clientCa: "ca.crt" },
     store: { scheme: "sqlite", path: "a.db" },
+    rke: {
+      maxSessions: 3,
+      sessionTtl: 60,
+      keyCacheTtl: 0,
+      wallets: "/wallets",
+      resolvers: ["192.0.2.53", "[::1]:53"],
+      raida: "raida.txt",
+      minShareBytes: 32,
+    },
     logLevel: "trace",
     warnings: [],
   };
@@ -71,6 +89,13 @@ test("each variable and each flag is heeded", () => {
     "tls-key": "a.key",
     "tls-client-ca": "ca.crt",
     store: "sqlite:a.db",
+    "rke-max-sessions": "3",
+    "rke-session-ttl": "60",
+    "rke-key-cache-ttl": "0",
+    "rke-wallets": "/wallets",
+    "rke-resolvers": "192.0.2.53,[::1]:53",
+    "rke-raida": "raida.txt",
+    "rke-min-share-bytes": "32",
     "log-level": "trace",
   };
   const env = Object.fromEntries(
@@ -358,3 +383,31 @@ test("whatever a setting holds, reading answers or refuses in one line", () => {
     ),
   );
 });
+
+for (const [variable, good, bad] of [
+  ["LATCHKEY_RKE_MAX_SESSIONS", ["1", "1024"], ["0", "1025", "-1", "1.5", "many", ""]],
+  ["LATCHKEY_RKE_SESSION_TTL", ["10", "604800"], ["9", "604801", "1h"]],
+  ["LATCHKEY_RKE_KEY_CACHE_TTL", ["0", "604800"], ["604801", "off"]],
+  ["LATCHKEY_RKE_MIN_SHARE_BYTES", ["1", "64"], ["0", "65"]],
+  ["LATCHKEY_RKE_WALLETS", ["none", "wallets", "/a b"], [""]],
+  ["LATCHKEY_RKE_RAIDA", ["none", "raida.txt"], [""]],
+  [
+    "LATCHKEY_RKE_RESOLVERS",
+    ["system", "127.0.0.1", "127.0.0.1:5353", "192.0.2.1, 192.0.2.2", "::1", "[::1]", "[::1]:53"],
+    [
+      "",
+      "none",
+      "dns.example",
+      "127.0.0.1:0",
+      "127.0.0.1:65536",
+      "127.0.0.1:x",
+      "1.2.3",
+      "[1.2.3.4]",
+    ],
+  ],
+] as const) {
+  test(`${variable} is taken where it is in range, and refused by name elsewhere`, () => {
+    for (const text of good) assert.doesNotThrow(() => readConfig({ [variable]: text }), text);
+    for (const text of bad) assertRefused(variable, { [variable]: text });
+  });
+}

@@ -11,6 +11,7 @@ import { startProgram } from "./process/program.js";
 import { copyProject, NPM_ENV } from "./process/project.js";
 import { FREE_PORTS, serverOf } from "./process/server.js";
 import { eventually } from "./transports/eventually.js";
+import { RKE } from "./transports/server.js";
 
 const root = join(import.meta.dirname, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
@@ -29,6 +30,7 @@ before(async () => {
       httpHosts: [],
       httpOrigins: [],
       store: { scheme: "memory" },
+      rke: RKE,
       logLevel: "silent",
       warnings: [],
     },

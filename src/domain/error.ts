@@ -22,6 +22,8 @@ export interface Violation {
 export interface ErrorDetails {
   /** Set on every `invalid` error that one field is to blame for. */
   readonly violation?: Violation;
+  /** What programs may go by besides the code: names and values, none of them secret. */
+  readonly facts?: Readonly<Record<string, string>>;
   /** The fault behind it; logged, never shown to a caller. */
   readonly cause?: unknown;
 }
@@ -33,12 +35,14 @@ export interface ErrorDetails {
 export class LatchkeyError extends Error {
   readonly code: ErrorCode;
   readonly violation: Violation | undefined;
+  readonly facts: Readonly<Record<string, string>> | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = "LatchkeyError";
     this.code = code;
     this.violation = details.violation;
+    this.facts = details.facts;
   }
 }
 

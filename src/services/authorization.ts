@@ -3,10 +3,14 @@ import { mayTouch } from "../domain/account.js";
 import { LatchkeyError } from "../domain/error.js";
 import { checkApp } from "../domain/limits.js";
 import type { CallerSession } from "./connections.js";
+import type { Rke } from "./rke.js";
 import type { Sessions } from "./sessions.js";
 
-/** `app`: an Admin, or a User of the app that the call names. `admin`: an Admin. */
-export type Permission = "app" | "admin";
+/**
+ * `app`: an Admin, or a User of the app that the call names. `rke`: an Admin, or a User
+ * with the grant rke. `admin`: an Admin.
+ */
+export type Permission = "app" | "rke" | "admin";
 
 /** Who may do what: the one table. The .proto files say the same of each RPC. */
 export const PERMISSIONS = {
@@ -21,12 +25,26 @@ export const PERMISSIONS = {
   list: "app",
   countActiveUsers: "app",
   listCallers: "admin",
-} as const satisfies Record<keyof Sessions | "listCallers", Permission>;
+  "rke.discover": "rke",
+  "rke.create": "rke",
+  "rke.get": "rke",
+  "rke.list": "rke",
+  "rke.delete": "rke",
+  "rke.encrypt": "rke",
+  "rke.decrypt": "rke",
+} as const satisfies Record<keyof Sessions | "listCallers" | `rke.${keyof Rke}`, Permission>;
 
 export type Operation = keyof typeof PERMISSIONS;
 
+const REFUSALS: Readonly<Record<Permission, (app: string | undefined) => string>> = {
+  app: (app) => `the account may not touch the app ${app}: an administrator can grant it`,
+  rke: () => "the account may not use RKE: an administrator can make it one that may",
+  admin: () => "the call needs an account of role Admin",
+};
+
 export interface AuthorizationOptions {
   readonly sessions: Sessions;
+  readonly rke: Rke;
   /** Gets a line for every call that is refused, and for every one that ended many sessions. */
   readonly log: Pick<Logger, "info" | "warn">;
 }
@@ -34,7 +52,7 @@ export interface AuthorizationOptions {
 export type Authorization = ReturnType<typeof createAuthorization>;
 
 /** Decides what callers may do, by the table above. */
-export function createAuthorization({ sessions, log }: AuthorizationOptions) {
+export function createAuthorization({ sessions, rke, log }: AuthorizationOptions) {
   /**
    * Throws `forbidden` unless the caller may do this, to this app if it is about
    * one. It says nothing of what exists: no session was looked for.
@@ -42,16 +60,12 @@ export function createAuthorization({ sessions, log }: AuthorizationOptions) {
   const authorize = (caller: CallerSession, operation: Operation, app?: string): void => {
     const { account, address } = caller;
     if (account.role === "Admin") return;
-    const isAdmins = PERMISSIONS[operation] === "admin";
-    if (!isAdmins && app !== undefined && mayTouch(account, app)) return;
+    const permission = PERMISSIONS[operation];
+    if (permission === "app" && app !== undefined && mayTouch(account, app)) return;
+    if (permission === "rke" && account.rke) return;
     if (app !== undefined) checkApp(app);
     log.warn({ account: account.name, address, operation, app }, "call refused");
-    throw new LatchkeyError(
-      "forbidden",
-      isAdmins
-        ? "the call needs an account of role Admin"
-        : `the account may not touch the app ${app}: an administrator can grant it`,
-    );
+    throw new LatchkeyError("forbidden", REFUSALS[permission](app));
   };
 
   /** As `sessions`, with a line for each call that ends many. */
@@ -73,6 +87,7 @@ export function createAuthorization({ sessions, log }: AuthorizationOptions) {
   const forNobody = logged(null);
   // A caller's session lives as long as its connection.
   const known = new WeakMap<CallerSession, Sessions>();
+  const knownRke = new WeakMap<CallerSession, Rke>();
   return {
     authorize,
 
@@ -81,6 +96,14 @@ export function createAuthorization({ sessions, log }: AuthorizationOptions) {
       if (!caller) return forNobody;
       const made = known.get(caller) ?? guard(logged(caller), authorize.bind(null, caller));
       known.set(caller, made);
+      return made;
+    },
+
+    /** As `sessionsOf`, the use cases of RKE. */
+    rkeOf(caller: CallerSession | null): Rke {
+      if (!caller) return rke;
+      const made = knownRke.get(caller) ?? guardRke(rke, authorize.bind(null, caller));
+      knownRke.set(caller, made);
       return made;
     },
   };
@@ -129,6 +152,40 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
     async countActiveUsers(app, activeWithin) {
       may("countActiveUsers", app);
       return sessions.countActiveUsers(app, activeWithin);
+    },
+  };
+}
+
+/** `rke`, each method behind `may`, which throws if the caller may not. */
+function guardRke(rke: Rke, may: (operation: Operation) => void): Rke {
+  return {
+    async discover(domain) {
+      may("rke.discover");
+      return rke.discover(domain);
+    },
+    async create(request) {
+      may("rke.create");
+      return rke.create(request);
+    },
+    get(sessionId) {
+      may("rke.get");
+      return rke.get(sessionId);
+    },
+    list() {
+      may("rke.list");
+      return rke.list();
+    },
+    delete(sessionId, forgetKey) {
+      may("rke.delete");
+      rke.delete(sessionId, forgetKey);
+    },
+    encrypt(request) {
+      may("rke.encrypt");
+      return rke.encrypt(request);
+    },
+    decrypt(request) {
+      may("rke.decrypt");
+      return rke.decrypt(request);
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { SessionStore } from "../domain/session-store.js";
 
 export interface SweeperOptions {
-  readonly store: SessionStore;
+  readonly store: Pick<SessionStore, "sweep">;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Milliseconds between the end of a sweep and the next. */
@@ -13,7 +13,7 @@ export interface SweeperOptions {
 const SLICE = 250;
 
 /**
- * Reclaims the space of expired sessions from time to time, a slice a turn of
+ * Reclaims from time to time what expired sessions take, a slice a turn of
  * the event loop. Whether a session lives never depends on it.
  */
 export function startSweeper({ store, now, interval, onError }: SweeperOptions) {

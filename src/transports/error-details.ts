@@ -13,7 +13,11 @@ export interface ErrorDetail {
 
 /** ErrorInfo for every error, and BadRequest where one field is to blame. */
 export function errorDetails(error: LatchkeyError): ErrorDetail[] {
-  const info = { domain: "latchkey", reason: error.code.toUpperCase() };
+  const info = {
+    domain: "latchkey",
+    reason: error.code.toUpperCase(),
+    metadata: { ...error.facts },
+  };
   const details: ErrorDetail[] = [{ desc: ErrorInfoSchema, value: create(ErrorInfoSchema, info) }];
   if (error.violation) {
     const fieldViolations = [{ field: error.violation.field, description: error.message }];

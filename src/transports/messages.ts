@@ -50,7 +50,8 @@ export function toCallerMessage(
   };
 }
 
-function toTimestamp(milliseconds: number) {
+/** The message of an instant, in milliseconds since 1970. */
+export function toTimestamp(milliseconds: number) {
   return {
     seconds: BigInt(Math.floor(milliseconds / 1000)),
     nanos: (milliseconds % 1000) * 1_000_000,

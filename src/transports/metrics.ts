@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { StoreObserver, StoreStats } from "../domain/session-store.js";
 import { createCallMetrics } from "./call-metrics.js";
+import { createRkeMetrics } from "./rke-metrics.js";
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -57,6 +58,7 @@ export function createMetrics() {
   return {
     callObserver,
     storeObserver,
+    ...createRkeMetrics(registry),
     /** Where the store's gauges are read from whenever the metrics are asked for. */
     watchStore(source: () => StoreStats) {
       stats = source;

@@ -9,6 +9,7 @@ import { hashApiKey, newApiKey } from "../../src/domain/account.js";
 import { start } from "../../src/main.js";
 import { openAccountStore } from "../../src/stores/sqlite/accounts.js";
 import type { Certificate } from "../transports/certificates.js";
+import { RKE } from "../transports/server.js";
 
 export type Addresses = Readonly<Record<"grpc" | "http" | "command", string>>;
 
@@ -83,6 +84,7 @@ export async function startTls(t: TestContext, given: Files, settings: Partial<C
       httpHosts: [],
       httpOrigins: [],
       store: { scheme: "sqlite", path },
+      rke: RKE,
       logLevel: "info",
       warnings: [],
       ...settings,

@@ -2,8 +2,11 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { pino } from "pino";
 import type { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import type { SessionStore } from "../../src/domain/session-store.js";
+import { createKeyring } from "../../src/rke/keyring.js";
+import { allocateLocked } from "../../src/rke/locked-memory.js";
 import { createAuthorization } from "../../src/services/authorization.js";
 import { createCallers } from "../../src/services/callers.js";
+import { createRke } from "../../src/services/rke.js";
 import { createSessions } from "../../src/services/sessions.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
 import { createCallOrigins } from "../../src/transports/call-origin.js";
@@ -12,9 +15,11 @@ import { listenGrpc } from "../../src/transports/grpc/server.js";
 import { type HttpOptions, listenHttp } from "../../src/transports/http/server.js";
 import type { Listener } from "../../src/transports/listener.js";
 import { createMetrics } from "../../src/transports/metrics.js";
+import { createRkeRpcs } from "../../src/transports/rke-rpcs.js";
 import type { Rpcs } from "../../src/transports/rpcs.js";
 import { createSessionRpcs } from "../../src/transports/session-rpcs.js";
 import type { Tls } from "../../src/transports/tls.js";
+import { createFakeExchange } from "../rke/fake-exchange.js";
 import type { Addresses } from "./server.js";
 import { NOW } from "./server.js";
 
@@ -58,15 +63,32 @@ export async function withListeners(
   const now = () => NOW;
   const sessions = createSessions({ store, now, randomBytes, newSessionId: () => randomUUID() });
   const silent = { info: () => {}, warn: () => {} };
-  const { authorize, sessionsOf } = createAuthorization({ sessions, log: silent });
+  const rke = createRke({
+    keyring: createKeyring({
+      slots: 16,
+      cachedKeys: 16,
+      allocate: allocateLocked,
+      warn: silent.warn,
+    }),
+    exchange: createFakeExchange(),
+    now,
+    clock: () => performance.now(),
+    randomBytes,
+    sessionTtl: 3_600_000,
+    keyCacheTtl: 0,
+    observer: metrics.rkeObserver,
+  });
+  const { authorize, sessionsOf, rkeOf } = createAuthorization({ sessions, rke, log: silent });
   const callers = createCallers({ connections: null, authorize });
   const sessionRpcs = rpcs(createSessionRpcs({ sessionsOf, callers }));
+  const rkeRpcs = createRkeRpcs({ rkeOf });
   const address = "127.0.0.1:0";
   const ping = () => store.ping();
   const open = { isPublic: () => true, tls };
   const grpc = await listenGrpc({
     address,
     sessionRpcs,
+    rkeRpcs,
     calls,
     callOrigins: createCallOrigins(null, "grpc"),
     ...open,
@@ -80,6 +102,8 @@ export async function withListeners(
     sessionsOf,
     callers,
     sessionRpcs,
+    rkeOf,
+    rkeRpcs,
     calls,
     callOrigins: createCallOrigins(null, "http"),
     ...open,

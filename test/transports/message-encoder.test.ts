@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create, type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
+import { RkeService } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { Listener, Role } from "../../gen/ts/latchkey/session/v1/caller_session_pb.js";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import type { JsonObject } from "../../src/domain/json.js";
@@ -48,8 +55,8 @@ const caller = fc.record(
   { requiredKeys: [] },
 );
 
-/** Every response of the service, by the name of its method. */
-const responses = {
+/** Every response of SessionService, by the name of its method. */
+const sessionResponses = {
   createSession: fc.record({ token: text, session }),
   getSession: fc.record({ session }),
   updateSession: fc.record({ session }),
@@ -62,18 +69,81 @@ const responses = {
   countActiveUsers: fc.record({ userCount: count }),
   getCurrentSession: fc.record({ session: caller }),
   listCallers: fc.record({ callers: fc.array(caller), nextPageToken: text }),
-} satisfies Record<keyof typeof SessionService.method, unknown>;
+} satisfies Record<keyof typeof SessionService.method, Message>;
 
-for (const method of SessionService.methods) {
-  test(`the encoder of ${method.output.name} writes what the protobuf runtime reads back`, () => {
+const int32 = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
+const bytes = fc.uint8Array({ maxLength: 300 });
+const rkeSession = fc.record(
+  {
+    sessionId: text,
+    domain: text,
+    csId: text,
+    keyId: int32,
+    createdAt: timestamp,
+    expiresAt: timestamp,
+    encryptCount: count,
+    decryptCount: count,
+    keyDerivation: fc.record({ raidas: int32, clientSerial: text, time: timestamp }),
+  },
+  { requiredKeys: [] },
+);
+const keySet = fc.record({ keyId: int32, csId: text, serverCount: int32 });
+const contentServer = fc.record({
+  domain: text,
+  targetHost: text,
+  targetPort: int32,
+  minRaidasRequired: int32,
+  keySets: fc.array(keySet),
+});
+const itemError = fc.record({
+  case: fc.constant("error"),
+  value: fc.record({ reason: text, message: text }),
+});
+const resultOf = (name: string, value: fc.Arbitrary<unknown>) =>
+  fc.array(
+    fc.record(
+      { result: fc.oneof(fc.record({ case: fc.constant(name), value }), itemError) },
+      { requiredKeys: [] },
+    ),
+  );
+
+/** Every response of RkeService, by the name of its method. */
+const rkeResponses = {
+  discoverContentServer: fc.record({ contentServer }),
+  createSession: fc.record({ session: rkeSession, fromCache: fc.boolean() }),
+  getSession: fc.record({ session: rkeSession }),
+  listSessions: fc.record({ sessions: fc.array(rkeSession) }),
+  deleteSession: fc.constant({}),
+  encrypt: fc.record({
+    results: resultOf("encrypted", fc.record({ ciphertext: bytes, nonce: bytes })),
+  }),
+  decrypt: fc.record({ results: resultOf("plaintext", bytes) }),
+} satisfies Record<keyof typeof RkeService.method, Message>;
+
+type Message = fc.Arbitrary<Record<string, unknown>>;
+
+const METHODS = [SessionService, RkeService].flatMap((service): DescMethod[] => service.methods);
+const RESPONSES: Readonly<Record<string, Message>> = Object.fromEntries(
+  [[SessionService, sessionResponses] as const, [RkeService, rkeResponses] as const].flatMap(
+    ([service, responses]) =>
+      Object.entries(responses).map(([name, response]) => [
+        `${service.typeName}.${name}`,
+        response,
+      ]),
+  ),
+);
+
+for (const method of METHODS) {
+  const { typeName } = method.output;
+  test(`the encoder of ${typeName} writes what the protobuf runtime reads back`, () => {
     const desc: DescMessage = method.output;
     const encode = compileEncoder(desc);
-    const response: fc.Arbitrary<Record<string, unknown>> =
-      responses[method.localName as keyof typeof SessionService.method];
+    const response = RESPONSES[`${method.parent.typeName}.${method.localName}`];
+    assert.ok(response);
     fc.assert(
       fc.property(response, (message) => {
         const expected = create(desc, message);
-        const bytes = encode(message as never);
+        const bytes = Uint8Array.from(encode(message as never)); // Not a Buffer, of which parts are Buffers.
         assert.deepEqual(fromBinary(desc, bytes), fromBinary(desc, toBinary(desc, expected)));
         assert.equal(bytes.length, toBinary(desc, expected).length);
       }),

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { Config, LogLevel } from "../../src/config.js";
+import type { Config, LogLevel, RkeConfig } from "../../src/config.js";
 import { start } from "../../src/main.js";
+import { createFakeExchange, type FakeExchange } from "../rke/fake-exchange.js";
 
 export const SECOND = 1_000;
 export const MINUTE = 60 * SECOND;
@@ -28,6 +29,17 @@ export function createClock(): Clock {
   };
 }
 
+/** The settings of RKE by default. */
+export const RKE: RkeConfig = {
+  maxSessions: 16,
+  sessionTtl: 3_600,
+  keyCacheTtl: 86_400,
+  wallets: null,
+  resolvers: null,
+  raida: null,
+  minShareBytes: 16,
+};
+
 export const STORES = ["memory", "sqlite"] as const;
 export type StoreKind = (typeof STORES)[number];
 
@@ -42,6 +54,8 @@ export interface TestServer extends Addresses {
   /** The database file, if its store is SQLite. */
   readonly path: string;
   readonly clock: Clock;
+  /** What it makes RKE keys with. */
+  readonly exchange: FakeExchange;
   /** The lines that it logged. */
   readonly log: readonly string[];
   close(): Promise<void>;
@@ -54,6 +68,7 @@ export async function startServer(
   settings: Partial<Config> = {},
 ): Promise<TestServer> {
   const clock = createClock();
+  const exchange = createFakeExchange();
   const log: string[] = [];
   const folder = mkdtempSync(join(tmpdir(), "latchkey-transports-"));
   const path = join(folder, "latchkey.db");
@@ -68,6 +83,7 @@ export async function startServer(
       httpHosts: [],
       httpOrigins: [],
       store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },
+      rke: RKE,
       logLevel,
       warnings: [],
       ...settings,
@@ -75,6 +91,7 @@ export async function startServer(
     log: pino({ level: logLevel }, { write: (line) => log.push(line) }),
     version: "0.0.0-test",
     now: clock.now,
+    keyExchange: exchange,
     onFatal: (error) => {
       throw error;
     },
@@ -89,6 +106,7 @@ export async function startServer(
     command,
     path,
     clock,
+    exchange,
     log,
     async close() {
       await server.close();

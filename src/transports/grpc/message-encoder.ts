@@ -48,24 +48,21 @@ function compileMessage(desc: DescMessage, known: Map<string, Write<Fields>>): W
 }
 
 function compileField(field: DescField, known: Map<string, Write<Fields>>): Write<Fields> {
-  const { number, localName: name } = field;
-  const isScalar = field.fieldKind === "scalar" || field.fieldKind === "enum";
-  if (field.oneof === undefined && isScalar) {
-    const scalar = field.scalar ?? ScalarType.INT32; // As which the wire has enums.
-    const write = compileScalar(scalar, number, `${field.parent.typeName}.${field.name}`);
+  const { number, localName: name, oneof } = field;
+  const write = compileValue(field, known);
+  if (write && oneof) {
+    return (writer, message) => {
+      const set = message[oneof.localName] as { case?: string; value?: unknown } | undefined;
+      if (set?.case === name) write(writer, set.value);
+    };
+  }
+  if (write) {
     const isImplicit = field.presence === FeatureSet_FieldPresence.IMPLICIT;
     return (writer, message) => {
       const value = message[name];
       // Zero, empty and false are not written where absence means the same.
-      if (value === undefined || (isImplicit && !value)) return;
+      if (value === undefined || (isImplicit && isDefault(value))) return;
       write(writer, value);
-    };
-  }
-  if (field.oneof === undefined && field.fieldKind === "message") {
-    const write = embedded(number, compileMessage(field.message, known));
-    return (writer, message) => {
-      const value = message[name];
-      if (value !== undefined) write(writer, value as Fields);
     };
   }
   if (field.fieldKind === "list" && field.listKind === "message") {
@@ -77,11 +74,36 @@ function compileField(field: DescField, known: Map<string, Write<Fields>>): Writ
   throw new Error(`no encoder for the field ${field.parent.typeName}.${field.name}`);
 }
 
+/** What writes a single value of the field, its tag first; undefined if the field is no single value. */
+function compileValue(
+  field: DescField,
+  known: Map<string, Write<Fields>>,
+): Write<unknown> | undefined {
+  switch (field.fieldKind) {
+    case "scalar":
+      return compileScalar(field.scalar, field.number, `${field.parent.typeName}.${field.name}`);
+    case "enum":
+      return compileScalar(ScalarType.INT32, field.number, field.name); // As which the wire has enums.
+    case "message":
+      return embedded(field.number, compileMessage(field.message, known)) as Write<unknown>;
+    default:
+      return undefined;
+  }
+}
+
+function isDefault(value: unknown): boolean {
+  return value instanceof Uint8Array ? value.length === 0 : !value;
+}
+
 function compileScalar(scalar: ScalarType, field: number, name: string): Write<unknown> {
   switch (scalar) {
     case ScalarType.STRING: {
       const tag = tagOf(field, LENGTH_DELIMITED);
       return (writer, value) => writer.uint32(tag).string(value as string);
+    }
+    case ScalarType.BYTES: {
+      const tag = tagOf(field, LENGTH_DELIMITED);
+      return (writer, value) => writer.uint32(tag).bytes(value as Uint8Array);
     }
     case ScalarType.BOOL: {
       const tag = tagOf(field, VARINT);

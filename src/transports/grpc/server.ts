@@ -8,6 +8,7 @@ import {
   setLogVerbosity,
 } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
+import { RkeService } from "../../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import type { CallOrigins } from "../call-origin.js";
 import type { Calls } from "../calls.js";
@@ -40,6 +41,7 @@ export interface GrpcOptions {
   /** `host:port`; port 0 picks one. */
   readonly address: string;
   readonly sessionRpcs: Rpcs<typeof SessionService>;
+  readonly rkeRpcs: Rpcs<typeof RkeService>;
   readonly calls: Calls;
   readonly callOrigins: CallOrigins;
   /** What may be called without credentials. */
@@ -49,23 +51,23 @@ export interface GrpcOptions {
 
 /** Serves gRPC with health and reflection. Rejects if the address cannot be bound. */
 export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
-  const { address, sessionRpcs, calls, callOrigins, isPublic, tls } = options;
+  const { address, sessionRpcs, rkeRpcs, calls, callOrigins, isPublic, tls } = options;
   // It writes to standard error what it also throws, in lines that are no log lines.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server(LIMITS);
-  const services: DescService[] = [SessionService];
+  const services: DescService[] = [];
   const callerOf: CallerOf = (call) =>
     callOrigins.byPeer(
       () => call.getPeer(),
       () => call.metadata.get("authorization")[0]?.toString(),
     );
-  const { definition, implementation } = toGrpcService(
-    SessionService,
-    sessionRpcs,
-    calls,
-    callerOf,
-  );
-  server.addService(definition, implementation);
+  const serve = <S extends DescService>(service: S, rpcs: Rpcs<S>) => {
+    const { definition, implementation } = toGrpcService(service, rpcs, calls, callerOf);
+    server.addService(definition, implementation);
+    services.push(service);
+  };
+  serve(SessionService, sessionRpcs);
+  serve(RkeService, rkeRpcs);
   const protectedOne = protectedServer(server, callerOf) as Server; // Of which libraries use `addService` alone.
 
   const names = ["", ...services.map(({ typeName }) => typeName)];

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import swagger from "@fastify/swagger";
 import Fastify, { type FastifyError, type FastifyServerFactory } from "fastify";
 import type { Logger } from "pino";
+import { RkeService } from "../../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { LIMITS } from "../../domain/limits.js";
@@ -25,6 +26,7 @@ import { createOriginGuard } from "./origin-guard.js";
 import { addBodyParsers } from "./rest-sessions/bodies.js";
 import { addRestSessions, type CallerOf, sendError } from "./rest-sessions/routes.js";
 import { transform, transformObject } from "./rest-sessions/schemas.js";
+import { addRkeEndpoints } from "./rke/routes.js";
 
 /** What begins like a media type, `type/subtype`. RFC 9110, 8.3.1. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
@@ -52,6 +54,8 @@ export interface HttpOptions {
   readonly sessionsOf: Authorization["sessionsOf"];
   readonly callers: Pick<Callers, "current">;
   readonly sessionRpcs: Rpcs<typeof SessionService>;
+  readonly rkeOf: Authorization["rkeOf"];
+  readonly rkeRpcs: Rpcs<typeof RkeService>;
   readonly callOrigins: CallOrigins;
   /** What may be called without credentials. */
   readonly isPublic: IsPublic;
@@ -129,7 +133,14 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     addRestSessions(scope, { ...options, callerOf, isDraining: () => draining });
   });
   await app.register(async (scope) => {
-    addConnect(scope, SessionService, options.sessionRpcs, { calls: options.calls, callerOf });
+    addRkeEndpoints(scope, { ...options, callerOf, isDraining: () => draining });
+  });
+  const connectOptions = { calls: options.calls, callerOf };
+  await app.register(async (scope) => {
+    addConnect(scope, SessionService, options.sessionRpcs, connectOptions);
+  });
+  await app.register(async (scope) => {
+    addConnect(scope, RkeService, options.rkeRpcs, connectOptions);
   });
   addCurrentSession(app, { ...options, callerOf });
   addOperations(app, {

@@ -1,0 +1,124 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { then } from "../../../domain/awaitable.js";
+import { LatchkeyError } from "../../../domain/error.js";
+import { isJsonObject } from "../../../domain/json.js";
+import type { Authorization } from "../../../services/authorization.js";
+import type { Calls } from "../../calls.js";
+import { STATUS } from "../../status.js";
+import { addBodyParsers } from "../rest-sessions/bodies.js";
+import { type CallerOf, CHALLENGE, JSON_TYPE } from "../rest-sessions/routes.js";
+import { RKE_ENDPOINTS, type RkeEndpoint, type RkeParameters } from "./endpoints.js";
+
+/** Bytes of a body, as of a request of the typed API. */
+const MAX_BODY = 1024 * 1024;
+
+/** `changes`: whether it leaves anything different. */
+const ROUTES: readonly [path: string, keyof typeof RKE_ENDPOINTS, changes: boolean][] = [
+  ["/api/rke/discover", "rke_discover", false],
+  ["/api/rke/session", "rke_session_create", true],
+  ["/api/rke/sessions", "rke_sessions", false],
+  ["/api/rke/session/delete", "rke_session_delete", true],
+  ["/api/rke/encrypt", "rke_encrypt", true],
+  ["/api/rke/decrypt", "rke_decrypt", true],
+];
+
+export interface RkeRoutesOptions {
+  readonly calls: Calls;
+  readonly callerOf: CallerOf;
+  readonly rkeOf: Authorization["rkeOf"];
+  readonly isDraining: () => boolean;
+}
+
+/** Serves the six endpoints of the reproduced RKE API, by GET and by POST. */
+export function addRkeEndpoints(scope: FastifyInstance, options: RkeRoutesOptions): void {
+  const { calls, callerOf, rkeOf, isDraining } = options;
+  addBodyParsers(scope);
+  scope.setErrorHandler((error: FastifyError | LatchkeyError, request, reply) => {
+    if (error instanceof LatchkeyError) return sendError(request, reply, error);
+    const { statusCode = STATUS.internal.http } = error;
+    const message = statusCode === 413 ? `the body must be at most ${MAX_BODY} bytes` : "";
+    return statusCode < STATUS.internal.http
+      ? sendError(
+          request,
+          reply,
+          new LatchkeyError("invalid", message || error.message),
+          statusCode,
+        )
+      : sendError(request, reply, new LatchkeyError("internal", "internal server error"));
+  });
+
+  for (const [url, command, changes] of ROUTES) {
+    const run = calls.of("http", command);
+    const endpoint: RkeEndpoint = RKE_ENDPOINTS[command];
+    const call = (request: FastifyRequest) =>
+      then(callerOf(request), (caller) => {
+        if (changes) refuseNavigation(request);
+        return endpoint(parametersOf(request), rkeOf(caller));
+      });
+    scope.route({
+      method: ["GET", "POST"],
+      url,
+      bodyLimit: MAX_BODY,
+      exposeHeadRoute: false,
+      handler: async (request, reply) => {
+        const answer = await run(call, request);
+        // Else a client might send its next request into a connection that is closing.
+        if (isDraining()) reply.header("connection", "close");
+        return reply
+          .header("content-type", JSON_TYPE)
+          .send(JSON.stringify({ command, success: true, ...answer }));
+      },
+    });
+  }
+}
+
+/**
+ * Refuses what a browser was led to by an address, a link in a mail or a redirection: it
+ * looks as if its user had asked for it. Scripts of allowed pages fetch and do not navigate.
+ */
+function refuseNavigation({ headers }: FastifyRequest): void {
+  if (headers["sec-fetch-mode"] !== "navigate") return;
+  throw new LatchkeyError(
+    "forbidden",
+    "a browser may not be led to this address: call it from a program, or by fetch",
+  );
+}
+
+/** The query's parameters, or those in the JSON that was posted. */
+function parametersOf({ method, query, body, headers }: FastifyRequest): RkeParameters {
+  if (method === "GET") return query as RkeParameters; // As Fastify parses it.
+  if (isJsonObject(body)) return body;
+  const isEmpty = body === undefined && Number(headers["content-length"] ?? 0) === 0;
+  if (isEmpty && headers["transfer-encoding"] === undefined) return {};
+  throw new LatchkeyError(
+    "invalid",
+    "the parameters must be a JSON object, sent with content-type: application/json",
+  );
+}
+
+/** Answers an error in the shape of the reproduced API; what keeps Content Servers and RAIDAs from it is 502. */
+function sendError(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: LatchkeyError,
+  status: number = isUpstream(error) ? 502 : STATUS[error.code].http,
+) {
+  if (error.code === "unauthenticated") reply.header("www-authenticate", CHALLENGE);
+  const given = request.method === "GET" ? request.query : request.body;
+  const { session_id: sessionId } = (given ?? {}) as RkeParameters;
+  return reply
+    .code(status)
+    .header("content-type", JSON_TYPE)
+    .send(
+      JSON.stringify({
+        error: true,
+        message: error.message,
+        code: status,
+        ...(typeof sessionId === "string" && sessionId !== "" ? { session_id: sessionId } : {}),
+      }),
+    );
+}
+
+function isUpstream({ code, facts }: LatchkeyError): boolean {
+  return code === "unavailable" && facts?.["exchange_reason"] !== undefined;
+}

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { RkeService } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
+import { WALLET } from "../rke/fake-exchange.js";
+import { eventually } from "../transports/eventually.js";
+import { openRest, type Rest } from "../transports/rest.js";
+import { openWire, WIRES } from "../transports/wires.js";
+import { type Guarded, startGuarded, type TestAccount } from "./accounts.js";
+
+const ID = "a1b2c3d4e5f67890a1b2c3d4e5f67890";
+
+/** A request of each RPC, right in itself. */
+const REQUESTS: Readonly<Record<keyof typeof RkeService.method, object>> = {
+  discoverContentServer: { domain: "cs.example" },
+  createSession: { domain: "cs.example", walletPath: WALLET },
+  getSession: { sessionId: ID },
+  listSessions: {},
+  deleteSession: { sessionId: ID },
+  encrypt: { sessionId: ID, items: [{}] },
+  decrypt: { sessionId: ID, items: [{}] },
+};
+
+const PATHS = [
+  "/api/rke/discover?domain=cs.example",
+  `/api/rke/session?domain=cs.example&wallet_path=${WALLET}`,
+  "/api/rke/sessions",
+  `/api/rke/session/delete?session_id=${ID}`,
+  `/api/rke/encrypt?session_id=${ID}&plaintext=YQ==`,
+  `/api/rke/decrypt?session_id=${ID}&ciphertext=YQ==&nonce=${ID}`,
+];
+
+let server: Guarded;
+let rest: Rest;
+/** A User with the grant and no apps. */
+let vera: TestAccount;
+before(async () => {
+  server = await startGuarded();
+  rest = openRest(server.http);
+  vera = await server.add({ name: "vera", rke: true });
+  await eventually("the server's knowledge of vera", () =>
+    server.logged("account changed").some(({ account, change }) => {
+      return account === "vera" && change === "key added";
+    }),
+  );
+});
+after(async () => {
+  rest.close();
+  await server.close();
+});
+
+for (const name of WIRES) {
+  test(`over ${name} every RPC is refused without credentials and without the grant`, async () => {
+    const wire = openWire(name, server);
+    const client = wire.client(RkeService);
+    const codeOf = async (method: keyof typeof REQUESTS, authorization?: string) => {
+      const headers = authorization === undefined ? {} : { authorization };
+      // The table gives each method a request of its type.
+      const rpc = client[method] as (request: object, options: object) => Promise<unknown>;
+      try {
+        await rpc(REQUESTS[method], { headers });
+        return "answered";
+      } catch (error) {
+        return error instanceof ConnectError ? Code[error.code] : assert.fail(String(error));
+      }
+    };
+    try {
+      for (const method of Object.keys(REQUESTS) as (keyof typeof REQUESTS)[]) {
+        const isFound = "sessionId" in REQUESTS[method] ? "NotFound" : "answered";
+        assert.equal(await codeOf(method), "Unauthenticated", method);
+        assert.equal(await codeOf(method, server.ann.bearer), "PermissionDenied", method);
+        assert.equal(await codeOf(method, vera.bearer), isFound, method);
+        assert.equal(await codeOf(method, server.admin.bearer), isFound, method);
+      }
+    } finally {
+      wire.close();
+    }
+  });
+}
+
+test("every path is refused without credentials and without the grant, in the API's shape", async () => {
+  for (const path of PATHS) {
+    const ask = (headers = {}) => rest.call("GET", path, undefined, headers);
+    const anonymous = await ask();
+    assert.equal(anonymous.status, 401);
+    assert.match(anonymous.headers["www-authenticate"] ?? "", /^Bearer /);
+    assert.match(anonymous.text, /^{"error":true,"message":"[^"]+","code":401[,}]/);
+    const refused = await ask({ authorization: server.ann.bearer });
+    assert.equal(refused.status, 403);
+    assert.match(refused.text, /^{"error":true,"message":"[^"]+","code":403[,}]/);
+    for (const { bearer } of [vera, server.admin]) {
+      const { status } = await ask({ authorization: bearer });
+      assert.equal(status, path.includes(ID) ? 404 : 200, path);
+    }
+  }
+});
+
+test("the grant for RKE lets no one touch an app", async () => {
+  const { status } = await rest.call("GET", "/shop/soapp?dt=60", undefined, {
+    authorization: vera.bearer,
+  });
+  assert.equal(status, 403);
+});
