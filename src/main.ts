@@ -8,6 +8,7 @@ import type { KeyExchange } from "./domain/key-exchange.js";
 import { createRandomSource } from "./random.js";
 import { createKeyring } from "./rke/keyring.js";
 import { allocateLocked } from "./rke/locked-memory.js";
+import { openKeyExchange } from "./rke/open.js";
 import { createAuthentication } from "./services/authentication.js";
 import { createAuthorization } from "./services/authorization.js";
 import { createCallers } from "./services/callers.js";
@@ -94,7 +95,15 @@ export async function start(options: StartOptions): Promise<Server> {
   metrics.watchKeyring(() => keyring.stats());
   const rke = createRke({
     keyring,
-    exchange: options.keyExchange ?? createKeyExchange(config.rke),
+    exchange:
+      options.keyExchange ??
+      openKeyExchange(config.rke, {
+        now,
+        randomBytes: random,
+        random: Math.random,
+        observer: metrics.exchangeObserver,
+        log,
+      }),
     now,
     clock,
     randomBytes: random,
@@ -264,14 +273,6 @@ async function openIdentities(
     store.close();
     throw error;
   }
-}
-
-// MERGE: this function goes, and `createKeyExchange` of src/rke/ takes its place above.
-function createKeyExchange(_config: Config["rke"]): KeyExchange {
-  const missing = async () => {
-    throw new LatchkeyError("unavailable", "this build has no key exchange");
-  };
-  return { discover: missing, exchange: missing };
 }
 
 /**

@@ -73,8 +73,27 @@ export function createRkeMetrics(registry: Registry) {
     },
   };
 
+  const shares = new Counter({
+    name: "latchkey_rke_shares_total",
+    help: "Shares that RAIDA servers were asked for, by server and what became of them.",
+    labelNames: ["raida", "outcome"],
+    registers,
+  });
+  const dropped = new Counter({
+    name: "latchkey_rke_datagrams_dropped_total",
+    help: "Datagrams that were no answer of the server asked, by reason.",
+    labelNames: ["reason"],
+    registers,
+  });
+  const exchangeObserver = {
+    onShare: (raida: number, outcome: string) => shares.inc({ raida, outcome }),
+    onDropped: (_raida: number, reason: string) => dropped.inc({ reason }),
+  };
+
   return {
     rkeObserver,
+    /** Told of the shares of every exchange. */
+    exchangeObserver,
     /** Where the gauges of the keyring are read from whenever the metrics are asked for. */
     watchKeyring(source: () => KeyringStats) {
       stats = source;
