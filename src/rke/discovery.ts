@@ -86,7 +86,9 @@ async function query(domain: string, { resolvers, deadline, random }: DiscoveryO
     throw failed("no_such_domain", `there is no domain ${domain}`);
   } catch (error) {
     if (error instanceof ExchangeError) throw error;
-    throw failed("dns_failed", `no answer about ${domain} (${codeOf(error)})`, error);
+    const code = codeOf(error);
+    const why = code === "ECANCELLED" ? `within ${deadline} ms` : `(${code})`;
+    throw failed("dns_failed", `no answer about ${domain} ${why}`, error);
   } finally {
     clearTimeout(timer);
     // What one answer has decided, nobody waits for the other about.
