@@ -1,7 +1,9 @@
 import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { join, relative } from "node:path";
 import { promisify } from "node:util";
 
+import { startDevnet } from "../src/rke/devnet/devnet.js";
 import { startProcess } from "./process.js";
 
 /** Where and how a round runs its server. */
@@ -22,6 +24,8 @@ export interface Server {
   readonly grpc?: string;
   /** Headers without which it answers no call, names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** What an RKE session of it is made of; absent if it has none. */
+  readonly rke?: { readonly domain: string; readonly walletPath: string };
   /** Whether it counts its calls at `/metrics`. */
   readonly hasMetrics: boolean;
   /** Throws if a process of it has ended. */
@@ -32,6 +36,8 @@ export interface Server {
 export type ServerName =
   | "latchkey"
   | "latchkey-auth"
+  | "latchkey-rke"
+  | "rke-echo"
   | "rest-sessions"
   | "fastify"
   | "grpc-echo"
@@ -66,6 +72,31 @@ export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
     const key = await account("key", "add", "bench", "--label", "bench");
     const server = await startNode(site, { ...program, env });
     return { ...server, headers: { authorization: `Bearer ${key}` } };
+  },
+
+  async "latchkey-rke"(site) {
+    const domain = "bench.test";
+    const devnet = await startDevnet({ domain, folder: null, random: randomBytes });
+    try {
+      const program = latchkey("latchkey-rke", site);
+      const server = await startNode(site, { ...program, env: { ...program.env, ...devnet.env } });
+      return {
+        ...server,
+        rke: { domain, walletPath: devnet.wallet },
+        async stop() {
+          await server.stop();
+          await devnet.close();
+        },
+      };
+    } catch (error) {
+      await devnet.close();
+      throw error;
+    }
+  },
+
+  async "rke-echo"(site) {
+    const server = await startNode(site, peer("rke-echo", "grpc"));
+    return { ...server, rke: { domain: "bench.test", walletPath: "/" } };
   },
 
   async "rest-sessions"(site) {

@@ -2,6 +2,7 @@ import type { Driver, DriverOptions } from "./driver.js";
 import { openGrpcGetDriver } from "./grpc-driver.js";
 import { openHttpDriver } from "./http-driver.js";
 import { STREAMS } from "./load.js";
+import { openRkeEncryptDriver } from "./rke-driver.js";
 import type { ServerName } from "./servers.js";
 
 export interface Trial {
@@ -10,7 +11,7 @@ export interface Trial {
   /** Program that makes the load. */
   readonly tool: "wrk" | "h2load";
   /** Latchkey first, then those it is compared with. */
-  readonly servers: readonly ["latchkey", ...ServerName[]];
+  readonly servers: readonly [ServerName, ...ServerName[]];
   readonly openDriver: (options: DriverOptions) => Promise<Driver>;
 }
 
@@ -57,12 +58,21 @@ export const TRIALS: readonly Trial[] = [
     servers: ["latchkey", "latchkey-auth"],
     openDriver: openGrpcGetDriver,
   },
+  {
+    name: "rke-encrypt",
+    about: "RkeService.Encrypt of 1 KiB by AES-256-GCM; beside it a bare grpc-js echo, the ceiling",
+    tool: "h2load",
+    servers: ["latchkey-rke", "rke-echo"],
+    openDriver: openRkeEncryptDriver,
+  },
 ];
 
 /** What each server is, for the reader of the numbers. */
 export const ABOUT_SERVERS: Record<ServerName, string> = {
   latchkey: "this project",
   "latchkey-auth": "this project with LATCHKEY_AUTH=required, every call by a User's key",
+  "latchkey-rke": "this project, with one RKE session",
+  "rke-echo": "a grpc-js server that answers as many random bytes by Latchkey's own encoder",
   "rest-sessions":
     "redis-sessions 3.0.0 behind Express 4, Redis on a Unix socket without persistence",
   fastify: "a Fastify handler that answers one session and does nothing else",

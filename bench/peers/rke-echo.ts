@@ -1,0 +1,63 @@
+// A bare gRPC echo of RkeService.Encrypt: decodes the same request and answers one
+// ciphertext of the plaintext's size, made once, by Latchkey's own encoder, on grpc-js at
+// its defaults. Its calls are counted, so that the benchmark can check it.
+import { randomBytes } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
+import { type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
+import {
+  type CreateSessionRequest,
+  type CreateSessionResponse,
+  CreateSessionResponseSchema,
+  type EncryptRequest,
+  type EncryptResponse,
+  EncryptResponseSchema,
+  type GetSessionRequest,
+  type GetSessionResponse,
+  GetSessionResponseSchema,
+  RkeService,
+} from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
+import { SessionSchema } from "../../gen/ts/latchkey/rke/v1/session_pb.js";
+import { compileEncoder } from "../../src/transports/grpc/message-encoder.js";
+import { methodOf } from "../method.js";
+import { PLAINTEXT } from "../rke-driver.js";
+import { announce } from "./announce.js";
+
+const { createSession, encrypt, getSession } = RkeService.method;
+const TAG = 16;
+const NONCE = 12;
+
+let calls = 0n;
+const session = () => create(SessionSchema, { sessionId: "0".repeat(32), encryptCount: calls });
+const ciphertext = randomBytes(PLAINTEXT + TAG);
+const response = create(EncryptResponseSchema, {
+  results: [{ result: { case: "encrypted", value: { ciphertext, nonce: randomBytes(NONCE) } } }],
+});
+
+const answerCreate: handleUnaryCall<CreateSessionRequest, CreateSessionResponse> = (_, callback) =>
+  callback(null, create(CreateSessionResponseSchema, { session: session() }));
+
+const answerGet: handleUnaryCall<GetSessionRequest, GetSessionResponse> = (_, callback) =>
+  callback(null, create(GetSessionResponseSchema, { session: session() }));
+
+const answerEncrypt: handleUnaryCall<EncryptRequest, EncryptResponse> = (_, callback) => {
+  calls += 1n;
+  callback(null, response);
+};
+
+const encryptMethod = methodOf(encrypt);
+const encode = compileEncoder(EncryptResponseSchema);
+encryptMethod.responseSerialize = (message) => encode(message) as Buffer; // as it is in Node
+
+const server = new Server();
+server.addService(
+  {
+    createSession: methodOf(createSession),
+    getSession: methodOf(getSession),
+    encrypt: encryptMethod,
+  },
+  { createSession: answerCreate, getSession: answerGet, encrypt: answerEncrypt },
+);
+server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
+  if (error) throw error;
+  announce("grpc", { address: "127.0.0.1", port, family: "IPv4" });
+});
