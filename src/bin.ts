@@ -37,6 +37,8 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
     process.on(signal, () => void stop(signal, 0));
   }
   process.on("SIGHUP", () => server?.reloadTls());
+  // Node would open its debugger, by which keys could be read.
+  process.on("SIGUSR1", () => log.warn("SIGUSR1 does nothing: the debugger stays closed"));
   server = await start({
     config,
     log,

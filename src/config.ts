@@ -35,8 +35,8 @@ export interface RkeConfig {
   readonly keyCacheTtl: number;
   /** The folder that wallets must lie in; null: no wallet may be used. */
   readonly wallets: string | null;
-  /** DNS servers, each `ip` or `ip:port`, IPv6 with a port in brackets; null: the system's. */
-  readonly resolvers: readonly string[] | null;
+  /** DNS servers, each `ip` or `ip:port`, IPv6 with a port in brackets; none stands for the system's. */
+  readonly resolvers: readonly string[];
   /** The file that numbers the RAIDA servers; null: DNS does. */
   readonly raida: string | null;
   /** Shares shorter than this are refused. */
@@ -382,8 +382,8 @@ function readPath({ name, text }: Given): string | null {
   throw wrong(name, "is empty; it must be a path, or none");
 }
 
-function readResolvers({ name, text }: Given): readonly string[] | null {
-  if (text === "system") return null;
+function readResolvers({ name, text }: Given): readonly string[] {
+  if (text === "system") return [];
   return text.split(",").map((part) => {
     const entry = part.trim();
     const [, v6, v4 = entry, port = "53"] =

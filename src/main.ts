@@ -101,7 +101,7 @@ export async function start(options: StartOptions): Promise<Server> {
         now,
         randomBytes: random,
         random: Math.random,
-        observer: metrics.exchangeObserver,
+        observer: metrics.shareObserver,
         log,
       }),
     now,

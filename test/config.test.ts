@@ -38,7 +38,7 @@ test("without settings, the defaults hold", () => {
       sessionTtl: 3_600,
       keyCacheTtl: 86_400,
       wallets: null,
-      resolvers: null,
+      resolvers: [],
       raida: null,
       minShareBytes: 16,
     },

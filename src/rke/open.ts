@@ -13,8 +13,8 @@ const DNS_DEADLINE = 5_000;
 export interface KeyExchangeSettings {
   /** The folder that wallets must lie in; null refuses every wallet. */
   readonly wallets: string | null;
-  /** DNS servers `ip[:port]`; null: the system's. */
-  readonly resolvers: readonly string[] | null;
+  /** DNS servers `ip[:port]`; none: the system's. */
+  readonly resolvers: readonly string[];
   /** The file that numbers the RAIDA servers; null: DNS does. */
   readonly raida: string | null;
   readonly minShareBytes: number;
@@ -38,7 +38,7 @@ export function openKeyExchange(
 ): KeyExchange {
   const { wallets, resolvers, raida, minShareBytes } = settings;
   const discovery = createDiscovery({
-    resolvers: resolvers ?? [],
+    resolvers,
     raidaNumbers: raida === null ? null : readNumbers(raida),
     deadline: DNS_DEADLINE,
     random,

@@ -64,6 +64,19 @@ export function createRkeMetrics(registry: Registry) {
   count("latchkey_rke_messages_total", "Messages encrypted and decrypted.", "messages");
   count("latchkey_rke_bytes_total", "Bytes of their plaintexts.", "bytes");
 
+  const shares = new Counter({
+    name: "latchkey_rke_shares_total",
+    help: "Key shares asked for in exchanges, by RAIDA server and outcome.",
+    labelNames: ["raida", "outcome"],
+    registers,
+  });
+  const dropped = new Counter({
+    name: "latchkey_rke_dropped_datagrams_total",
+    help: "Datagrams that were no answer to a share request, by RAIDA server and reason.",
+    labelNames: ["raida", "reason"],
+    registers,
+  });
+
   const rkeObserver: RkeObserver = {
     exchanged: (outcome, seconds) => exchanges.observe({ outcome }, seconds),
     ciphered(operation, cipher, messages, bytes) {
@@ -73,27 +86,13 @@ export function createRkeMetrics(registry: Registry) {
     },
   };
 
-  const shares = new Counter({
-    name: "latchkey_rke_shares_total",
-    help: "Shares that RAIDA servers were asked for, by server and what became of them.",
-    labelNames: ["raida", "outcome"],
-    registers,
-  });
-  const dropped = new Counter({
-    name: "latchkey_rke_datagrams_dropped_total",
-    help: "Datagrams that were no answer of the server asked, by reason.",
-    labelNames: ["reason"],
-    registers,
-  });
-  const exchangeObserver = {
-    onShare: (raida: number, outcome: string) => shares.inc({ raida, outcome }),
-    onDropped: (_raida: number, reason: string) => dropped.inc({ reason }),
-  };
-
   return {
     rkeObserver,
-    /** Told of the shares of every exchange. */
-    exchangeObserver,
+    /** Told by the key exchange of each share at its end, and of what it did not take. */
+    shareObserver: {
+      onShare: (raida: number, outcome: string) => shares.inc({ raida, outcome }),
+      onDropped: (raida: number, reason: string) => dropped.inc({ raida, reason }),
+    },
     /** Where the gauges of the keyring are read from whenever the metrics are asked for. */
     watchKeyring(source: () => KeyringStats) {
       stats = source;

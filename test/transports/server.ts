@@ -35,7 +35,7 @@ export const RKE: RkeConfig = {
   sessionTtl: 3_600,
   keyCacheTtl: 86_400,
   wallets: null,
-  resolvers: null,
+  resolvers: [],
   raida: null,
   minShareBytes: 16,
 };

@@ -23,7 +23,7 @@ import { type CallerOf, toGrpcService } from "./unary.js";
 /** grpc-js leaves all of these but the first unlimited. */
 const LIMITS: ChannelOptions = {
   // The largest request is an update of 60,000 bytes of JSON, at most about
-  // seven times that as a Struct.
+  // seven times that as a Struct; RKE's batches end here.
   "grpc.max_receive_message_length": 1024 * 1024,
   // A page of a list ends at 1 MiB of JSON; this is what clients accept by default.
   "grpc.max_send_message_length": 4 * 1024 * 1024,
