@@ -24,13 +24,25 @@ interface Needle {
 }
 
 const PIECE = 16;
+const WORD = 4;
 const CHUNK = 4 * 1024 * 1024;
+/** By so much chunks overlap: more than any needle has. */
+const OVERLAP = 128;
 
-/** The needles by their first two bytes, and which such pairs there are. */
+/** A needle by one of its words, which begins at that byte of it. */
+interface Place {
+  readonly needle: Needle;
+  readonly offset: number;
+}
+
+/**
+ * Memory is looked through by aligned words. The first whole one in a needle begins at one of its
+ * first four bytes, so each needle is found by four words, and once.
+ */
 interface Index {
-  readonly isFirst: Uint8Array;
-  readonly byFirst: ReadonlyMap<number, readonly Needle[]>;
-  readonly longest: number;
+  readonly places: ReadonlyMap<number, readonly Place[]>;
+  /** Which low halves such words have: nearly all others are passed over by this alone. */
+  readonly isHalf: Uint8Array;
 }
 
 // A program: a request a line in, an answer a line out.
@@ -79,14 +91,19 @@ function base64Of(piece: Buffer): Set<string> {
 }
 
 function indexOf(needles: readonly Needle[]): Index {
-  const byFirst = new Map<number, Needle[]>();
-  const isFirst = new Uint8Array(65_536);
+  const places = new Map<number, Place[]>();
+  const isHalf = new Uint8Array(65_536);
   for (const needle of needles) {
-    const first = needle.bytes.readUInt16BE();
-    byFirst.set(first, [...(byFirst.get(first) ?? []), needle]);
-    isFirst[first] = 1;
+    for (let offset = 0; offset < WORD; offset++) {
+      // In this machine's byte order, as the memory's words are.
+      const word =
+        new Uint32Array(Uint8Array.from(needle.bytes.subarray(offset, offset + WORD)).buffer)[0] ??
+        0;
+      places.set(word, [...(places.get(word) ?? []), { needle, offset }]);
+      isHalf[word & 0xffff] = 1;
+    }
   }
-  return { byFirst, isFirst, longest: Math.max(...needles.map(({ bytes }) => bytes.length)) };
+  return { places, isHalf };
 }
 
 function scan(pid: number, index: Index): ScanAnswer {
@@ -97,7 +114,7 @@ function scan(pid: number, index: Index): ScanAnswer {
     const chunk = Buffer.alloc(CHUNK);
     for (const [start, end] of regionsOf(pid)) {
       // Chunks overlap, so that no needle lies across their border; it counts where it begins.
-      const step = CHUNK - index.longest;
+      const step = CHUNK - OVERLAP;
       for (let at = start; at < end; at += step) {
         const wanted = Math.min(CHUNK, end - at);
         const length = read(memory, chunk, wanted, at);
@@ -142,15 +159,17 @@ function read(memory: number, into: Buffer, wanted: number, position: number): n
   }
 }
 
-/** Counts the needles in `bytes` that begin before `end`. */
+/** Counts the needles in `bytes`, whole words, that begin before `end`. */
 function count(bytes: Buffer, end: number, index: Index, hits: Record<Form, number>): void {
-  let pair = bytes[0] ?? 0;
-  for (let at = 0; at < end; at++) {
-    pair = ((pair << 8) | (bytes[at + 1] ?? 0)) & 0xffff;
-    if (index.isFirst[pair] === 0) continue;
-    for (const { form, bytes: needle } of index.byFirst.get(pair) ?? []) {
-      if (at + needle.length > bytes.length || bytes[at + 2] !== needle[2]) continue;
-      if (needle.equals(bytes.subarray(at, at + needle.length))) hits[form]++;
+  const { places, isHalf } = index;
+  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / WORD);
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? 0;
+    if (isHalf[word & 0xffff] === 0) continue;
+    for (const { needle, offset } of places.get(word) ?? []) {
+      const at = i * WORD - offset;
+      const isHere = at >= 0 && needle.bytes.equals(bytes.subarray(at, at + needle.bytes.length));
+      if (isHere && at < end) hits[needle.form]++;
     }
   }
 }

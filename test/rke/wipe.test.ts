@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { hash, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DerivedKey } from "../../src/domain/key-exchange.js";
@@ -9,6 +10,7 @@ import type { Devnet } from "../../src/rke/devnet/devnet.js";
 import type { Fault } from "../../src/rke/devnet/fault.js";
 import { startProgram } from "../process/program.js";
 import { BIN, FREE_PORTS, ROOT, serverOf } from "../process/server.js";
+import { eventually } from "../transports/eventually.js";
 import { openDevnet } from "./devnet-trial.js";
 import type { Form, ScanAnswer, ScanRequest } from "./memory-scanner.js";
 
@@ -44,7 +46,7 @@ describe("keys in memory", { concurrency: 4, skip: problem }, () => {
     assert.deepEqual(await scan(key), only(2));
     const counts = [];
     const end = performance.now() + PATIENCE;
-    for (let keys = 2; keys > 0 && performance.now() < end; await sleep(500)) {
+    for (let keys = 2; keys > 0 && performance.now() < end; await sleep(1_000)) {
       const hits = await scan(key);
       assert.deepEqual(hits, only(hits.whole));
       if (hits.whole !== keys) counts.push(hits.whole);
@@ -126,6 +128,7 @@ describe("keys in memory", { concurrency: 4, skip: problem }, () => {
     const { key } = await create();
     assert.deepEqual(await scan(key), only(2));
     program.signal("SIGTERM");
+    await eventually("the pause at the exit", () => isPaused(program.pid));
     await program.waitFor(() => program.output.stdout.includes('"msg":"stopped"') || undefined);
     assert.deepEqual(await scan(key), NONE);
     program.signal("SIGCONT");
@@ -157,6 +160,11 @@ function reasonToSkip(): string | false {
   const { status, stderr } = spawnSync(process.execPath, ["-e", look], { encoding: "utf8" });
   const [reason = "it failed"] = /^Error: .*/m.exec(stderr) ?? [];
   return status !== 0 && `no process may read another's memory here: ${reason}`;
+}
+
+/** Whether a signal stopped the process: proc(5), the state after its name. */
+function isPaused(pid = 0): boolean {
+  return readFileSync(`/proc/${pid}/stat`, "utf8").includes(") T ");
 }
 
 /** Has the process stop as it exits, so that it can be looked at. */
