@@ -77,6 +77,17 @@ describe("keys in memory", { concurrency: 4, skip: problem }, () => {
     assert.deepEqual(await scan(...sharesOf(devnet), ...requestKeys(), ...numbersOfCoin()), NONE);
   });
 
+  test("of an exchange that a stop found under way, nothing is left", async (t) => {
+    const faults = new Map<number, Fault>([[0, { kind: "lose", amount: 0 }]]);
+    const { devnet, program, scan, create } = await stage(t, {}, faults);
+    const created = create();
+    await eventually("all other shares", () => devnet.exchanges()[0]?.raidas.length === 24);
+    program.signal("SIGTERM");
+    const { key } = await created;
+    await eventually("the pause at the exit", () => isPaused(program.pid));
+    assert.deepEqual(await scan(key, ...sharesOf(devnet), ...requestKeys()), NONE);
+  });
+
   test("a session's key is in one place, whatever it is used for, and nowhere after its deletion", async (t) => {
     const { scan, create, call } = await stage(t, { LATCHKEY_RKE_KEY_CACHE_TTL: "0" });
     const { id: sessionId, key } = await create();
