@@ -12,7 +12,7 @@ export interface ScanRequest {
 
 /** How often each form of any of the secrets was found; or why the memory cannot be read. */
 export type ScanAnswer =
-  | { readonly hits: Readonly<Record<Form, number>>; readonly bytes: number }
+  | { readonly hits: Readonly<Record<Form, number>> }
   | { readonly problem: string };
 
 /** A secret as a whole, and its pieces of 16 bytes as they are and as texts of them. */
@@ -108,7 +108,6 @@ function indexOf(needles: readonly Needle[]): Index {
 
 function scan(pid: number, index: Index): ScanAnswer {
   const hits = { whole: 0, piece: 0, hex: 0, base64: 0 };
-  let scanned = 0;
   const memory = openSync(`/proc/${pid}/mem`, "r");
   try {
     const chunk = Buffer.alloc(CHUNK);
@@ -119,14 +118,13 @@ function scan(pid: number, index: Index): ScanAnswer {
         const wanted = Math.min(CHUNK, end - at);
         const length = read(memory, chunk, wanted, at);
         count(chunk.subarray(0, length), Math.min(step, length), index, hits);
-        scanned += Math.min(step, length);
         if (length < wanted) break;
       }
     }
   } finally {
     closeSync(memory);
   }
-  return { hits, bytes: scanned };
+  return { hits };
 }
 
 /** Start and end of every region that can be read and that is not just a file's. */
@@ -145,18 +143,17 @@ function regionsOf(pid: number): [start: number, end: number][] {
 
 /** How many bytes could be read: a region may have gone since it was listed. */
 function read(memory: number, into: Buffer, wanted: number, position: number): number {
+  let length = 0;
   try {
-    let length = 0;
     while (length < wanted) {
       const more = readSync(memory, into, length, wanted - length, position + length);
       if (more === 0) break;
       length += more;
     }
-    return length;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EIO") return 0;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== "EIO") throw error;
   }
+  return length;
 }
 
 /** Counts the needles in `bytes`, whole words, that begin before `end`. */
