@@ -10,8 +10,10 @@ import { type Guarded, startGuarded, type TestAccount } from "./accounts.js";
 
 const ID = "a1b2c3d4e5f67890a1b2c3d4e5f67890";
 
-/** A request of each RPC, right in itself. */
-const REQUESTS: Readonly<Record<keyof typeof RkeService.method, object>> = {
+/** A request of each unary RPC, right in itself. */
+const REQUESTS: Readonly<
+  Record<Exclude<keyof typeof RkeService.method, "encryptStream" | "decryptStream">, object>
+> = {
   discoverContentServer: { domain: "cs.example" },
   createSession: { domain: "cs.example", walletPath: WALLET },
   getSession: { sessionId: ID },
