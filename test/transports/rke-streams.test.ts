@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { after, before, test } from "node:test";
+import { create as createMessage, type DescMessage, toBinary } from "@bufbuild/protobuf";
 import { type Client, Code } from "@connectrpc/connect";
+import {
+  credentials,
+  Client as GrpcClient,
+  Metadata,
+  type ServiceError,
+  status,
+} from "@grpc/grpc-js";
 import { Cipher } from "../../gen/ts/latchkey/rke/v1/cipher_pb.js";
 import { RkeService } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { WALLET } from "../rke/fake-exchange.js";
@@ -14,8 +23,6 @@ import { openWire, WIRES, type Wire } from "./wires.js";
 const MIB = 1024 * 1024;
 /** The largest chunk of which a whole request is at most 1 MiB. */
 const CHUNK = MIB - 4;
-const ENCRYPT = "latchkey.rke.v1.RkeService/EncryptStream";
-const DECRYPT = "latchkey.rke.v1.RkeService/DecryptStream";
 
 let server: TestServer;
 let wire: Wire;
@@ -46,6 +53,9 @@ const startOf = (
 const NOTHING = new Uint8Array(0);
 const plain = (value: Uint8Array) => ({ request: { case: "plaintext", value } }) as const;
 const sealed = (value: Uint8Array) => ({ request: { case: "ciphertext", value } }) as const;
+
+const toBytes = (schema: DescMessage, message: Record<string, unknown>): Buffer =>
+  Buffer.from(toBinary(schema, createMessage(schema, message)));
 
 async function* each<T extends object>(...items: readonly T[]): AsyncGenerator<T> {
   yield* items;
@@ -94,6 +104,19 @@ const callsOf = (method: string, code: string) =>
 const encryptedBytes = (cipher: string) =>
   metric(`latchkey_rke_bytes_total{operation="encrypt",cipher="${cipher}"}`);
 
+/** The bytes that GCM encrypted, once they have stayed the same over many turns: the server waits. */
+async function bytesAtRest(): Promise<number> {
+  let taken = 0;
+  let same = 0;
+  await eventually("the server's rest", async () => {
+    const now = await encryptedBytes("aes-256-gcm");
+    same = now === taken ? same + 1 : 0;
+    taken = now;
+    return same === 50;
+  });
+  return taken;
+}
+
 for (const cipher of [Cipher.AES_256_GCM, Cipher.AES_256_CTR]) {
   test(`${Cipher[cipher]}: 64 MiB are encrypted and decrypted as they come`, async () => {
     const sessionId = await create();
@@ -129,21 +152,31 @@ test("a caller who does not read is not read from", async () => {
   }
   const responses = client.encryptStream(plaintext())[Symbol.asyncIterator]();
   let read = (await responses.next()).value?.ciphertext.length ?? 0;
-  // The server has taken in what it takes in when that stays the same over many turns.
-  let taken = 0;
-  let same = 0;
-  await eventually("the server's rest", async () => {
-    const now = (await encryptedBytes("aes-256-gcm")) - before;
-    same = now === taken ? same + 1 : 0;
-    taken = now;
-    return same === 50;
-  });
+  const taken = (await bytesAtRest()) - before;
   assert.ok(taken > 0 && taken - read < 8 * MIB, `${taken} bytes taken in, ${read} read`);
   for (let next = await responses.next(); !next.done; next = await responses.next()) {
     read += next.value.ciphertext.length;
   }
   assert.ok(read > total);
   assert.equal((await encryptedBytes("aes-256-gcm")) - before, total);
+});
+
+test("a stream whose caller leaves without having read is over at the server", async () => {
+  const sessionId = await create();
+  const before = await callsOf("latchkey.rke.v1.RkeService/EncryptStream", "OK");
+  async function* plaintext() {
+    yield startOf(sessionId);
+    for (;;) yield plain(Buffer.alloc(CHUNK));
+  }
+  const abort = new AbortController();
+  const responses = client.encryptStream(plaintext(), { signal: abort.signal });
+  const iterator = responses[Symbol.asyncIterator]();
+  await iterator.next();
+  await bytesAtRest();
+  abort.abort();
+  await eventually("its end", async () => {
+    return (await callsOf("latchkey.rke.v1.RkeService/EncryptStream", "OK")) === before + 1;
+  });
 });
 
 test("a stream ends with NOT_FOUND at the next chunk once its session is deleted", async () => {
@@ -207,24 +240,36 @@ test("requests in a wrong order, and of no session, are refused", async () => {
 
 test("a stream whose caller cancels, or whose deadline passes, is over at the server", async () => {
   const sessionId = await create();
-  for (const [method, open, chunk] of [
-    [ENCRYPT, client.encryptStream, plain(Buffer.alloc(20))],
-    [DECRYPT, client.decryptStream, sealed(Buffer.alloc(20))],
-  ] as const) {
-    for (const code of [Code.Canceled, Code.DeadlineExceeded]) {
-      const before = await callsOf(method, "OK");
-      const requests = createRequests<object>();
-      requests.send(startOf(sessionId, Cipher.AES_256_CTR), chunk);
-      const abort = new AbortController();
-      const options = code === Code.Canceled ? { signal: abort.signal } : { timeoutMs: 1_000 };
-      const responses = open(requests, options)[Symbol.asyncIterator]();
-      // That there is an answer shows that the server serves it.
-      await responses.next();
-      if (code === Code.Canceled) abort.abort();
-      await assertRefused(drain({ [Symbol.asyncIterator]: () => responses }), { code });
-      requests.end();
-      await eventually("the call's end", async () => (await callsOf(method, "OK")) === before + 1);
+  // Of grpc-js, whose clients reset a stream without ending it first.
+  const raw = new GrpcClient(server.grpc, credentials.createInsecure());
+  const same = (bytes: Buffer) => bytes;
+  try {
+    for (const { name, input } of [
+      RkeService.method.encryptStream,
+      RkeService.method.decryptStream,
+    ]) {
+      for (const code of [status.CANCELLED, status.DEADLINE_EXCEEDED]) {
+        const method = `latchkey.rke.v1.RkeService/${name}`;
+        const before = await callsOf(method, "OK");
+        const options = code === status.CANCELLED ? {} : { deadline: Date.now() + 1_000 };
+        const call = raw.makeBidiStreamRequest(`/${method}`, same, same, new Metadata(), options);
+        const failed = once(call, "error");
+        const chunk = Buffer.alloc(20);
+        const requests = [
+          startOf(sessionId, Cipher.AES_256_CTR),
+          input === RkeService.method.encryptStream.input ? plain(chunk) : sealed(chunk),
+        ];
+        for (const request of requests) call.write(toBytes(input, request));
+        // That there is an answer shows that the server serves it.
+        await once(call, "data");
+        if (code === status.CANCELLED) call.cancel();
+        const [error] = (await failed) as [ServiceError];
+        assert.equal(error.code, code);
+        await eventually("its end", async () => (await callsOf(method, "OK")) === before + 1);
+      }
     }
+  } finally {
+    raw.close();
   }
 });
 
