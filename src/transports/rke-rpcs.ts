@@ -63,14 +63,14 @@ export function createRkeRpcs({
     },
 
     encryptStream: ({ caller }) =>
-      toExchange(
+      toBidiCall(
         (start) => rkeOf(caller).encryptStream(start),
         "plaintext",
         (ciphertext) => ({ ciphertext }),
       ),
 
     decryptStream: ({ caller }) =>
-      toExchange(
+      toBidiCall(
         (start) => rkeOf(caller).decryptStream(start),
         "ciphertext",
         (plaintext) => ({ plaintext }),
@@ -87,7 +87,7 @@ interface StreamRequest {
 }
 
 /** The messages of a stream of bytes; `input` is the field that its chunks come in. */
-function toExchange<O>(
+function toBidiCall<O>(
   open: (start: ServiceStart) => ByteStream,
   input: "plaintext" | "ciphertext",
   toAnswer: (bytes: Buffer) => O,

@@ -27,7 +27,7 @@ export type Rpc<M extends DescMethodUnary = DescMethodUnary> = (
  * One call of a bidirectional RPC: what to answer to each request, in order, and when there are
  * no more. Both throw LatchkeyError, after which neither is called.
  */
-export interface Exchange<M extends DescMethodBiDiStreaming = DescMethodBiDiStreaming> {
+export interface BidiCall<M extends DescMethodBiDiStreaming = DescMethodBiDiStreaming> {
   next(request: MessageShape<M["input"]>): readonly MessageInitShape<M["output"]>[];
   end(): readonly MessageInitShape<M["output"]>[];
 }
@@ -35,7 +35,7 @@ export interface Exchange<M extends DescMethodBiDiStreaming = DescMethodBiDiStre
 /** A bidirectional RPC, called once for each call; throws LatchkeyError. */
 export type BidiRpc<M extends DescMethodBiDiStreaming = DescMethodBiDiStreaming> = (
   call: RpcCall,
-) => Exchange<M>;
+) => BidiCall<M>;
 
 /** An implementation of every RPC of a service whose RPCs are unary or bidirectional. */
 export type Rpcs<S extends DescService> = {

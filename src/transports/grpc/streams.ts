@@ -23,7 +23,7 @@ export function bidi(
   const encode = compileEncoder(method.output);
   const serve = async (call: Call): Promise<void> => {
     const caller = await callerOf(call);
-    const exchange = rpc({ cancelled: () => call.cancelled, caller });
+    const bidiCall = rpc({ cancelled: () => call.cancelled, caller });
     const answer = (responses: readonly Parameters<typeof encode>[0][]): boolean => {
       let hasRoom = true;
       for (const response of responses) hasRoom = call.write(encode(response) as Buffer) && hasRoom;
@@ -31,8 +31,8 @@ export function bidi(
     };
     await forEach(
       call,
-      (bytes) => answer(exchange.next(decode(method, bytes))),
-      () => answer(exchange.end()),
+      (bytes) => answer(bidiCall.next(decode(method, bytes))),
+      () => answer(bidiCall.end()),
     );
   };
   return (call) => {

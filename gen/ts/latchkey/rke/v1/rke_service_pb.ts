@@ -824,8 +824,8 @@ export const RkeService: GenService<{
    * is whole when the call ends with OK, not before. It counts as one message of the
    * key.
    *
-   * Over gRPC only: by Connect and gRPC-Web, whose HTTP/1.1 has no streams in both
-   * directions, it answers UNIMPLEMENTED.
+   * Over gRPC only: Connect and gRPC-Web are served over HTTP/1.1, which has no streams
+   * in both directions, and have UNIMPLEMENTED here (HTTP 404).
    *
    * Permission: an Admin, or a User with the grant rke.
    *
