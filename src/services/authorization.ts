@@ -32,6 +32,8 @@ export const PERMISSIONS = {
   "rke.delete": "rke",
   "rke.encrypt": "rke",
   "rke.decrypt": "rke",
+  "rke.encryptStream": "rke",
+  "rke.decryptStream": "rke",
 } as const satisfies Record<keyof Sessions | "listCallers" | `rke.${keyof Rke}`, Permission>;
 
 export type Operation = keyof typeof PERMISSIONS;
@@ -186,6 +188,14 @@ function guardRke(rke: Rke, may: (operation: Operation) => void): Rke {
     decrypt(request) {
       may("rke.decrypt");
       return rke.decrypt(request);
+    },
+    encryptStream(start) {
+      may("rke.encryptStream");
+      return rke.encryptStream(start);
+    },
+    decryptStream(start) {
+      may("rke.decryptStream");
+      return rke.decryptStream(start);
     },
   };
 }

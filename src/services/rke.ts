@@ -14,7 +14,9 @@ import {
   RKE_LIMITS,
 } from "../domain/rke-limits.js";
 import type { RandomBytes } from "../domain/token.js";
+import { absent, checkAssociatedData, usedUp } from "./cipher-checks.js";
 import { createKeySource } from "./key-source.js";
+import { createRkeStreams } from "./rke-streams.js";
 
 /** Called as keys are made and used, for metrics; must not throw. */
 export interface RkeObserver {
@@ -124,6 +126,8 @@ export function createRke(options: RkeOptions) {
   };
 
   return {
+    ...createRkeStreams({ keyring, now, randomBytes, gcmMessages, observer }),
+
     /** What DNS tells of a domain's Content Server. Rejects as EXCHANGE_CODES says. */
     async discover(domain: string): Promise<ContentServer> {
       const name = checkDomain(domain);
@@ -248,15 +252,6 @@ function checkItems({ length }: readonly unknown[]): void {
   throw invalid("items", "value", `items must be at most ${RKE_LIMITS.items}; there are ${length}`);
 }
 
-function checkAssociatedData(cipher: CipherName, { length }: Uint8Array): void {
-  if (cipher === "aes-256-gcm" || length === 0) return;
-  throw invalid(
-    "associated_data",
-    "value",
-    "associated_data must be empty with AES_256_CTR, which authenticates nothing",
-  );
-}
-
 function checkLengths(cipher: CipherName, { nonce, ciphertext }: Ciphertext): void {
   const bytes = NONCE_BYTES[cipher];
   if (nonce.length !== bytes) {
@@ -270,15 +265,4 @@ function checkLengths(cipher: CipherName, { nonce, ciphertext }: Ciphertext): vo
       `ciphertext must be at least ${TAG_BYTES} bytes, its tag being the last`,
     );
   }
-}
-
-function usedUp(messages: number): LatchkeyError {
-  return new LatchkeyError(
-    "limit",
-    `the key has encrypted ${messages} messages by AES_256_GCM, the most that are safe: delete the session with forget_key and create another`,
-  );
-}
-
-function absent(): never {
-  throw new LatchkeyError("not_found", "there is no live RKE session of this id");
 }

@@ -1,11 +1,12 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Cipher, type ItemErrorSchema } from "../../gen/ts/latchkey/rke/v1/cipher_pb.js";
-import type { RkeService } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
+import type { RkeService, StreamStart } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import type { SessionSchema } from "../../gen/ts/latchkey/rke/v1/session_pb.js";
 import type { CipherName } from "../domain/cipher.js";
 import { invalid, LatchkeyError } from "../domain/error.js";
 import type { RkeSession } from "../domain/keyring.js";
 import type { Authorization } from "../services/authorization.js";
+import type { ByteStream, StreamStart as ServiceStart } from "../services/rke-streams.js";
 import { toTimestamp } from "./messages.js";
 import type { Rpcs } from "./rpcs.js";
 
@@ -60,7 +61,63 @@ export function createRkeRpcs({
         ),
       };
     },
+
+    encryptStream: ({ caller }) =>
+      toBidiCall(
+        (start) => rkeOf(caller).encryptStream(start),
+        "plaintext",
+        (ciphertext) => ({ ciphertext }),
+      ),
+
+    decryptStream: ({ caller }) =>
+      toBidiCall(
+        (start) => rkeOf(caller).decryptStream(start),
+        "ciphertext",
+        (plaintext) => ({ plaintext }),
+      ),
   };
+}
+
+/** A request of a stream: `start`, or a chunk under the name of what it is. */
+interface StreamRequest {
+  readonly request:
+    | { readonly case: "start"; readonly value: StreamStart }
+    | { readonly case: "plaintext" | "ciphertext"; readonly value: Uint8Array }
+    | { readonly case: undefined };
+}
+
+/** The messages of a stream of bytes; `input` is the field that its chunks come in. */
+function toBidiCall<O>(
+  open: (start: ServiceStart) => ByteStream,
+  input: "plaintext" | "ciphertext",
+  toAnswer: (bytes: Buffer) => O,
+) {
+  let stream: ByteStream | undefined;
+  const answer = (released: readonly Buffer[]) =>
+    released.filter(({ length }) => length > 0).map(toAnswer);
+  return {
+    next({ request }: StreamRequest): O[] {
+      if (!stream) {
+        if (request.case !== "start") throw noStart();
+        const { sessionId, cipher, associatedData } = request.value;
+        stream = open({ sessionId, cipher: toCipherName(cipher), associatedData });
+        return [];
+      }
+      if (request.case === "start" || request.case === undefined) {
+        const problem = request.case ? "value" : "missing";
+        throw invalid(input, problem, `every request after the first must have ${input}`);
+      }
+      return answer(stream.push(request.value));
+    },
+    end(): O[] {
+      if (!stream) throw noStart();
+      return answer(stream.end());
+    },
+  };
+}
+
+function noStart(): LatchkeyError {
+  return invalid("start", "missing", "the first request must be start");
 }
 
 function toMessage(session: RkeSession): MessageInitShape<typeof SessionSchema> {

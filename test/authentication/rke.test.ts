@@ -10,8 +10,10 @@ import { type Guarded, startGuarded, type TestAccount } from "./accounts.js";
 
 const ID = "a1b2c3d4e5f67890a1b2c3d4e5f67890";
 
-/** A request of each RPC, right in itself. */
-const REQUESTS: Readonly<Record<keyof typeof RkeService.method, object>> = {
+/** A request of each unary RPC, right in itself. */
+const REQUESTS: Readonly<
+  Record<Exclude<keyof typeof RkeService.method, "encryptStream" | "decryptStream">, object>
+> = {
   discoverContentServer: { domain: "cs.example" },
   createSession: { domain: "cs.example", walletPath: WALLET },
   getSession: { sessionId: ID },
@@ -50,7 +52,7 @@ after(async () => {
 });
 
 for (const name of WIRES) {
-  test(`over ${name} every RPC is refused without credentials and without the grant`, async () => {
+  test(`over ${name} every unary RPC is refused without credentials and without the grant`, async () => {
     const wire = openWire(name, server);
     const client = wire.client(RkeService);
     const codeOf = async (method: keyof typeof REQUESTS, authorization?: string) => {
@@ -77,6 +79,33 @@ for (const name of WIRES) {
     }
   });
 }
+
+test("a stream is refused without credentials and without the grant", async () => {
+  const wire = openWire("gRPC", server);
+  const { encryptStream, decryptStream } = wire.client(RkeService);
+  const request = { case: "start", value: { sessionId: ID } } as const;
+  try {
+    for (const open of [encryptStream, decryptStream]) {
+      const codeOf = async (headers: Record<string, string>) => {
+        async function* requests() {
+          yield { request };
+        }
+        try {
+          for await (const _ of open(requests(), { headers }));
+          return "answered";
+        } catch (error) {
+          return error instanceof ConnectError ? Code[error.code] : assert.fail(String(error));
+        }
+      };
+      assert.equal(await codeOf({}), "Unauthenticated");
+      assert.equal(await codeOf({ authorization: server.ann.bearer }), "PermissionDenied");
+      assert.equal(await codeOf({ authorization: vera.bearer }), "NotFound");
+      assert.equal(await codeOf({ authorization: server.admin.bearer }), "NotFound");
+    }
+  } finally {
+    wire.close();
+  }
+});
 
 test("every path is refused without credentials and without the grant, in the API's shape", async () => {
   for (const path of PATHS) {

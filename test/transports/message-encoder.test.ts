@@ -118,6 +118,8 @@ const rkeResponses = {
     results: resultOf("encrypted", fc.record({ ciphertext: bytes, nonce: bytes })),
   }),
   decrypt: fc.record({ results: resultOf("plaintext", bytes) }),
+  encryptStream: fc.record({ ciphertext: bytes }),
+  decryptStream: fc.record({ plaintext: bytes }),
 } satisfies Record<keyof typeof RkeService.method, Message>;
 
 type Message = fc.Arbitrary<Record<string, unknown>>;

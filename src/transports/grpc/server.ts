@@ -18,7 +18,8 @@ import { listenTcp } from "../tcp.js";
 import type { Tls } from "../tls.js";
 import { protectedServer } from "./protected.js";
 import { addReflection } from "./reflection.js";
-import { type CallerOf, toGrpcService } from "./unary.js";
+import { toGrpcService } from "./service.js";
+import type { CallerOf } from "./unary.js";
 
 /** grpc-js leaves all of these but the first unlimited. */
 const LIMITS: ChannelOptions = {

@@ -1,18 +1,16 @@
-import { type DescService, fromBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import {
   type handleUnaryCall,
   Metadata,
-  type MethodDefinition,
   type ServerUnaryCall,
   type StatusObject,
-  type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { type Awaitable, then } from "../../domain/awaitable.js";
 import { LatchkeyError } from "../../domain/error.js";
 import type { CallerSession } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
 import { encodeStatus } from "../error-details.js";
-import { listRpcs, type Rpc, type Rpcs, type UnaryMethod } from "../rpcs.js";
+import type { Rpc, UnaryMethod } from "../rpcs.js";
 import { STATUS } from "../status.js";
 import { compileEncoder } from "./message-encoder.js";
 
@@ -21,37 +19,8 @@ export type CallerOf = (
   call: Pick<ServerUnaryCall<unknown, unknown>, "getPeer" | "metadata">,
 ) => Awaitable<CallerSession | null>;
 
-const same = <T>(bytes: T): T => bytes;
-
-/**
- * A service in the form that grpc-js takes. Messages stay bytes as far as
- * grpc-js is concerned: what it would answer to a request that cannot be decoded
- * is INTERNAL, and to a rejected promise nothing at all.
- */
-export function toGrpcService<S extends DescService>(
-  service: S,
-  rpcs: Rpcs<S>,
-  calls: Calls,
-  callerOf: CallerOf,
-) {
-  const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
-  const implementation: UntypedServiceImplementation = {};
-  for (const { method, name, rpc } of listRpcs(service, rpcs)) {
-    definition[method.localName] = {
-      path: `/${name}`,
-      requestStream: false,
-      responseStream: false,
-      requestSerialize: same<Buffer>,
-      requestDeserialize: same<Buffer>,
-      responseSerialize: same<Buffer>,
-      responseDeserialize: same<Buffer>,
-    };
-    implementation[method.localName] = unary(method, name, rpc, calls, callerOf);
-  }
-  return { definition, implementation };
-}
-
-function unary(
+/** A unary RPC as grpc-js takes it. */
+export function unary(
   method: UnaryMethod,
   name: string,
   rpc: Rpc,
@@ -87,12 +56,16 @@ function unary(
   };
 }
 
-function decode(method: UnaryMethod, bytes: Buffer) {
+/** The request; throws `invalid` if the bytes are none. */
+export function decode<D extends DescMessage>(
+  { input }: { readonly input: D },
+  bytes: Buffer,
+): MessageShape<D> {
   try {
-    return fromBinary(method.input, bytes);
+    return fromBinary(input, bytes);
   } catch (error) {
     const reason = error instanceof Error ? `: ${error.message}` : "";
-    throw new LatchkeyError("invalid", `the request is no ${method.input.typeName}${reason}`);
+    throw new LatchkeyError("invalid", `the request is no ${input.typeName}${reason}`);
   }
 }
 

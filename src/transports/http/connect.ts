@@ -73,7 +73,9 @@ export function addConnect<S extends DescService>(
     else reply.code(error.statusCode ?? STATUS.internal.http).send();
   });
 
-  for (const handler of router.handlers) {
+  // HTTP/1.1 has no streams in both directions. Clients take 404 for UNIMPLEMENTED.
+  const handlers = router.handlers.filter(({ method }) => method.methodKind !== "bidi_streaming");
+  for (const handler of handlers) {
     scope.all(handler.requestPath, async (request, reply) => {
       reply.hijack();
       const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/rke/v1/rke_service.proto.
  */
 export const file_latchkey_rke_v1_rke_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFsYXRjaGtleS9ya2UvdjEvcmtlX3NlcnZpY2UucHJvdG8SD2xhdGNoa2V5LnJrZS52MSIuChxEaXNjb3ZlckNvbnRlbnRTZXJ2ZXJSZXF1ZXN0Eg4KBmRvbWFpbhgBIAEoCSJXCh1EaXNjb3ZlckNvbnRlbnRTZXJ2ZXJSZXNwb25zZRI2Cg5jb250ZW50X3NlcnZlchgBIAEoCzIeLmxhdGNoa2V5LnJrZS52MS5Db250ZW50U2VydmVyIjsKFENyZWF0ZVNlc3Npb25SZXF1ZXN0Eg4KBmRvbWFpbhgBIAEoCRITCgt3YWxsZXRfcGF0aBgCIAEoCSJWChVDcmVhdGVTZXNzaW9uUmVzcG9uc2USKQoHc2Vzc2lvbhgBIAEoCzIYLmxhdGNoa2V5LnJrZS52MS5TZXNzaW9uEhIKCmZyb21fY2FjaGUYAiABKAgiJwoRR2V0U2Vzc2lvblJlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoCSI/ChJHZXRTZXNzaW9uUmVzcG9uc2USKQoHc2Vzc2lvbhgBIAEoCzIYLmxhdGNoa2V5LnJrZS52MS5TZXNzaW9uIhUKE0xpc3RTZXNzaW9uc1JlcXVlc3QiQgoUTGlzdFNlc3Npb25zUmVzcG9uc2USKgoIc2Vzc2lvbnMYASADKAsyGC5sYXRjaGtleS5ya2UudjEuU2Vzc2lvbiI+ChREZWxldGVTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJEhIKCmZvcmdldF9rZXkYAiABKAgiFwoVRGVsZXRlU2Vzc2lvblJlc3BvbnNlInoKDkVuY3J5cHRSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSJwoGY2lwaGVyGAIgASgOMhcubGF0Y2hrZXkucmtlLnYxLkNpcGhlchIrCgVpdGVtcxgDIAMoCzIcLmxhdGNoa2V5LnJrZS52MS5FbmNyeXB0SXRlbSI5CgtFbmNyeXB0SXRlbRIRCglwbGFpbnRleHQYASABKAwSFwoPYXNzb2NpYXRlZF9kYXRhGAIgASgMIkIKD0VuY3J5cHRSZXNwb25zZRIvCgdyZXN1bHRzGAEgAygLMh4ubGF0Y2hrZXkucmtlLnYxLkVuY3J5cHRSZXN1bHQidwoNRW5jcnlwdFJlc3VsdBIvCgllbmNyeXB0ZWQYASABKAsyGi5sYXRjaGtleS5ya2UudjEuRW5jcnlwdGVkSAASKwoFZXJyb3IYAiABKAsyGi5sYXRjaGtleS5ya2UudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0Ii4KCUVuY3J5cHRlZBISCgpjaXBoZXJ0ZXh0GAEgASgMEg0KBW5vbmNlGAIgASgMInoKDkRlY3J5cHRSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSJwoGY2lwaGVyGAIgASgOMhcubGF0Y2hrZXkucmtlLnYxLkNpcGhlchIrCgVpdGVtcxgDIAMoCzIcLmxhdGNoa2V5LnJrZS52MS5EZWNyeXB0SXRlbSJJCgtEZWNyeXB0SXRlbRISCgpjaXBoZXJ0ZXh0GAEgASgMEg0KBW5vbmNlGAIgASgMEhcKD2Fzc29jaWF0ZWRfZGF0YRgDIAEoDCJCCg9EZWNyeXB0UmVzcG9uc2USLwoHcmVzdWx0cxgBIAMoCzIeLmxhdGNoa2V5LnJrZS52MS5EZWNyeXB0UmVzdWx0IlsKDURlY3J5cHRSZXN1bHQSEwoJcGxhaW50ZXh0GAEgASgMSAASKwoFZXJyb3IYAiABKAsyGi5sYXRjaGtleS5ya2UudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0MpQFCgpSa2VTZXJ2aWNlEnYKFURpc2NvdmVyQ29udGVudFNlcnZlchItLmxhdGNoa2V5LnJrZS52MS5EaXNjb3ZlckNvbnRlbnRTZXJ2ZXJSZXF1ZXN0Gi4ubGF0Y2hrZXkucmtlLnYxLkRpc2NvdmVyQ29udGVudFNlcnZlclJlc3BvbnNlEl4KDUNyZWF0ZVNlc3Npb24SJS5sYXRjaGtleS5ya2UudjEuQ3JlYXRlU2Vzc2lvblJlcXVlc3QaJi5sYXRjaGtleS5ya2UudjEuQ3JlYXRlU2Vzc2lvblJlc3BvbnNlElUKCkdldFNlc3Npb24SIi5sYXRjaGtleS5ya2UudjEuR2V0U2Vzc2lvblJlcXVlc3QaIy5sYXRjaGtleS5ya2UudjEuR2V0U2Vzc2lvblJlc3BvbnNlElsKDExpc3RTZXNzaW9ucxIkLmxhdGNoa2V5LnJrZS52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GiUubGF0Y2hrZXkucmtlLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlEl4KDURlbGV0ZVNlc3Npb24SJS5sYXRjaGtleS5ya2UudjEuRGVsZXRlU2Vzc2lvblJlcXVlc3QaJi5sYXRjaGtleS5ya2UudjEuRGVsZXRlU2Vzc2lvblJlc3BvbnNlEkwKB0VuY3J5cHQSHy5sYXRjaGtleS5ya2UudjEuRW5jcnlwdFJlcXVlc3QaIC5sYXRjaGtleS5ya2UudjEuRW5jcnlwdFJlc3BvbnNlEkwKB0RlY3J5cHQSHy5sYXRjaGtleS5ya2UudjEuRGVjcnlwdFJlcXVlc3QaIC5sYXRjaGtleS5ya2UudjEuRGVjcnlwdFJlc3BvbnNlQitaKWxhdGNoa2V5LmRldi9nZW4vZ28vbGF0Y2hrZXkvcmtlL3YxO3JrZXYxYgZwcm90bzM", [file_latchkey_rke_v1_cipher, file_latchkey_rke_v1_content_server, file_latchkey_rke_v1_session]);
+  fileDesc("CiFsYXRjaGtleS9ya2UvdjEvcmtlX3NlcnZpY2UucHJvdG8SD2xhdGNoa2V5LnJrZS52MSIuChxEaXNjb3ZlckNvbnRlbnRTZXJ2ZXJSZXF1ZXN0Eg4KBmRvbWFpbhgBIAEoCSJXCh1EaXNjb3ZlckNvbnRlbnRTZXJ2ZXJSZXNwb25zZRI2Cg5jb250ZW50X3NlcnZlchgBIAEoCzIeLmxhdGNoa2V5LnJrZS52MS5Db250ZW50U2VydmVyIjsKFENyZWF0ZVNlc3Npb25SZXF1ZXN0Eg4KBmRvbWFpbhgBIAEoCRITCgt3YWxsZXRfcGF0aBgCIAEoCSJWChVDcmVhdGVTZXNzaW9uUmVzcG9uc2USKQoHc2Vzc2lvbhgBIAEoCzIYLmxhdGNoa2V5LnJrZS52MS5TZXNzaW9uEhIKCmZyb21fY2FjaGUYAiABKAgiJwoRR2V0U2Vzc2lvblJlcXVlc3QSEgoKc2Vzc2lvbl9pZBgBIAEoCSI/ChJHZXRTZXNzaW9uUmVzcG9uc2USKQoHc2Vzc2lvbhgBIAEoCzIYLmxhdGNoa2V5LnJrZS52MS5TZXNzaW9uIhUKE0xpc3RTZXNzaW9uc1JlcXVlc3QiQgoUTGlzdFNlc3Npb25zUmVzcG9uc2USKgoIc2Vzc2lvbnMYASADKAsyGC5sYXRjaGtleS5ya2UudjEuU2Vzc2lvbiI+ChREZWxldGVTZXNzaW9uUmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJEhIKCmZvcmdldF9rZXkYAiABKAgiFwoVRGVsZXRlU2Vzc2lvblJlc3BvbnNlInoKDkVuY3J5cHRSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSJwoGY2lwaGVyGAIgASgOMhcubGF0Y2hrZXkucmtlLnYxLkNpcGhlchIrCgVpdGVtcxgDIAMoCzIcLmxhdGNoa2V5LnJrZS52MS5FbmNyeXB0SXRlbSI5CgtFbmNyeXB0SXRlbRIRCglwbGFpbnRleHQYASABKAwSFwoPYXNzb2NpYXRlZF9kYXRhGAIgASgMIkIKD0VuY3J5cHRSZXNwb25zZRIvCgdyZXN1bHRzGAEgAygLMh4ubGF0Y2hrZXkucmtlLnYxLkVuY3J5cHRSZXN1bHQidwoNRW5jcnlwdFJlc3VsdBIvCgllbmNyeXB0ZWQYASABKAsyGi5sYXRjaGtleS5ya2UudjEuRW5jcnlwdGVkSAASKwoFZXJyb3IYAiABKAsyGi5sYXRjaGtleS5ya2UudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0Ii4KCUVuY3J5cHRlZBISCgpjaXBoZXJ0ZXh0GAEgASgMEg0KBW5vbmNlGAIgASgMInoKDkRlY3J5cHRSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSJwoGY2lwaGVyGAIgASgOMhcubGF0Y2hrZXkucmtlLnYxLkNpcGhlchIrCgVpdGVtcxgDIAMoCzIcLmxhdGNoa2V5LnJrZS52MS5EZWNyeXB0SXRlbSJJCgtEZWNyeXB0SXRlbRISCgpjaXBoZXJ0ZXh0GAEgASgMEg0KBW5vbmNlGAIgASgMEhcKD2Fzc29jaWF0ZWRfZGF0YRgDIAEoDCJCCg9EZWNyeXB0UmVzcG9uc2USLwoHcmVzdWx0cxgBIAMoCzIeLmxhdGNoa2V5LnJrZS52MS5EZWNyeXB0UmVzdWx0IlsKDURlY3J5cHRSZXN1bHQSEwoJcGxhaW50ZXh0GAEgASgMSAASKwoFZXJyb3IYAiABKAsyGi5sYXRjaGtleS5ya2UudjEuSXRlbUVycm9ySABCCAoGcmVzdWx0ImMKC1N0cmVhbVN0YXJ0EhIKCnNlc3Npb25faWQYASABKAkSJwoGY2lwaGVyGAIgASgOMhcubGF0Y2hrZXkucmtlLnYxLkNpcGhlchIXCg9hc3NvY2lhdGVkX2RhdGEYAyABKAwiZQoURW5jcnlwdFN0cmVhbVJlcXVlc3QSLQoFc3RhcnQYASABKAsyHC5sYXRjaGtleS5ya2UudjEuU3RyZWFtU3RhcnRIABITCglwbGFpbnRleHQYAiABKAxIAEIJCgdyZXF1ZXN0IisKFUVuY3J5cHRTdHJlYW1SZXNwb25zZRISCgpjaXBoZXJ0ZXh0GAEgASgMImYKFERlY3J5cHRTdHJlYW1SZXF1ZXN0Ei0KBXN0YXJ0GAEgASgLMhwubGF0Y2hrZXkucmtlLnYxLlN0cmVhbVN0YXJ0SAASFAoKY2lwaGVydGV4dBgCIAEoDEgAQgkKB3JlcXVlc3QiKgoVRGVjcnlwdFN0cmVhbVJlc3BvbnNlEhEKCXBsYWludGV4dBgBIAEoDDLcBgoKUmtlU2VydmljZRJ2ChVEaXNjb3ZlckNvbnRlbnRTZXJ2ZXISLS5sYXRjaGtleS5ya2UudjEuRGlzY292ZXJDb250ZW50U2VydmVyUmVxdWVzdBouLmxhdGNoa2V5LnJrZS52MS5EaXNjb3ZlckNvbnRlbnRTZXJ2ZXJSZXNwb25zZRJeCg1DcmVhdGVTZXNzaW9uEiUubGF0Y2hrZXkucmtlLnYxLkNyZWF0ZVNlc3Npb25SZXF1ZXN0GiYubGF0Y2hrZXkucmtlLnYxLkNyZWF0ZVNlc3Npb25SZXNwb25zZRJVCgpHZXRTZXNzaW9uEiIubGF0Y2hrZXkucmtlLnYxLkdldFNlc3Npb25SZXF1ZXN0GiMubGF0Y2hrZXkucmtlLnYxLkdldFNlc3Npb25SZXNwb25zZRJbCgxMaXN0U2Vzc2lvbnMSJC5sYXRjaGtleS5ya2UudjEuTGlzdFNlc3Npb25zUmVxdWVzdBolLmxhdGNoa2V5LnJrZS52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZRJeCg1EZWxldGVTZXNzaW9uEiUubGF0Y2hrZXkucmtlLnYxLkRlbGV0ZVNlc3Npb25SZXF1ZXN0GiYubGF0Y2hrZXkucmtlLnYxLkRlbGV0ZVNlc3Npb25SZXNwb25zZRJMCgdFbmNyeXB0Eh8ubGF0Y2hrZXkucmtlLnYxLkVuY3J5cHRSZXF1ZXN0GiAubGF0Y2hrZXkucmtlLnYxLkVuY3J5cHRSZXNwb25zZRJMCgdEZWNyeXB0Eh8ubGF0Y2hrZXkucmtlLnYxLkRlY3J5cHRSZXF1ZXN0GiAubGF0Y2hrZXkucmtlLnYxLkRlY3J5cHRSZXNwb25zZRJiCg1FbmNyeXB0U3RyZWFtEiUubGF0Y2hrZXkucmtlLnYxLkVuY3J5cHRTdHJlYW1SZXF1ZXN0GiYubGF0Y2hrZXkucmtlLnYxLkVuY3J5cHRTdHJlYW1SZXNwb25zZSgBMAESYgoNRGVjcnlwdFN0cmVhbRIlLmxhdGNoa2V5LnJrZS52MS5EZWNyeXB0U3RyZWFtUmVxdWVzdBomLmxhdGNoa2V5LnJrZS52MS5EZWNyeXB0U3RyZWFtUmVzcG9uc2UoATABQitaKWxhdGNoa2V5LmRldi9nZW4vZ28vbGF0Y2hrZXkvcmtlL3YxO3JrZXYxYgZwcm90bzM", [file_latchkey_rke_v1_cipher, file_latchkey_rke_v1_content_server, file_latchkey_rke_v1_session]);
 
 /**
  * The request of RkeService.DiscoverContentServer.
@@ -520,6 +520,157 @@ export const DecryptResultSchema: GenMessage<DecryptResult> = /*@__PURE__*/
   messageDesc(file_latchkey_rke_v1_rke_service, 18);
 
 /**
+ * StreamStart is what EncryptStream and DecryptStream begin with.
+ *
+ * @generated from message latchkey.rke.v1.StreamStart
+ */
+export type StreamStart = Message<"latchkey.rke.v1.StreamStart"> & {
+  /**
+   * Required: 32 lower-case hexadecimal digits.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * CIPHER_AES_256_GCM if unset.
+   *
+   * @generated from field: latchkey.rke.v1.Cipher cipher = 2;
+   */
+  cipher: Cipher;
+
+  /**
+   * As in EncryptItem, and authenticated with every segment.
+   *
+   * @generated from field: bytes associated_data = 3;
+   */
+  associatedData: Uint8Array;
+};
+
+/**
+ * Describes the message latchkey.rke.v1.StreamStart.
+ * Use `create(StreamStartSchema)` to create a new message.
+ */
+export const StreamStartSchema: GenMessage<StreamStart> = /*@__PURE__*/
+  messageDesc(file_latchkey_rke_v1_rke_service, 19);
+
+/**
+ * A request of RkeService.EncryptStream. Each is at most 1 MiB as it is sent.
+ *
+ * @generated from message latchkey.rke.v1.EncryptStreamRequest
+ */
+export type EncryptStreamRequest = Message<"latchkey.rke.v1.EncryptStreamRequest"> & {
+  /**
+   * One of the two is set.
+   *
+   * @generated from oneof latchkey.rke.v1.EncryptStreamRequest.request
+   */
+  request: {
+    /**
+     * The first request, and only that.
+     *
+     * @generated from field: latchkey.rke.v1.StreamStart start = 1;
+     */
+    value: StreamStart;
+    case: "start";
+  } | {
+    /**
+     * The next bytes to encrypt; may be empty.
+     *
+     * @generated from field: bytes plaintext = 2;
+     */
+    value: Uint8Array;
+    case: "plaintext";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message latchkey.rke.v1.EncryptStreamRequest.
+ * Use `create(EncryptStreamRequestSchema)` to create a new message.
+ */
+export const EncryptStreamRequestSchema: GenMessage<EncryptStreamRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_rke_v1_rke_service, 20);
+
+/**
+ * A response of RkeService.EncryptStream.
+ *
+ * @generated from message latchkey.rke.v1.EncryptStreamResponse
+ */
+export type EncryptStreamResponse = Message<"latchkey.rke.v1.EncryptStreamResponse"> & {
+  /**
+   * The next bytes of the ciphertext.
+   *
+   * @generated from field: bytes ciphertext = 1;
+   */
+  ciphertext: Uint8Array;
+};
+
+/**
+ * Describes the message latchkey.rke.v1.EncryptStreamResponse.
+ * Use `create(EncryptStreamResponseSchema)` to create a new message.
+ */
+export const EncryptStreamResponseSchema: GenMessage<EncryptStreamResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_rke_v1_rke_service, 21);
+
+/**
+ * A request of RkeService.DecryptStream. Each is at most 1 MiB as it is sent.
+ *
+ * @generated from message latchkey.rke.v1.DecryptStreamRequest
+ */
+export type DecryptStreamRequest = Message<"latchkey.rke.v1.DecryptStreamRequest"> & {
+  /**
+   * One of the two is set.
+   *
+   * @generated from oneof latchkey.rke.v1.DecryptStreamRequest.request
+   */
+  request: {
+    /**
+     * The first request, and only that.
+     *
+     * @generated from field: latchkey.rke.v1.StreamStart start = 1;
+     */
+    value: StreamStart;
+    case: "start";
+  } | {
+    /**
+     * The next bytes of what EncryptStream answered, cut anywhere; may be empty.
+     *
+     * @generated from field: bytes ciphertext = 2;
+     */
+    value: Uint8Array;
+    case: "ciphertext";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message latchkey.rke.v1.DecryptStreamRequest.
+ * Use `create(DecryptStreamRequestSchema)` to create a new message.
+ */
+export const DecryptStreamRequestSchema: GenMessage<DecryptStreamRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_rke_v1_rke_service, 22);
+
+/**
+ * A response of RkeService.DecryptStream.
+ *
+ * @generated from message latchkey.rke.v1.DecryptStreamResponse
+ */
+export type DecryptStreamResponse = Message<"latchkey.rke.v1.DecryptStreamResponse"> & {
+  /**
+   * The next bytes of the plaintext.
+   *
+   * @generated from field: bytes plaintext = 1;
+   */
+  plaintext: Uint8Array;
+};
+
+/**
+ * Describes the message latchkey.rke.v1.DecryptStreamResponse.
+ * Use `create(DecryptStreamResponseSchema)` to create a new message.
+ */
+export const DecryptStreamResponseSchema: GenMessage<DecryptStreamResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_rke_v1_rke_service, 23);
+
+/**
  * RkeService keeps sessions with Content Servers, which are found through DNS. A
  * session's AES-256 key is made by an exchange with up to 25 RAIDA servers, none of
  * which learns it, and is kept in memory only, locked where the system permits.
@@ -663,6 +814,54 @@ export const RkeService: GenService<{
     methodKind: "unary";
     input: typeof DecryptRequestSchema;
     output: typeof DecryptResponseSchema;
+  },
+  /**
+   * EncryptStream encrypts one message of any length, as it comes in: the first
+   * request is `start`, each after it a chunk; chunks of any lengths make the same
+   * message. The responses' bytes, one after the other, are the ciphertext, which
+   * contains its nonce; docs/rke-streams.md has the format, which with
+   * CIPHER_AES_256_GCM is that of Tink's AES-GCM-HKDF streaming AEAD. The ciphertext
+   * is whole when the call ends with OK, not before. It counts as one message of the
+   * key.
+   *
+   * Over gRPC only: Connect and gRPC-Web are served over HTTP/1.1, which has no streams
+   * in both directions, and have UNIMPLEMENTED here (HTTP 404).
+   *
+   * Permission: an Admin, or a User with the grant rke.
+   *
+   * Errors: NOT_FOUND (NOT_FOUND) if there is no live session of this id, also as soon
+   * as a chunk finds that the session ended. INVALID_ARGUMENT (INVALID) if the first
+   * request is not `start` or a later one is, or for associated_data with
+   * CIPHER_AES_256_CTR. RESOURCE_EXHAUSTED (LIMIT) if the key has encrypted 2^32 - 1
+   * messages with CIPHER_AES_256_GCM, or after 2^32 segments of 64 KiB.
+   *
+   * @generated from rpc latchkey.rke.v1.RkeService.EncryptStream
+   */
+  encryptStream: {
+    methodKind: "bidi_streaming";
+    input: typeof EncryptStreamRequestSchema;
+    output: typeof EncryptStreamResponseSchema;
+  },
+  /**
+   * DecryptStream decrypts what EncryptStream made under the same key, as it comes in.
+   * With CIPHER_AES_256_GCM each byte that it answers is authentic and in its place;
+   * whether the message is whole is known when the call ends with OK, not before.
+   *
+   * Over gRPC only, as EncryptStream.
+   *
+   * Permission: an Admin, or a User with the grant rke.
+   *
+   * Errors: as EncryptStream, but for RESOURCE_EXHAUSTED. INVALID_ARGUMENT (INVALID)
+   * also, with CIPHER_AES_256_GCM, where something was altered, left out, repeated or
+   * moved, or if another key or other associated data encrypted it; with
+   * CIPHER_AES_256_CTR if it is shorter than its nonce.
+   *
+   * @generated from rpc latchkey.rke.v1.RkeService.DecryptStream
+   */
+  decryptStream: {
+    methodKind: "bidi_streaming";
+    input: typeof DecryptStreamRequestSchema;
+    output: typeof DecryptStreamResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_latchkey_rke_v1_rke_service, 0);

@@ -1,0 +1,43 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { MethodDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
+import type { Calls } from "../calls.js";
+import { listBidiRpcs, listRpcs, type Rpcs } from "../rpcs.js";
+import { bidi } from "./streams.js";
+import { type CallerOf, unary } from "./unary.js";
+
+const same = <T>(bytes: T): T => bytes;
+
+/**
+ * A service in the form that grpc-js takes. Messages stay bytes as far as
+ * grpc-js is concerned: what it would answer to a request that cannot be decoded
+ * is INTERNAL, and to a rejected promise nothing at all.
+ */
+export function toGrpcService<S extends DescService>(
+  service: S,
+  rpcs: Rpcs<S>,
+  calls: Calls,
+  callerOf: CallerOf,
+) {
+  const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
+  const implementation: UntypedServiceImplementation = {};
+  const define = (localName: string, name: string, isStream: boolean) => {
+    definition[localName] = {
+      path: `/${name}`,
+      requestStream: isStream,
+      responseStream: isStream,
+      requestSerialize: same<Buffer>,
+      requestDeserialize: same<Buffer>,
+      responseSerialize: same<Buffer>,
+      responseDeserialize: same<Buffer>,
+    };
+  };
+  for (const { method, name, rpc } of listRpcs(service, rpcs)) {
+    define(method.localName, name, false);
+    implementation[method.localName] = unary(method, name, rpc, calls, callerOf);
+  }
+  for (const { method, name, rpc } of listBidiRpcs(service, rpcs)) {
+    define(method.localName, name, true);
+    implementation[method.localName] = bidi(method, name, rpc, calls, callerOf);
+  }
+  return { definition, implementation };
+}
