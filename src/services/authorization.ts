@@ -96,17 +96,21 @@ export function createAuthorization({ sessions, rke, log }: AuthorizationOptions
     /** The use cases as the caller may use them; null where authentication is off. */
     sessionsOf(caller: CallerSession | null): Sessions {
       if (!caller) return forNobody;
-      const made = known.get(caller) ?? guard(logged(caller), authorize.bind(null, caller));
-      known.set(caller, made);
-      return made;
+      const made = known.get(caller);
+      if (made) return made;
+      const guarded = guard(logged(caller), authorize.bind(null, caller));
+      known.set(caller, guarded);
+      return guarded;
     },
 
     /** As `sessionsOf`, the use cases of RKE. */
     rkeOf(caller: CallerSession | null): Rke {
       if (!caller) return rke;
-      const made = knownRke.get(caller) ?? guardRke(rke, authorize.bind(null, caller));
-      knownRke.set(caller, made);
-      return made;
+      const made = knownRke.get(caller);
+      if (made) return made;
+      const guarded = guardRke(rke, authorize.bind(null, caller));
+      knownRke.set(caller, guarded);
+      return guarded;
     },
   };
 }
