@@ -143,6 +143,66 @@ test("the README's section on TLS and accounts holds, from the certificate to th
   assert.match((await shell(calls.client)).stderr, /unauthenticated/);
 });
 
+test("the README's two terminals of RKE hold: the devnet's Content Server decrypts what Latchkey encrypted", {
+  skip: without("grpcurl") || without("curl") || without("jq"),
+}, async (t) => {
+  const cwd = await copyProject(t);
+  const env = { ...NPM_ENV, npm_config_cache: join(cwd, "npm-cache") };
+  const start = (script: string, settings = {}) => {
+    const argv = ["bash", "-euo", "pipefail", "-c", script] as const;
+    return startProgram(t, { argv, cwd, env: { ...env, ...settings }, hasChildren: true });
+  };
+  const print = async (script: string) => {
+    const program = start(script);
+    assert.equal((await program.end).status, 0, `${script}\n${program.output.stderr}`);
+    return program.output.stdout;
+  };
+  await print("npm run build"); // As `npm ci` does.
+
+  const devnet = start(printed("latchkey rke devnet"));
+  const settingsIn = (text: string) =>
+    /(LATCHKEY_RKE_WALLETS=\S+ LATCHKEY_RKE_\S+=)\S+ npm start/.exec(text);
+  const [line = "", found = ""] = await devnet.waitFor(
+    () => settingsIn(devnet.output.stdout) ?? undefined,
+  );
+  // What the README shows of that line is such a line, of another folder.
+  const [, shown = ""] = settingsIn(printed("LATCHKEY_RKE_WALLETS")) ?? [];
+  assert.equal(shown.replace(/=\/\S+/, ""), found.replace(/=\/\S+/, ""));
+
+  const settings = { ...FREE_PORTS, npm_config_loglevel: "silent" };
+  const { grpc, http } = await serverOf(start(line, settings), settings);
+  const here = (text: string) =>
+    printed(text).replaceAll("localhost:50051", grpc).replaceAll("localhost:8080", http);
+
+  const byCurl = here("api=http");
+  const answers = valuesIn(await print(byCurl));
+  const [sessions, derived, decrypted, deleted] = answers;
+  assert.equal(answers.length, 4);
+  assert.deepEqual([sessions?.["total"], sessions?.["active"]], [1, 1]);
+  assert.equal(derived?.["plaintext"], "aGVsbG8=");
+  assert.deepEqual([derived?.["cs_id"], derived?.["key_id"]], ["DEVNET", 1]);
+  assert.deepEqual([decrypted?.["plaintext"], decrypted?.["length"]], ["aGVsbG8=", 5]);
+  assert.deepEqual([deleted?.["command"], deleted?.["success"]], ["rke_session_delete", true]);
+
+  // Here in a shell of its own, which does not know the port yet.
+  const port = byCurl.split("\n").filter((one) => /^(api|port)=/.test(one));
+  const byGrpcurl = valuesIn(await print([...port, here("rke=latchkey")].join("\n")));
+  const [listed, sealed, opened, ended] = byGrpcurl;
+  assert.equal(byGrpcurl.length, 4);
+  assert.equal((listed?.["sessions"] as unknown[] | undefined)?.length, 1);
+  assert.equal(sealed?.["plaintext"], "aGVsbG8=");
+  assert.deepEqual(opened, { results: [{ plaintext: "aGVsbG8=" }] });
+  assert.deepEqual(ended, {});
+});
+
+/** The JSON objects that stand one after the other in a program's output, indented. */
+function valuesIn(output: string): Record<string, unknown>[] {
+  return output
+    .split(/^(?={)/m)
+    .filter((text) => text.trim() !== "")
+    .map((text) => JSON.parse(text) as Record<string, unknown>);
+}
+
 test("the README's table of settings says what the program knows", () => {
   for (const { variable, flag, fallback, meaning } of SETTINGS) {
     const row = `| \`${variable}\` | \`--${flag}\` | \`${fallback}\` | ${meaning} |`;
