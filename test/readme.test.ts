@@ -10,6 +10,7 @@ import { type Server, start } from "../src/main.js";
 import { startProgram } from "./process/program.js";
 import { copyProject, NPM_ENV } from "./process/project.js";
 import { FREE_PORTS, serverOf } from "./process/server.js";
+import { without } from "./process/tools.js";
 import { eventually } from "./transports/eventually.js";
 import { RKE } from "./transports/server.js";
 
@@ -55,20 +56,6 @@ function example(text: string): string {
   return printed(text).replaceAll("localhost:50051", grpc).replaceAll("localhost:8080", http);
 }
 
-function has(tool: string): boolean {
-  try {
-    execFileSync("which", [tool], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Why a test that needs `tool` cannot run here; in CI it must run. */
-function without(tool: string): string | false {
-  return !process.env["CI"] && !has(tool) && `${tool} is not installed`;
-}
-
 test("the README's grpcurl example creates a session", { skip: without("grpcurl") }, async () => {
   const { stdout } = await run("bash", ["-c", example("grpcurl -plaintext -d")]);
   const { token, session } = JSON.parse(stdout);
@@ -95,7 +82,7 @@ test("the README's TypeScript client creates, updates and reads a session", asyn
 });
 
 test("the README's section on TLS and accounts holds, from the certificate to the revoked key", {
-  skip: without("grpcurl") || without("curl") || without("openssl"),
+  skip: without("grpcurl", "curl", "openssl"),
 }, async (t) => {
   const cwd = await copyProject(t);
   const env = { ...NPM_ENV, npm_config_cache: join(cwd, "npm-cache"), KEY: "" };
@@ -144,7 +131,7 @@ test("the README's section on TLS and accounts holds, from the certificate to th
 });
 
 test("the README's two terminals of RKE hold: the devnet's Content Server decrypts what Latchkey encrypted", {
-  skip: without("grpcurl") || without("curl") || without("jq"),
+  skip: without("grpcurl", "curl", "jq"),
 }, async (t) => {
   const cwd = await copyProject(t);
   const env = { ...NPM_ENV, npm_config_cache: join(cwd, "npm-cache") };
