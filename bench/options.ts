@@ -1,21 +1,26 @@
 import { parseArgs } from "node:util";
+import { STREAM_TRIAL } from "./streams.js";
 import { TRIALS, type Trial } from "./trials.js";
 
 export interface Options {
   readonly trials: readonly Trial[];
+  /** Whether rke-stream, which is measured in another way, is run after them. */
+  readonly streams: boolean;
   readonly seconds: number;
   readonly rounds: number;
   readonly connections: number;
   readonly sessions: number;
+  /** Length of a stream. */
+  readonly mebibytes: number;
   readonly store: "sqlite" | "memory:";
   /** File to write the result to; empty for none. */
   readonly json: string;
 }
 
-const NORMAL = { seconds: 10, rounds: 5, connections: 32, sessions: 1_000 };
-const SMOKE = { seconds: 1, rounds: 1, connections: 8, sessions: 50 };
+const NORMAL = { seconds: 10, rounds: 5, connections: 32, sessions: 1_000, mebibytes: 1_024 };
+const SMOKE = { seconds: 1, rounds: 1, connections: 8, sessions: 50, mebibytes: 16 };
 /** Keeps a run within an hour, and its memory within reason. */
-const MOST = { seconds: 60, rounds: 20, connections: 512, sessions: 20_000 };
+const MOST = { seconds: 60, rounds: 20, connections: 512, sessions: 20_000, mebibytes: 16_384 };
 
 type Count = keyof typeof NORMAL;
 
@@ -29,6 +34,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
       rounds: { type: "string" },
       connections: { type: "string" },
       sessions: { type: "string" },
+      mebibytes: { type: "string" },
       store: { type: "string", default: "sqlite" },
       json: { type: "string", default: "" },
       smoke: { type: "boolean", default: false },
@@ -49,12 +55,15 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   if (store !== "sqlite" && store !== "memory:") {
     throw new Error("--store must be sqlite or memory:");
   }
+  const isAll = positionals.includes("all");
   return {
-    trials: trialsOf(positionals),
+    trials: isAll ? TRIALS : trialsOf(positionals),
+    streams: isAll || positionals.includes(STREAM_TRIAL.name),
     seconds: count("seconds"),
     rounds: count("rounds"),
     connections: count("connections"),
     sessions: count("sessions"),
+    mebibytes: count("mebibytes"),
     store,
     json: values.json,
   };
@@ -62,8 +71,8 @@ export function parseOptions(args: readonly string[]): Options | undefined {
 
 function trialsOf(names: readonly string[]): readonly Trial[] {
   if (names.length === 0) throw new Error("name a trial, or `all`; --help lists them");
-  if (names.includes("all")) return TRIALS;
   return names.flatMap((name) => {
+    if (name === STREAM_TRIAL.name) return [];
     const trials = TRIALS.filter((trial) => trial.name === name || isGroup(trial, name));
     if (trials.length === 0) throw new Error(`there is no trial ${name}; --help lists them`);
     return trials;
@@ -76,7 +85,9 @@ function isGroup(trial: Trial, name: string): boolean {
 }
 
 export function help(): string {
-  const trials = TRIALS.map(({ name, about }) => `  ${name.padEnd(14)} ${about}`).join("\n");
+  const trials = [...TRIALS, STREAM_TRIAL]
+    .map(({ name, about }) => `  ${name.padEnd(14)} ${about}`)
+    .join("\n");
   return `npm run bench -- <trial>… [options]
 
 Measures Latchkey and its peers in turn, each round in fresh processes on
@@ -90,6 +101,7 @@ Options:
   --rounds N       rounds of each server (${NORMAL.rounds})
   --connections N  calls in flight (${NORMAL.connections})
   --sessions N     sessions prepared in each round (${NORMAL.sessions})
+  --mebibytes N    length of a stream of rke-stream (${NORMAL.mebibytes}), with --smoke ${SMOKE.mebibytes}
   --store S        Latchkey's store: sqlite, a file on disk (the default), or memory:
   --json FILE      write the result to a file too
   --smoke          one short round with few sessions: that it works, not how fast

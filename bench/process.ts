@@ -44,6 +44,8 @@ export async function startProcess({ name, argv, env, cwd, dir }: Command) {
     new Error(`${name} ${what}\n${(await output()).trimEnd().split("\n").slice(-15).join("\n")}`);
 
   return {
+    pid: child.pid,
+
     /** The first answer that `find` has for a line of the output. */
     async waitFor<T>(find: (line: string) => T | undefined, signal: AbortSignal): Promise<T> {
       const deadline = performance.now() + READY_MS;

@@ -75,7 +75,7 @@ export function machine(date: Date): string {
   return `${model}, ${processors.length} cores, ${type()} ${release()}, Node ${process.versions.node}, ${date.toISOString().slice(0, 10)}`;
 }
 
-function median(numbers: readonly number[]): number {
+export function median(numbers: readonly number[]): number {
   const sorted = [...numbers].sort((a, b) => a - b);
   const middle = (sorted.length - 1) / 2;
   const low = sorted[Math.floor(middle)] ?? Number.NaN;

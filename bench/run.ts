@@ -6,8 +6,9 @@ import { fileURLToPath } from "node:url";
 import { fingerprintBuild } from "./build.js";
 import { help, type Options, parseOptions } from "./options.js";
 import { chooseLoadPin, type Pin } from "./pinning.js";
-import { machine, type Rounds, type Row, rowsOf, tableOf } from "./report.js";
+import { machine, type Rounds, rowsOf, tableOf } from "./report.js";
 import { runRound } from "./round.js";
+import { runStreams, STREAM_TRIAL, streamTable } from "./streams.js";
 import { programsOf, type Trial } from "./trials.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -18,7 +19,10 @@ async function bench(args: readonly string[], signal: AbortSignal): Promise<void
     process.stdout.write(help());
     return;
   }
-  requirePrograms(options.trials);
+  requirePrograms([
+    ...programsOf(options.trials),
+    ...(options.streams ? [["openssl", "openssl"] as const] : []),
+  ]);
   const build = await fingerprintBuild(ROOT);
   const loadPin = chooseLoadPin();
   const made = {
@@ -29,15 +33,26 @@ async function bench(args: readonly string[], signal: AbortSignal): Promise<void
     pinning: loadPin.length > 0 ? "load on the last core" : "none",
     setting: `rounds: ${options.rounds} of ${options.seconds} s, the servers in turn; calls in flight: ${options.connections}; sessions: ${options.sessions}; Latchkey's store: ${options.store}`,
   };
-  const results: { trial: string; rows: Row[] }[] = [];
-  for (const trial of options.trials) {
-    const rounds = await runTrial(trial, options, loadPin, signal);
+  const results: { trial: string; rows: readonly object[] }[] = [];
+  const report = async (
+    { name, about }: { readonly name: string; readonly about: string },
+    rows: readonly object[],
+    table: string,
+  ) => {
     if ((await fingerprintBuild(ROOT)) !== build) {
       throw new Error("dist was rebuilt during the run: its rounds measured different programs");
     }
-    const rows = rowsOf(rounds);
-    results.push({ trial: trial.name, rows });
-    process.stdout.write(`\n${trial.name}: ${trial.about}\n\n${tableOf(rows)}\n`);
+    results.push({ trial: name, rows });
+    process.stdout.write(`\n${name}: ${about}\n\n${table}\n`);
+  };
+  for (const trial of options.trials) {
+    const rows = rowsOf(await runTrial(trial, options, loadPin, signal));
+    await report(trial, rows, tableOf(rows));
+  }
+  if (options.streams) {
+    const { mebibytes, rounds, store } = options;
+    const rows = await runStreams({ root: ROOT, mebibytes, rounds, store, signal });
+    await report(STREAM_TRIAL, rows, `${streamTable(rows)}\n\nstreams of ${mebibytes} MiB`);
   }
   const { command, setting, pinning } = made;
   process.stdout.write(
@@ -75,7 +90,8 @@ async function runTrial(
   return rounds;
 }
 
-function requirePrograms(trials: readonly Trial[]): void {
+/** Each program with the Debian package that has it. */
+function requirePrograms(programs: readonly (readonly [string, string])[]): void {
   const folders = (process.env["PATH"] ?? "").split(delimiter);
   const isInstalled = (program: string) =>
     folders.some((folder) => {
@@ -86,7 +102,7 @@ function requirePrograms(trials: readonly Trial[]): void {
         return false;
       }
     });
-  for (const [program, debianPackage] of programsOf(trials)) {
+  for (const [program, debianPackage] of programs) {
     if (!isInstalled(program)) {
       throw new Error(`${program} is missing: install the package ${debianPackage}`);
     }

@@ -27,6 +27,8 @@ export interface Server {
   readonly headers?: Readonly<Record<string, string>>;
   /** What an RKE session of it is made of; absent if it has none. */
   readonly rke?: { readonly domain: string; readonly walletPath: string };
+  /** Of the process that answers the calls. */
+  readonly pid: number | undefined;
   /** Whether it counts its calls at `/metrics`. */
   readonly hasMetrics: boolean;
   /** Throws if a process of it has ended. */
@@ -194,6 +196,7 @@ async function startNode(site: Site, program: NodeProgram): Promise<Server> {
     }
     return {
       ...addresses,
+      pid: child.pid,
       hasMetrics: program.hasMetrics ?? false,
       checkRunning: child.checkRunning,
       stop: child.stop,

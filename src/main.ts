@@ -25,6 +25,7 @@ import { createCalls } from "./transports/calls.js";
 import { listenCommand } from "./transports/command/listener.js";
 import { listenGrpc } from "./transports/grpc/server.js";
 import { listenHttp } from "./transports/http/server.js";
+import { type StartIdleTimer, startIdleTimer } from "./transports/idle-timer.js";
 import type { Listener, PublicPart } from "./transports/listener.js";
 import { createMetrics } from "./transports/metrics.js";
 import { createRkeRpcs } from "./transports/rke-rpcs.js";
@@ -45,6 +46,8 @@ export interface StartOptions {
   readonly now?: () => number;
   /** What makes RKE keys, if not exchanges over the network. */
   readonly keyExchange?: KeyExchange;
+  /** What ends streams in which nothing moves, if not the system's timers. */
+  readonly startIdleTimer?: StartIdleTimer;
   /** Called once if the server can't go on, to be closed and started anew. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -176,6 +179,7 @@ export async function start(options: StartOptions): Promise<Server> {
         sessionRpcs,
         rkeRpcs,
         callOrigins: createCallOrigins(connections, "grpc"),
+        startIdleTimer: options.startIdleTimer ?? startIdleTimer,
       }),
     );
     await listen("http", config.http, (address) =>

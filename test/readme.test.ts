@@ -10,6 +10,7 @@ import { type Server, start } from "../src/main.js";
 import { startProgram } from "./process/program.js";
 import { copyProject, NPM_ENV } from "./process/project.js";
 import { FREE_PORTS, serverOf } from "./process/server.js";
+import { without } from "./process/tools.js";
 import { eventually } from "./transports/eventually.js";
 import { RKE } from "./transports/server.js";
 
@@ -55,20 +56,6 @@ function example(text: string): string {
   return printed(text).replaceAll("localhost:50051", grpc).replaceAll("localhost:8080", http);
 }
 
-function has(tool: string): boolean {
-  try {
-    execFileSync("which", [tool], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Why a test that needs `tool` cannot run here; in CI it must run. */
-function without(tool: string): string | false {
-  return !process.env["CI"] && !has(tool) && `${tool} is not installed`;
-}
-
 test("the README's grpcurl example creates a session", { skip: without("grpcurl") }, async () => {
   const { stdout } = await run("bash", ["-c", example("grpcurl -plaintext -d")]);
   const { token, session } = JSON.parse(stdout);
@@ -95,7 +82,7 @@ test("the README's TypeScript client creates, updates and reads a session", asyn
 });
 
 test("the README's section on TLS and accounts holds, from the certificate to the revoked key", {
-  skip: without("grpcurl") || without("curl") || without("openssl"),
+  skip: without("grpcurl", "curl", "openssl"),
 }, async (t) => {
   const cwd = await copyProject(t);
   const env = { ...NPM_ENV, npm_config_cache: join(cwd, "npm-cache"), KEY: "" };
@@ -142,6 +129,66 @@ test("the README's section on TLS and accounts holds, from the certificate to th
   assert.match((await shell(calls.grpcurl)).stderr, /Unauthenticated/);
   assert.match((await shell(calls.client)).stderr, /unauthenticated/);
 });
+
+test("the README's two terminals of RKE hold: the devnet's Content Server decrypts what Latchkey encrypted", {
+  skip: without("grpcurl", "curl", "jq"),
+}, async (t) => {
+  const cwd = await copyProject(t);
+  const env = { ...NPM_ENV, npm_config_cache: join(cwd, "npm-cache") };
+  const start = (script: string, settings = {}) => {
+    const argv = ["bash", "-euo", "pipefail", "-c", script] as const;
+    return startProgram(t, { argv, cwd, env: { ...env, ...settings }, hasChildren: true });
+  };
+  const print = async (script: string) => {
+    const program = start(script);
+    assert.equal((await program.end).status, 0, `${script}\n${program.output.stderr}`);
+    return program.output.stdout;
+  };
+  await print("npm run build"); // As `npm ci` does.
+
+  const devnet = start(printed("latchkey rke devnet"));
+  const settingsIn = (text: string) =>
+    /(LATCHKEY_RKE_WALLETS=\S+ LATCHKEY_RKE_\S+=)\S+ npm start/.exec(text);
+  const [line = "", found = ""] = await devnet.waitFor(
+    () => settingsIn(devnet.output.stdout) ?? undefined,
+  );
+  // What the README shows of that line is such a line, of another folder.
+  const [, shown = ""] = settingsIn(printed("LATCHKEY_RKE_WALLETS")) ?? [];
+  assert.equal(shown.replace(/=\/\S+/, ""), found.replace(/=\/\S+/, ""));
+
+  const settings = { ...FREE_PORTS, npm_config_loglevel: "silent" };
+  const { grpc, http } = await serverOf(start(line, settings), settings);
+  const here = (text: string) =>
+    printed(text).replaceAll("localhost:50051", grpc).replaceAll("localhost:8080", http);
+
+  const byCurl = here("api=http");
+  const answers = valuesIn(await print(byCurl));
+  const [sessions, derived, decrypted, deleted] = answers;
+  assert.equal(answers.length, 4);
+  assert.deepEqual([sessions?.["total"], sessions?.["active"]], [1, 1]);
+  assert.equal(derived?.["plaintext"], "aGVsbG8=");
+  assert.deepEqual([derived?.["cs_id"], derived?.["key_id"]], ["DEVNET", 1]);
+  assert.deepEqual([decrypted?.["plaintext"], decrypted?.["length"]], ["aGVsbG8=", 5]);
+  assert.deepEqual([deleted?.["command"], deleted?.["success"]], ["rke_session_delete", true]);
+
+  // Here in a shell of its own, which does not know the port yet.
+  const port = byCurl.split("\n").filter((one) => /^(api|port)=/.test(one));
+  const byGrpcurl = valuesIn(await print([...port, here("rke=latchkey")].join("\n")));
+  const [listed, sealed, opened, ended] = byGrpcurl;
+  assert.equal(byGrpcurl.length, 4);
+  assert.equal((listed?.["sessions"] as unknown[] | undefined)?.length, 1);
+  assert.equal(sealed?.["plaintext"], "aGVsbG8=");
+  assert.deepEqual(opened, { results: [{ plaintext: "aGVsbG8=" }] });
+  assert.deepEqual(ended, {});
+});
+
+/** The JSON objects that stand one after the other in a program's output, indented. */
+function valuesIn(output: string): Record<string, unknown>[] {
+  return output
+    .split(/^(?={)/m)
+    .filter((text) => text.trim() !== "")
+    .map((text) => JSON.parse(text) as Record<string, unknown>);
+}
 
 test("the README's table of settings says what the program knows", () => {
   for (const { variable, flag, fallback, meaning } of SETTINGS) {

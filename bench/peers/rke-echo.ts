@@ -1,9 +1,15 @@
 // A bare gRPC echo of RkeService.Encrypt: decodes the same request and answers one
 // ciphertext of the plaintext's size, made once, by Latchkey's own encoder, on grpc-js at
-// its defaults. Its calls are counted, so that the benchmark can check it.
+// its defaults. Its calls are counted, so that the benchmark can check it. EncryptStream
+// answers each chunk with as many bytes of its own, likewise, and reads on when that is sent.
 import { randomBytes } from "node:crypto";
-import { create } from "@bufbuild/protobuf";
-import { type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import {
+  type handleBidiStreamingCall,
+  type handleUnaryCall,
+  Server,
+  ServerCredentials,
+} from "@grpc/grpc-js";
 import {
   type CreateSessionRequest,
   type CreateSessionResponse,
@@ -11,6 +17,8 @@ import {
   type EncryptRequest,
   type EncryptResponse,
   EncryptResponseSchema,
+  EncryptStreamRequestSchema,
+  EncryptStreamResponseSchema,
   type GetSessionRequest,
   type GetSessionResponse,
   GetSessionResponseSchema,
@@ -22,7 +30,7 @@ import { methodOf } from "../method.js";
 import { PLAINTEXT } from "../rke-driver.js";
 import { announce } from "./announce.js";
 
-const { createSession, encrypt, getSession } = RkeService.method;
+const { createSession, encrypt, encryptStream, getSession } = RkeService.method;
 const TAG = 16;
 const NONCE = 12;
 
@@ -44,6 +52,34 @@ const answerEncrypt: handleUnaryCall<EncryptRequest, EncryptResponse> = (_, call
   callback(null, response);
 };
 
+const encodeChunk = compileEncoder(EncryptStreamResponseSchema);
+const chunks = new Map<number, Uint8Array>();
+const chunkOf = (length: number): Uint8Array => {
+  const made = chunks.get(length) ?? randomBytes(length);
+  chunks.set(length, made);
+  return made;
+};
+const answerStream: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
+  call.on("data", (bytes: Buffer) => {
+    const { request } = fromBinary(EncryptStreamRequestSchema, bytes);
+    if (request.case !== "plaintext") return;
+    const answer = encodeChunk({ ciphertext: chunkOf(request.value.length) }) as Buffer;
+    if (!call.write(answer)) call.pause();
+  });
+  call.on("drain", () => call.resume());
+  call.on("end", () => call.end());
+};
+const same = (bytes: Buffer) => bytes;
+const streamMethod = {
+  path: `/${RkeService.typeName}/${encryptStream.name}`,
+  requestStream: true,
+  responseStream: true,
+  requestSerialize: same,
+  requestDeserialize: same,
+  responseSerialize: same,
+  responseDeserialize: same,
+};
+
 const encryptMethod = methodOf(encrypt);
 const encode = compileEncoder(EncryptResponseSchema);
 encryptMethod.responseSerialize = (message) => encode(message) as Buffer; // as it is in Node
@@ -54,8 +90,14 @@ server.addService(
     createSession: methodOf(createSession),
     getSession: methodOf(getSession),
     encrypt: encryptMethod,
+    encryptStream: streamMethod,
   },
-  { createSession: answerCreate, getSession: answerGet, encrypt: answerEncrypt },
+  {
+    createSession: answerCreate,
+    getSession: answerGet,
+    encrypt: answerEncrypt,
+    encryptStream: answerStream,
+  },
 );
 server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
   if (error) throw error;

@@ -30,7 +30,7 @@ export function createCallMetrics(registry: Registry): CallObserver {
 
   register(registry, "counter", {
     name: "latchkey_calls_total",
-    help: "Calls answered, by wire, method and code.",
+    help: "Calls that ended, by wire, method and code.",
     samples: () =>
       series.flatMap(({ labels, calls }) =>
         [...calls].map(([code, value]) => ({

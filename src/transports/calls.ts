@@ -4,10 +4,16 @@ import { type ErrorCode, LatchkeyError } from "../domain/error.js";
 
 export type Transport = "grpc" | "connect" | "http" | "command";
 
+/** How a call ended: `cancelled` if its caller left before its answer was made. */
+export type Outcome = ErrorCode | "ok" | "cancelled";
+
 /** Watches a method on a wire: what it answers is told of every call that was answered. */
 export interface CallObserver {
-  watch(transport: Transport, method: string): (code: ErrorCode | "ok", seconds: number) => void;
+  watch(transport: Transport, method: string): (outcome: Outcome, seconds: number) => void;
 }
+
+/** What a call answers whose caller has left. */
+export const CANCELLED = Symbol("cancelled");
 
 export interface CallsOptions {
   readonly observer: CallObserver;
@@ -44,7 +50,7 @@ export function createCalls({ observer, log, clock }: CallsOptions) {
     /** What runs the calls of one method. It throws, or rejects with, a LatchkeyError only. */
     of(transport: Transport, method: string): RunCall {
       const observe = observer.watch(transport, method);
-      const answered = (code: ErrorCode | "ok", start: number) => {
+      const answered = (code: Outcome, start: number) => {
         const seconds = (clock() - start) / 1000;
         observe(code, seconds);
         if (isDebug) log.debug({ transport, method, code, seconds }, "call answered");
@@ -68,7 +74,7 @@ export function createCalls({ observer, log, clock }: CallsOptions) {
         }
         return answer.then(
           (value) => {
-            answered("ok", start);
+            answered(value === CANCELLED ? "cancelled" : "ok", start);
             return value;
           },
           (error) => fail(error, start),

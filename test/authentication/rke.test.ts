@@ -23,14 +23,15 @@ const REQUESTS: Readonly<
   decrypt: { sessionId: ID, items: [{}] },
 };
 
-const PATHS = [
-  "/api/rke/discover?domain=cs.example",
-  `/api/rke/session?domain=cs.example&wallet_path=${WALLET}`,
-  "/api/rke/sessions",
-  `/api/rke/session/delete?session_id=${ID}`,
-  `/api/rke/encrypt?session_id=${ID}&plaintext=YQ==`,
-  `/api/rke/decrypt?session_id=${ID}&ciphertext=YQ==&nonce=${ID}`,
-];
+/** The paths of the reproduced API, each with parameters that are right in themselves. */
+const PATHS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "/api/rke/discover": { domain: "cs.example" },
+  "/api/rke/session": { domain: "cs.example", wallet_path: WALLET },
+  "/api/rke/sessions": {},
+  "/api/rke/session/delete": { session_id: ID },
+  "/api/rke/encrypt": { session_id: ID, plaintext: "YQ==" },
+  "/api/rke/decrypt": { session_id: ID, ciphertext: "YQ==", nonce: ID },
+};
 
 let server: Guarded;
 let rest: Rest;
@@ -107,22 +108,42 @@ test("a stream is refused without credentials and without the grant", async () =
   }
 });
 
-test("every path is refused without credentials and without the grant, in the API's shape", async () => {
-  for (const path of PATHS) {
-    const ask = (headers = {}) => rest.call("GET", path, undefined, headers);
-    const anonymous = await ask();
-    assert.equal(anonymous.status, 401);
-    assert.match(anonymous.headers["www-authenticate"] ?? "", /^Bearer /);
-    assert.match(anonymous.text, /^{"error":true,"message":"[^"]+","code":401[,}]/);
-    const refused = await ask({ authorization: server.ann.bearer });
-    assert.equal(refused.status, 403);
-    assert.match(refused.text, /^{"error":true,"message":"[^"]+","code":403[,}]/);
-    for (const { bearer } of [vera, server.admin]) {
-      const { status } = await ask({ authorization: bearer });
-      assert.equal(status, path.includes(ID) ? 404 : 200, path);
-    }
-  }
+test("the paths on trial are those that the description has, each by GET and POST", async () => {
+  const headers = { authorization: vera.bearer };
+  const { text } = await rest.call("GET", "/openapi.json", undefined, headers);
+  const { paths } = JSON.parse(text) as { paths: Record<string, object> };
+  const described = Object.entries(paths).filter(([path]) => path.startsWith("/api/rke/"));
+  assert.deepEqual(described.map(([path]) => path).sort(), Object.keys(PATHS).sort());
+  for (const [, methods] of described)
+    assert.deepEqual(Object.keys(methods).sort(), ["get", "post"]);
 });
+
+for (const method of ["GET", "POST"]) {
+  test(`every path, by ${method}, is refused without credentials and without the grant, in the API's shape`, async () => {
+    for (const [path, parameters] of Object.entries(PATHS)) {
+      const ask = (headers = {}) =>
+        method === "GET"
+          ? rest.call("GET", `${path}?${new URLSearchParams(parameters)}`, undefined, headers)
+          : rest.call(
+              "POST",
+              path,
+              { content: JSON.stringify(parameters), type: "application/json" },
+              headers,
+            );
+      const anonymous = await ask();
+      assert.equal(anonymous.status, 401);
+      assert.match(anonymous.headers["www-authenticate"] ?? "", /^Bearer /);
+      assert.match(anonymous.text, /^{"error":true,"message":"[^"]+","code":401[,}]/);
+      const refused = await ask({ authorization: server.ann.bearer });
+      assert.equal(refused.status, 403);
+      assert.match(refused.text, /^{"error":true,"message":"[^"]+","code":403[,}]/);
+      for (const { bearer } of [vera, server.admin]) {
+        const { status } = await ask({ authorization: bearer });
+        assert.equal(status, "session_id" in parameters ? 404 : 200, path);
+      }
+    }
+  });
+}
 
 test("the grant for RKE lets no one touch an app", async () => {
   const { status } = await rest.call("GET", "/shop/soapp?dt=60", undefined, {

@@ -28,6 +28,9 @@ export const DERIVED: DerivedKey = {
   time: 2_000_000_000,
 };
 
+/** Content Servers of other ids than DERIVED's. */
+const CS_IDS: ReadonlyMap<string, string> = new Map([["media.cloudcoin.global", "MEDIA_SERVER_1"]]);
+
 const FAILURE = /^([a-z-]+)\.fails\.example$/;
 
 /**
@@ -90,7 +93,7 @@ export function createFakeExchange(): FakeExchange {
       const number = (made.get(domain) ?? 0) + 1;
       made.set(domain, number);
       keyOf(domain, number).copy(key);
-      return DERIVED;
+      return { ...DERIVED, csId: CS_IDS.get(domain) ?? DERIVED.csId };
     },
   };
 }

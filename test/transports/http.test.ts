@@ -149,7 +149,7 @@ interface Operation {
   readonly responses: Readonly<Record<string, unknown>>;
 }
 
-test("the OpenAPI description has the ten endpoints, their parameters, and nothing else", () =>
+test("the OpenAPI description has the reproduced endpoints, their parameters, and nothing else", () =>
   withRest("memory", async ({ rest }) => {
     const answer = await rest.call("GET", "/openapi.json");
     assert.equal(answer.headers["content-type"], JSON_TYPE);
@@ -168,11 +168,23 @@ test("the OpenAPI description has the ten endpoints, their parameters, and nothi
       "DELETE /{app}/kill/{token} app token",
       "DELETE /{app}/killall app",
       "DELETE /{app}/killsoid/{id} app id",
+      "GET /api/rke/decrypt ciphertext nonce session_id",
+      "GET /api/rke/discover domain",
+      "GET /api/rke/encrypt plaintext session_id",
+      "GET /api/rke/session domain wallet_path",
+      "GET /api/rke/session/delete session_id",
+      "GET /api/rke/sessions",
       "GET /ping",
       "GET /{app}/activity app dt",
       "GET /{app}/get/{token} app token",
       "GET /{app}/soapp app dt",
       "GET /{app}/soid/{id} app id",
+      "POST /api/rke/decrypt body",
+      "POST /api/rke/discover body",
+      "POST /api/rke/encrypt body",
+      "POST /api/rke/session body",
+      "POST /api/rke/session/delete body",
+      "POST /api/rke/sessions",
       "POST /{app}/set/{token} app token body",
       "PUT /{app}/create/{id} app id ip no_resave? ttl? body?",
     ]);

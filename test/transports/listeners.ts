@@ -13,6 +13,7 @@ import { createCallOrigins } from "../../src/transports/call-origin.js";
 import { createCalls } from "../../src/transports/calls.js";
 import { listenGrpc } from "../../src/transports/grpc/server.js";
 import { type HttpOptions, listenHttp } from "../../src/transports/http/server.js";
+import { startIdleTimer } from "../../src/transports/idle-timer.js";
 import type { Listener } from "../../src/transports/listener.js";
 import { createMetrics } from "../../src/transports/metrics.js";
 import { createRkeRpcs } from "../../src/transports/rke-rpcs.js";
@@ -91,6 +92,7 @@ export async function withListeners(
     rkeRpcs,
     calls,
     callOrigins: createCallOrigins(null, "grpc"),
+    startIdleTimer,
     ...open,
   });
   const http = await listenHttp({

@@ -128,10 +128,10 @@ for (const method of METHODS) {
     const created = time();
     server.clock.advance(30 * MINUTE + 1);
     const second = await create(method, "media.cloudcoin.global");
-    const session = (id: string, domain: string, from: string, to: string) => ({
+    const session = (id: string, domain: string, csId: string, from: string, to: string) => ({
       session_id: id,
       domain,
-      cs_id: "EXAMPLE_SERVER",
+      cs_id: csId,
       created_at: from,
       expires_at: to,
       encrypt_count: 0,
@@ -146,8 +146,8 @@ for (const method of METHODS) {
         total: 2,
         active: 2,
         sessions: [
-          session(first, "content.example.com", created, time(30 * MINUTE - 1)),
-          session(second, "media.cloudcoin.global", time(), time(60 * MINUTE)),
+          session(first, "content.example.com", "EXAMPLE_SERVER", created, time(30 * MINUTE - 1)),
+          session(second, "media.cloudcoin.global", "MEDIA_SERVER_1", time(), time(60 * MINUTE)),
         ],
       }),
     );

@@ -20,6 +20,8 @@ import { openRest, type Rest } from "./rest.js";
 import { startServer, type TestServer } from "./server.js";
 import { openWire, WIRES, type Wire } from "./wires.js";
 
+const ENCRYPT = "latchkey.rke.v1.RkeService/EncryptStream";
+const DECRYPT = "latchkey.rke.v1.RkeService/DecryptStream";
 const MIB = 1024 * 1024;
 /** The largest chunk of which a whole request is at most 1 MiB. */
 const CHUNK = MIB - 4;
@@ -163,7 +165,7 @@ test("a caller who does not read is not read from", async () => {
 
 test("a stream whose caller leaves without having read is over at the server", async () => {
   const sessionId = await create();
-  const before = await callsOf("latchkey.rke.v1.RkeService/EncryptStream", "OK");
+  const before = await callsOf(ENCRYPT, "CANCELLED");
   async function* plaintext() {
     yield startOf(sessionId);
     for (;;) yield plain(Buffer.alloc(CHUNK));
@@ -175,7 +177,7 @@ test("a stream whose caller leaves without having read is over at the server", a
   await bytesAtRest();
   abort.abort();
   await eventually("its end", async () => {
-    return (await callsOf("latchkey.rke.v1.RkeService/EncryptStream", "OK")) === before + 1;
+    return (await callsOf(ENCRYPT, "CANCELLED")) === before + 1;
   });
 });
 
@@ -240,7 +242,9 @@ test("requests in a wrong order, and of no session, are refused", async () => {
 
 test("a stream whose caller cancels, or whose deadline passes, is over at the server", async () => {
   const sessionId = await create();
-  // Of grpc-js, whose clients reset a stream without ending it first.
+  // Node's clients end their requests before they reset the stream: it is over either way.
+  const endsOf = async (method: string) =>
+    (await callsOf(method, "CANCELLED")) + (await callsOf(method, "OK"));
   const raw = new GrpcClient(server.grpc, credentials.createInsecure());
   const same = (bytes: Buffer) => bytes;
   try {
@@ -250,7 +254,7 @@ test("a stream whose caller cancels, or whose deadline passes, is over at the se
     ]) {
       for (const code of [status.CANCELLED, status.DEADLINE_EXCEEDED]) {
         const method = `latchkey.rke.v1.RkeService/${name}`;
-        const before = await callsOf(method, "OK");
+        const before = await endsOf(method);
         const options = code === status.CANCELLED ? {} : { deadline: Date.now() + 1_000 };
         const call = raw.makeBidiStreamRequest(`/${method}`, same, same, new Metadata(), options);
         const failed = once(call, "error");
@@ -265,12 +269,95 @@ test("a stream whose caller cancels, or whose deadline passes, is over at the se
         if (code === status.CANCELLED) call.cancel();
         const [error] = (await failed) as [ServiceError];
         assert.equal(error.code, code);
-        await eventually("its end", async () => (await callsOf(method, "OK")) === before + 1);
+        await eventually("its end", async () => (await endsOf(method)) === before + 1);
       }
     }
   } finally {
     raw.close();
   }
+});
+
+test("a decryption whose caller leaves is cancelled, not invalid, though its requests end first", async () => {
+  const sessionId = await create();
+  const [cancelled, wrong] = [
+    await callsOf(DECRYPT, "CANCELLED"),
+    await callsOf(DECRYPT, "INVALID"),
+  ];
+  const parts: Uint8Array[] = [];
+  const source = each<object>(startOf(sessionId), plain(Buffer.alloc(200_000)));
+  for await (const { ciphertext } of client.encryptStream(source)) parts.push(ciphertext);
+  const requests = createRequests<object>();
+  requests.send(startOf(sessionId), sealed(Buffer.concat(parts).subarray(0, 150_000)));
+  const abort = new AbortController();
+  const responses = client.decryptStream(requests, { signal: abort.signal });
+  await responses[Symbol.asyncIterator]().next();
+  // The client of this wire, on Node's own HTTP/2, ends its requests and resets the stream then.
+  abort.abort();
+  await eventually("its end", async () => {
+    return (await callsOf(DECRYPT, "CANCELLED")) === cancelled + 1;
+  });
+  assert.equal(await callsOf(DECRYPT, "INVALID"), wrong);
+  requests.end();
+});
+
+test("a stream in which nothing moves for 60 s ends, whether it began or not", async () => {
+  const sessionId = await create();
+  const { timers } = server;
+  // The first chunk's answers are the nonce and the ciphertext, or the plaintext.
+  for (const [method, open, chunk, answers] of [
+    [ENCRYPT, client.encryptStream, plain(Buffer.alloc(100)), 2],
+    [DECRYPT, client.decryptStream, sealed(Buffer.alloc(100)), 1],
+  ] as const) {
+    const before = await callsOf(method, "LIMIT");
+    const silent = createRequests<object>();
+    const nothing = open(silent)[Symbol.asyncIterator]().next();
+    const requests = createRequests<object>();
+    const responses = open(requests)[Symbol.asyncIterator]();
+    requests.send(startOf(sessionId, Cipher.AES_256_CTR), chunk);
+    for (let count = 0; count < answers; count++) await responses.next();
+    await eventually("both at the server", () => timers.count() === 2);
+
+    timers.pass(59_999);
+    requests.send(chunk);
+    assert.equal((await responses.next()).done, false);
+    timers.pass(1);
+    await assertRefused(nothing, { code: Code.ResourceExhausted });
+    assert.equal(timers.count(), 1);
+    timers.pass(59_998);
+    requests.send(chunk);
+    assert.equal((await responses.next()).done, false);
+    timers.pass(60_000);
+    await assertRefused(responses.next(), { code: Code.ResourceExhausted });
+    assert.equal(timers.count(), 0);
+    assert.equal(await callsOf(method, "LIMIT"), before + 2);
+    for (const each of [silent, requests]) each.end();
+  }
+});
+
+test("a caller who reads nothing for 60 s has what was made until then, and no more", async () => {
+  const sessionId = await create();
+  const before = await callsOf(ENCRYPT, "LIMIT");
+  async function* plaintext() {
+    yield startOf(sessionId);
+    for (let count = 0; count < 64; count++) yield plain(Buffer.alloc(CHUNK));
+  }
+  const responses = client.encryptStream(plaintext())[Symbol.asyncIterator]();
+  await responses.next();
+  const taken = await bytesAtRest();
+  server.timers.pass(60_000);
+  await eventually("its end", async () => (await callsOf(ENCRYPT, "LIMIT")) === before + 1);
+  const rest = (async () => {
+    while (!(await responses.next()).done);
+  })();
+  await assertRefused(rest, { code: Code.ResourceExhausted });
+  assert.equal(await encryptedBytes("aes-256-gcm"), taken);
+});
+
+test("a stream that ended has no timer left", async () => {
+  const start = startOf(await create());
+  await drain(client.encryptStream(each<object>(start, plain(Buffer.alloc(1)))));
+  await assertRefused(drain(client.decryptStream(each(start))), invalid("ciphertext"));
+  await eventually("the end of the timers", () => server.timers.count() === 0);
 });
 
 for (const name of WIRES.filter((one) => one !== "gRPC")) {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import type { Config, LogLevel, RkeConfig } from "../../src/config.js";
 import { start } from "../../src/main.js";
+import type { StartIdleTimer } from "../../src/transports/idle-timer.js";
 import { createFakeExchange, type FakeExchange } from "../rke/fake-exchange.js";
 
 export const SECOND = 1_000;
@@ -25,6 +26,41 @@ export function createClock(): Clock {
     now: () => now,
     advance(milliseconds) {
       now += milliseconds;
+    },
+  };
+}
+
+/** Idle timers that run out when the test lets time pass, and not by themselves. */
+export interface Timers {
+  readonly start: StartIdleTimer;
+  /** How many have neither run out nor been stopped. */
+  readonly count: () => number;
+  pass(milliseconds: number): void;
+}
+
+export function createTimers(): Timers {
+  const running = new Set<{ left: number; readonly work: () => void }>();
+  return {
+    start(milliseconds, work) {
+      const timer = { left: milliseconds, work };
+      running.add(timer);
+      return {
+        restart: () => {
+          timer.left = milliseconds;
+        },
+        stop: () => {
+          running.delete(timer);
+        },
+      };
+    },
+    count: () => running.size,
+    pass(milliseconds) {
+      for (const timer of running) {
+        timer.left -= milliseconds;
+        if (timer.left > 0) continue;
+        running.delete(timer);
+        timer.work();
+      }
     },
   };
 }
@@ -54,6 +90,8 @@ export interface TestServer extends Addresses {
   /** The database file, if its store is SQLite. */
   readonly path: string;
   readonly clock: Clock;
+  /** Those of its streams. */
+  readonly timers: Timers;
   /** What it makes RKE keys with. */
   readonly exchange: FakeExchange;
   /** The lines that it logged. */
@@ -68,6 +106,7 @@ export async function startServer(
   settings: Partial<Config> = {},
 ): Promise<TestServer> {
   const clock = createClock();
+  const timers = createTimers();
   const exchange = createFakeExchange();
   const log: string[] = [];
   const folder = mkdtempSync(join(tmpdir(), "latchkey-transports-"));
@@ -92,6 +131,7 @@ export async function startServer(
     version: "0.0.0-test",
     now: clock.now,
     keyExchange: exchange,
+    startIdleTimer: timers.start,
     onFatal: (error) => {
       throw error;
     },
@@ -106,6 +146,7 @@ export async function startServer(
     command,
     path,
     clock,
+    timers,
     exchange,
     log,
     async close() {

@@ -12,6 +12,7 @@ import { RkeService } from "../../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import type { CallOrigins } from "../call-origin.js";
 import type { Calls } from "../calls.js";
+import type { StartIdleTimer } from "../idle-timer.js";
 import type { IsPublic, Listener } from "../listener.js";
 import type { Rpcs } from "../rpcs.js";
 import { listenTcp } from "../tcp.js";
@@ -48,11 +49,13 @@ export interface GrpcOptions {
   /** What may be called without credentials. */
   readonly isPublic: IsPublic;
   readonly tls: Tls | null;
+  /** What ends streams in which nothing moves. */
+  readonly startIdleTimer: StartIdleTimer;
 }
 
 /** Serves gRPC with health and reflection. Rejects if the address cannot be bound. */
 export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
-  const { address, sessionRpcs, rkeRpcs, calls, callOrigins, isPublic, tls } = options;
+  const { address, sessionRpcs, rkeRpcs, callOrigins, isPublic, tls } = options;
   // It writes to standard error what it also throws, in lines that are no log lines.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server(LIMITS);
@@ -63,7 +66,7 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
       () => call.metadata.get("authorization")[0]?.toString(),
     );
   const serve = <S extends DescService>(service: S, rpcs: Rpcs<S>) => {
-    const { definition, implementation } = toGrpcService(service, rpcs, calls, callerOf);
+    const { definition, implementation } = toGrpcService(service, rpcs, { ...options, callerOf });
     server.addService(definition, implementation);
     services.push(service);
   };

@@ -1,9 +1,8 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { MethodDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
-import type { Calls } from "../calls.js";
 import { listBidiRpcs, listRpcs, type Rpcs } from "../rpcs.js";
-import { bidi } from "./streams.js";
-import { type CallerOf, unary } from "./unary.js";
+import { type BidiOptions, bidi } from "./streams.js";
+import { unary } from "./unary.js";
 
 const same = <T>(bytes: T): T => bytes;
 
@@ -15,9 +14,9 @@ const same = <T>(bytes: T): T => bytes;
 export function toGrpcService<S extends DescService>(
   service: S,
   rpcs: Rpcs<S>,
-  calls: Calls,
-  callerOf: CallerOf,
+  options: BidiOptions,
 ) {
+  const { calls, callerOf } = options;
   const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
   const implementation: UntypedServiceImplementation = {};
   const define = (localName: string, name: string, isStream: boolean) => {
@@ -37,7 +36,7 @@ export function toGrpcService<S extends DescService>(
   }
   for (const { method, name, rpc } of listBidiRpcs(service, rpcs)) {
     define(method.localName, name, true);
-    implementation[method.localName] = bidi(method, name, rpc, calls, callerOf);
+    implementation[method.localName] = bidi(method, name, rpc, options);
   }
   return { definition, implementation };
 }

@@ -1,27 +1,43 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import type { LatchkeyError } from "../../domain/error.js";
-import type { Calls } from "../calls.js";
+import { LatchkeyError } from "../../domain/error.js";
+import { CANCELLED, type Calls } from "../calls.js";
+import type { StartIdleTimer } from "../idle-timer.js";
 import type { BidiMethod, BidiRpc } from "../rpcs.js";
 import { compileEncoder } from "./message-encoder.js";
 import { type CallerOf, decode, toStatus } from "./unary.js";
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
 
+/** Seconds in which something of a stream must move, a request in or an answer out. */
+export const STREAM_IDLE = 60;
+
+/**
+ * Milliseconds that the end of the requests is thought over before it is called wrong: Node's
+ * HTTP/2 clients end the requests of a call that they cancel, and say a moment later that they do.
+ */
+const PARTING = 100;
+
+export interface BidiOptions {
+  readonly calls: Calls;
+  readonly callerOf: CallerOf;
+  readonly startIdleTimer: StartIdleTimer;
+}
+
 /**
  * A bidirectional RPC as grpc-js takes it. A request is taken up only when the answers to those
  * before it are on their way, so that a caller who does not read is not read from: what waits is
- * the queues of grpc-js, 16 messages each way, and the answers to one request.
+ * the queues of grpc-js, 16 messages each way, and the answers to one request. A stream of which
+ * nothing moves for STREAM_IDLE ends with `limit`.
  */
 export function bidi(
   method: BidiMethod,
   name: string,
   rpc: BidiRpc,
-  calls: Calls,
-  callerOf: CallerOf,
+  { calls, callerOf, startIdleTimer }: BidiOptions,
 ): (call: Call) => void {
   const run = calls.of("grpc", name);
   const encode = compileEncoder(method.output);
-  const serve = async (call: Call): Promise<void> => {
+  const serve = async (call: Call): Promise<Ending> => {
     const caller = await callerOf(call);
     const bidiCall = rpc({ cancelled: () => call.cancelled, caller });
     const answer = (responses: readonly Parameters<typeof encode>[0][]): boolean => {
@@ -29,59 +45,87 @@ export function bidi(
       for (const response of responses) hasRoom = call.write(encode(response) as Buffer) && hasRoom;
       return hasRoom;
     };
-    await forEach(
-      call,
-      (bytes) => answer(bidiCall.next(decode(method, bytes))),
-      () => answer(bidiCall.end()),
-    );
+    return forEach(call, startIdleTimer, {
+      next: (bytes) => answer(bidiCall.next(decode(method, bytes))),
+      end: () => answer(bidiCall.end()),
+    });
   };
   return (call) => {
     Promise.resolve(run(serve, call)).then(
-      () => call.end(),
+      (ending) => {
+        if (ending === "answered") call.end();
+      },
       // A LatchkeyError, as `run` promises; grpc-js makes it the call's status.
       (error: LatchkeyError) => call.emit("error", toStatus(error)),
     );
   };
 }
 
+type Ending = "answered" | typeof CANCELLED;
+
+/** What to do with each message, and after the last; `next` answers whether there is room. */
+interface Work {
+  next(bytes: Buffer): boolean;
+  end(): void;
+}
+
 /**
  * Gives `next` each message, and waits for `drain` where it answers false; then calls `end`.
- * Rejects with what they throw, and reads no further. Resolves, too, when the call is over
- * before its messages are: cancelled, past its deadline, or its connection lost.
+ * Rejects with what they throw, and where nothing moves any more, and reads no further. Resolves
+ * to CANCELLED when the call is over before its answer is made: cancelled, past its deadline, or
+ * its connection lost.
  */
-function forEach(call: Call, next: (bytes: Buffer) => boolean, end: () => void): Promise<void> {
+function forEach(call: Call, startIdleTimer: StartIdleTimer, { next, end }: Work): Promise<Ending> {
   return new Promise((resolve, reject) => {
+    let parting: NodeJS.Timeout | undefined;
     // Not an iterator of the stream: that destroys it at an error, before the status is sent.
     const stop = () => {
+      clearTimeout(parting);
+      idle.stop();
       call.off("data", onData).off("end", onEnd).off("drain", onDrain).off("close", onClose);
       call.off("cancelled", onClose);
       call.pause();
     };
-    const attempt = (work: () => void) => {
+    const fail = (error: unknown) => {
+      stop();
+      reject(error);
+    };
+    const idle = startIdleTimer(STREAM_IDLE * 1_000, () => fail(idleError()));
+    const onData = (bytes: Buffer) => {
+      idle.restart();
       try {
-        work();
+        if (!next(bytes)) call.pause();
       } catch (error) {
-        stop();
-        reject(error);
+        fail(error);
       }
     };
-    const onData = (bytes: Buffer) =>
-      attempt(() => {
-        if (!next(bytes)) call.pause();
-      });
-    const onDrain = () => call.resume();
-    const onEnd = () =>
-      attempt(() => {
+    const onDrain = () => {
+      idle.restart();
+      call.resume();
+    };
+    const onEnd = () => {
+      try {
         end();
-        stop();
-        resolve();
-      });
+      } catch (error) {
+        parting = setTimeout(() => fail(error), PARTING);
+        return;
+      }
+      stop();
+      resolve("answered");
+    };
     const onClose = () => {
       stop();
-      resolve();
+      resolve(CANCELLED);
     };
     call.on("data", onData).on("end", onEnd).on("drain", onDrain).on("close", onClose);
     call.on("cancelled", onClose);
     if (call.cancelled) onClose();
   });
+}
+
+function idleError(): LatchkeyError {
+  return new LatchkeyError(
+    "limit",
+    `a stream may pause for ${STREAM_IDLE} s, and no request came and no answer was read in that time: begin another`,
+  );
 }

@@ -21,11 +21,12 @@ import { listenTcp } from "../tcp.js";
 import { HANDSHAKE_TIMEOUT, type Tls } from "../tls.js";
 import { addConnect } from "./connect.js";
 import { addCurrentSession } from "./current-session.js";
+import { transform } from "./openapi.js";
 import { addOperations } from "./operations.js";
 import { createOriginGuard } from "./origin-guard.js";
 import { addBodyParsers } from "./rest-sessions/bodies.js";
 import { addRestSessions, type CallerOf, sendError } from "./rest-sessions/routes.js";
-import { transform, transformObject } from "./rest-sessions/schemas.js";
+import { transformObject } from "./rest-sessions/schemas.js";
 import { addRkeEndpoints } from "./rke/routes.js";
 
 /** What begins like a media type, `type/subtype`. RFC 9110, 8.3.1. */
@@ -123,7 +124,10 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   await app.register(swagger, {
     openapi: {
       openapi: "3.1.0",
-      info: { title: "Latchkey: the rest-sessions endpoints", version: options.version },
+      info: {
+        title: "Latchkey: the endpoints of rest-sessions and of RKE",
+        version: options.version,
+      },
     },
     transform,
     transformObject,

@@ -1,14 +1,7 @@
 import type { FastifyDynamicSwaggerOptions } from "@fastify/swagger";
-import type { FastifySchema } from "fastify";
 import { LIMITS } from "../../../domain/limits.js";
+import { object } from "../openapi.js";
 import type { Endpoints } from "./endpoints.js";
-
-declare module "fastify" {
-  interface FastifyContextConfig {
-    /** What /openapi.json says of the route. */
-    document?: FastifySchema;
-  }
-}
 
 // What /openapi.json says of the reproduced endpoints. For readers only: the
 // endpoints check their input themselves, to answer errors in their own shape.
@@ -75,12 +68,6 @@ const error = {
   type: "object",
   properties: { name: { type: "string" }, message: { type: "string" } },
 };
-
-const object = (properties: Record<string, object>, required: readonly string[] = []) => ({
-  type: "object",
-  properties,
-  required,
-});
 
 const endpoint = (
   summary: string,
@@ -154,17 +141,6 @@ export const schemas: Readonly<Record<keyof Endpoints, object>> = {
     tags: ["sessions"],
     response: { 200: { type: "string", const: "PONG" } },
   },
-};
-
-/**
- * A route's part of the document: the schema that is in its configuration, where
- * Fastify does not heed it. A route without one is not shown.
- */
-export const transform: NonNullable<FastifyDynamicSwaggerOptions["transform"]> = ({
-  url,
-  route,
-}) => {
-  return { url, schema: route.config?.document ?? { hide: true } };
 };
 
 /** The plugin calls every body required; that of create is not. */

@@ -8,6 +8,7 @@ import { STATUS } from "../../status.js";
 import { addBodyParsers } from "../rest-sessions/bodies.js";
 import { type CallerOf, CHALLENGE, JSON_TYPE } from "../rest-sessions/routes.js";
 import { RKE_ENDPOINTS, type RkeEndpoint, type RkeParameters } from "./endpoints.js";
+import { schemaOf } from "./schemas.js";
 
 /** Bytes of a body, as of a request of the typed API. */
 const MAX_BODY = 1024 * 1024;
@@ -55,20 +56,24 @@ export function addRkeEndpoints(scope: FastifyInstance, options: RkeRoutesOption
         if (changes) refuseNavigation(request);
         return endpoint(parametersOf(request), rkeOf(caller));
       });
-    scope.route({
-      method: ["GET", "POST"],
-      url,
-      bodyLimit: MAX_BODY,
-      exposeHeadRoute: false,
-      handler: async (request, reply) => {
-        const answer = await run(call, request);
-        // Else a client might send its next request into a connection that is closing.
-        if (isDraining()) reply.header("connection", "close");
-        return reply
-          .header("content-type", JSON_TYPE)
-          .send(JSON.stringify({ command, success: true, ...answer }));
-      },
-    });
+    const handler = async (request: FastifyRequest, reply: FastifyReply) => {
+      const answer = await run(call, request);
+      // Else a client might send its next request into a connection that is closing.
+      if (isDraining()) reply.header("connection", "close");
+      return reply
+        .header("content-type", JSON_TYPE)
+        .send(JSON.stringify({ command, success: true, ...answer }));
+    };
+    for (const method of ["GET", "POST"] as const) {
+      scope.route({
+        method,
+        url,
+        bodyLimit: MAX_BODY,
+        exposeHeadRoute: false,
+        handler,
+        config: { document: schemaOf(method, command) },
+      });
+    }
   }
 }
 

@@ -833,7 +833,8 @@ export const RkeService: GenService<{
    * as a chunk finds that the session ended. INVALID_ARGUMENT (INVALID) if the first
    * request is not `start` or a later one is, or for associated_data with
    * CIPHER_AES_256_CTR. RESOURCE_EXHAUSTED (LIMIT) if the key has encrypted 2^32 - 1
-   * messages with CIPHER_AES_256_GCM, or after 2^32 segments of 64 KiB.
+   * messages with CIPHER_AES_256_GCM, after 2^32 segments of 64 KiB, or if for 60 s no
+   * request comes and no answer is read.
    *
    * @generated from rpc latchkey.rke.v1.RkeService.EncryptStream
    */
@@ -851,7 +852,7 @@ export const RkeService: GenService<{
    *
    * Permission: an Admin, or a User with the grant rke.
    *
-   * Errors: as EncryptStream, but for RESOURCE_EXHAUSTED. INVALID_ARGUMENT (INVALID)
+   * Errors: as EncryptStream, but for the limit of messages. INVALID_ARGUMENT (INVALID)
    * also, with CIPHER_AES_256_GCM, where something was altered, left out, repeated or
    * moved, or if another key or other associated data encrypted it; with
    * CIPHER_AES_256_CTR if it is shorter than its nonce.
