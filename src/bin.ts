@@ -4,11 +4,12 @@ import { createRequire } from "node:module";
 import { Command } from "commander";
 import { createAccountCommand } from "./account-command.js";
 import { processActor } from "./actor.js";
-import { readConfig, SETTINGS } from "./config.js";
+import { readConfig } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
 import { createLog } from "./log.js";
 import { type Server, start } from "./main.js";
 import { createRkeCommand } from "./rke-command.js";
+import { SETTINGS } from "./settings.js";
 import { backupDatabase } from "./stores/sqlite/backup.js";
 
 // By the package's own name, which holds for src/ and for dist/src/ alike.

@@ -31,8 +31,11 @@ const FILES: Readonly<Record<string, readonly string[]>> = {
   // Commands that do without a server compose what they need.
   "account-command.ts": ["domain", "services", "stores", "a file"],
   "rke-command.ts": ["domain", "rke", "a file"],
-  "any other": ["domain"],
+  "any other": ["domain", "a file"],
 };
+
+/** The files that read settings. */
+const SETTINGS = ["config.ts", "setting-values.ts"];
 
 /** Parts whose folders do not know each other: a new store or wire touches one of them. */
 const SEPARATE = ["stores", "transports"];
@@ -59,7 +62,7 @@ function isAllowed({ from, to, isType }: Arrow): boolean {
   const [source, target] = [partOf(from), partOf(to)];
   // Settings say what to open and serve, in the terms of what does.
   const isServed = to === "src/stores/index.ts" || target === "transports";
-  if (source === "config.ts" && isServed) return isType;
+  if (SETTINGS.includes(source) && isServed) return isType;
   if (source === target) return !SEPARATE.includes(source) || mayEnter(from, folderOf(to));
   const allowed = LAYERS[source] ?? FILES[source] ?? FILES["any other"] ?? [];
   return allowed.includes(target) || (allowed.includes("a file") && isPlainFile(to));

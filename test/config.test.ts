@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { readConfig, SETTINGS } from "../src/config.js";
+import { readConfig } from "../src/config.js";
 import { LatchkeyError } from "../src/domain/error.js";
+import { SETTINGS } from "../src/settings.js";
 
 type Env = Record<string, string>;
 

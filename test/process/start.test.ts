@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import Sqlite from "better-sqlite3";
-import { SETTINGS } from "../../src/config.js";
+import { SETTINGS } from "../../src/settings.js";
 import { openGrpc } from "./grpc-wire.js";
 import { openHttp } from "./http-wire.js";
 import { startProgram } from "./program.js";

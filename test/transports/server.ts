@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { Config, LogLevel, RkeConfig } from "../../src/config.js";
+import type { Config, RkeConfig } from "../../src/config.js";
 import { start } from "../../src/main.js";
+import type { LogLevel } from "../../src/settings.js";
 import type { StartIdleTimer } from "../../src/transports/idle-timer.js";
 import { createFakeExchange, type FakeExchange } from "../rke/fake-exchange.js";
 

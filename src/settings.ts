@@ -1,0 +1,139 @@
+/** From the fewest lines to the most, and none. */
+export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** One setting: its variable, its flag, its default, and what `--help` says of it. */
+export interface Setting {
+  readonly variable: string;
+  readonly flag: string;
+  readonly fallback: string;
+  readonly meaning: string;
+}
+
+/** The table of settings; README and `--help` show the same. */
+export const SETTINGS = [
+  {
+    variable: "LATCHKEY_GRPC",
+    flag: "grpc",
+    fallback: "127.0.0.1:50051",
+    meaning: "gRPC listener; `off` disables it; port 0 picks a free one and logs it",
+  },
+  {
+    variable: "LATCHKEY_HTTP",
+    flag: "http",
+    fallback: "127.0.0.1:8080",
+    meaning: "JSON gateway, Connect, gRPC-Web, health, metrics; `off` and port 0 likewise",
+  },
+  {
+    variable: "LATCHKEY_COMMAND",
+    flag: "command",
+    fallback: "127.0.0.1:9219",
+    meaning: "command protocol; `off` and port 0 likewise",
+  },
+  {
+    variable: "LATCHKEY_HTTP_HOSTS",
+    flag: "http-hosts",
+    fallback: "none",
+    meaning:
+      "comma-separated host names that HTTP requests may carry, beside loopback names and the bound address; any IP address too if that is not loopback",
+  },
+  {
+    variable: "LATCHKEY_HTTP_ORIGINS",
+    flag: "http-origins",
+    fallback: "none",
+    meaning: "comma-separated web origins, such as `https://app.example`, whose pages may call",
+  },
+  {
+    variable: "LATCHKEY_STORE",
+    flag: "store",
+    fallback: "sqlite:./latchkey-data/latchkey.db",
+    meaning: "where sessions are kept: `sqlite:PATH`, or `memory:` (lost at exit)",
+  },
+  {
+    variable: "LATCHKEY_AUTH",
+    flag: "auth",
+    fallback: "off",
+    meaning: "`required`: every call needs an account's credentials; `off`: none does",
+  },
+  {
+    variable: "LATCHKEY_PUBLIC",
+    flag: "public",
+    fallback: "health",
+    meaning:
+      "comma-separated parts that need no credentials all the same: health, reflection (with /openapi.json), metrics; or none",
+  },
+  {
+    variable: "LATCHKEY_TLS_CERT",
+    flag: "tls-cert",
+    fallback: "none",
+    meaning: "file of the certificate (chain) in PEM: TLS on all listeners",
+  },
+  {
+    variable: "LATCHKEY_TLS_KEY",
+    flag: "tls-key",
+    fallback: "none",
+    meaning: "file of its private key in PEM",
+  },
+  {
+    variable: "LATCHKEY_TLS_CLIENT_CA",
+    flag: "tls-client-ca",
+    fallback: "none",
+    meaning:
+      "file of the authority whose certificates callers must have; a certificate's common name is its account",
+  },
+  {
+    variable: "LATCHKEY_ALLOW_OPEN",
+    flag: "allow-open",
+    fallback: "false",
+    meaning: "`true` permits listeners beyond loopback although callers are not authenticated",
+  },
+  {
+    variable: "LATCHKEY_RKE_MAX_SESSIONS",
+    flag: "rke-max-sessions",
+    fallback: "16",
+    meaning: "how many RKE sessions there may be at a time, 1 to 1024",
+  },
+  {
+    variable: "LATCHKEY_RKE_SESSION_TTL",
+    flag: "rke-session-ttl",
+    fallback: "3600",
+    meaning: "seconds that an RKE session lives, 10 to 604800 (a week)",
+  },
+  {
+    variable: "LATCHKEY_RKE_KEY_CACHE_TTL",
+    flag: "rke-key-cache-ttl",
+    fallback: "86400",
+    meaning: "seconds that a key is kept in memory for its domain, up to 604800; 0: not at all",
+  },
+  {
+    variable: "LATCHKEY_RKE_WALLETS",
+    flag: "rke-wallets",
+    fallback: "none",
+    meaning: "the folder that RKE wallets must lie in; `none` refuses every wallet",
+  },
+  {
+    variable: "LATCHKEY_RKE_RESOLVERS",
+    flag: "rke-resolvers",
+    fallback: "system",
+    meaning:
+      "comma-separated DNS servers that find Content Servers, such as `192.0.2.53` or `127.0.0.1:5353`; or system",
+  },
+  {
+    variable: "LATCHKEY_RKE_RAIDA",
+    flag: "rke-raida",
+    fallback: "none",
+    meaning: "file of `number host:port` lines that numbers the RAIDA servers",
+  },
+  {
+    variable: "LATCHKEY_RKE_MIN_SHARE_BYTES",
+    flag: "rke-min-share-bytes",
+    fallback: "16",
+    meaning: "key shares shorter than this are refused, 1 to 64; under 16 keys can be guessed",
+  },
+  {
+    variable: "LATCHKEY_LOG_LEVEL",
+    flag: "log-level",
+    fallback: "info",
+    meaning: `${LOG_LEVELS.join(", ")}; calls are logged at debug`,
+  },
+] as const satisfies readonly Setting[];
