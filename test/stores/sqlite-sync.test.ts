@@ -107,13 +107,13 @@ describe("a store whose disk is slow", () => {
       const first = mint();
       const one = store.create(first.session, first.tokenHash);
       await turns(20);
-      const many = Array.from({ length: 20 }, () => mint());
+      const many = Array.from({ length: 5 }, () => mint());
       const rest = many.map(({ session, tokenHash }) => store.create(session, tokenHash));
       // Both build on what is not on disk yet.
       const changed = store.update("shop", first.tokenHash, NOW, setKey("a", 1));
       const missing = store.delete("shop", { tokenHash: mint().tokenHash }, NOW);
       await turns(20);
-      assert.deepEqual(commits, [1, 22]);
+      assert.deepEqual(commits, [1, 7]);
       assert.equal(await isSettled(Promise.race([changed, missing])), false);
       settle();
       await one;
