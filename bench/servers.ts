@@ -41,6 +41,7 @@ export type ServerName =
   | "latchkey-auth"
   | "latchkey-rke"
   | "rke-echo"
+  | "rke-echo-gcm"
   | "rest-sessions"
   | "fastify"
   | "grpc-echo"
@@ -57,7 +58,7 @@ interface NodeProgram {
 }
 
 /**
- * What `npm start` passes to Node: a young generation of 4 MiB halves, which stay in a processor's
+ * What `npm start` passes to Node: a young generation of 8 MiB halves, which stay in a processor's
  * cache. V8's own 16 MiB do not, and made some processes a third slower than others of the same
  * program. The ceilings have it too.
  */
@@ -104,10 +105,8 @@ export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
     }
   },
 
-  async "rke-echo"(site) {
-    const server = await startNode(site, ceiling("rke-echo", "grpc"));
-    return { ...server, rke: { domain: "bench.test", walletPath: "/" } };
-  },
+  "rke-echo": (site) => startRkeEcho(site, "rke-echo", []),
+  "rke-echo-gcm": (site) => startRkeEcho(site, "rke-echo-gcm", ["encrypt"]),
 
   async "rest-sessions"(site) {
     // A path relative to the working folder: a socket's path must be short.
@@ -178,6 +177,12 @@ function ceiling(name: ServerName, wire: Wire): NodeProgram {
 function grpcEcho(name: ServerName, encoder: "latchkey" | "protobuf-es"): NodeProgram {
   const { args, wires } = ceiling("grpc-echo", "grpc");
   return { name, args: [...args, encoder], wires };
+}
+
+async function startRkeEcho(site: Site, name: ServerName, args: readonly string[]) {
+  const program = ceiling("rke-echo", "grpc");
+  const server = await startNode(site, { ...program, name, args: [...program.args, ...args] });
+  return { ...server, rke: { domain: "bench.test", walletPath: "/" } };
 }
 
 async function startNode(site: Site, program: NodeProgram): Promise<Server> {

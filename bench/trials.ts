@@ -62,7 +62,7 @@ export const TRIALS: readonly Trial[] = [
     name: "rke-encrypt",
     about: "RkeService.Encrypt of 1 KiB by AES-256-GCM; beside it a bare grpc-js echo, the ceiling",
     tool: "h2load",
-    servers: ["latchkey-rke", "rke-echo"],
+    servers: ["latchkey-rke", "rke-echo", "rke-echo-gcm"],
     openDriver: openRkeEncryptDriver,
   },
 ];
@@ -72,6 +72,7 @@ export const ABOUT_SERVERS: Record<ServerName, string> = {
   latchkey: "this project",
   "latchkey-auth": "this project with LATCHKEY_AUTH=required, every call by a User's key",
   "latchkey-rke": "this project, with one RKE session",
+  "rke-echo-gcm": "the same, but encrypting by node:crypto and doing nothing else",
   "rke-echo": "a grpc-js server that answers as many random bytes by Latchkey's own encoder",
   "rest-sessions":
     "redis-sessions 3.0.0 behind Express 4, Redis on a Unix socket without persistence",

@@ -1,9 +1,9 @@
 // A bare gRPC echo of RkeService.Encrypt: decodes the same request and answers one
 // ciphertext of the plaintext's size, made once, by Latchkey's own encoder, on grpc-js at
-// its defaults. Its calls are counted, so that the benchmark can check it. EncryptStream
+// its defaults; with the argument `encrypt` it encrypts by node:crypto. Its calls are counted, so that the benchmark can check it. EncryptStream
 // answers each chunk with as many bytes of its own, likewise, and reads on when that is sent.
-import { randomBytes } from "node:crypto";
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { createCipheriv, randomBytes } from "node:crypto";
+import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type handleBidiStreamingCall,
   type handleUnaryCall,
@@ -52,6 +52,25 @@ const answerEncrypt: handleUnaryCall<EncryptRequest, EncryptResponse> = (_, call
   callback(null, response);
 };
 
+type EncryptResponseInit = MessageInitShape<typeof EncryptResponseSchema>;
+
+const key = randomBytes(32);
+const answerEncrypted: handleUnaryCall<EncryptRequest, EncryptResponseInit> = (
+  { request },
+  callback,
+) => {
+  calls += 1n;
+  const results = request.items.map(({ plaintext }) => {
+    const nonce = randomBytes(NONCE);
+    const cipher = createCipheriv("aes-256-gcm", key, nonce);
+    const body = cipher.update(plaintext);
+    cipher.final();
+    const value = { ciphertext: Buffer.concat([body, cipher.getAuthTag()]), nonce };
+    return { result: { case: "encrypted" as const, value } };
+  });
+  callback(null, { results });
+};
+
 const encodeChunk = compileEncoder(EncryptStreamResponseSchema);
 const chunks = new Map<number, Uint8Array>();
 const chunkOf = (length: number): Uint8Array => {
@@ -95,7 +114,7 @@ server.addService(
   {
     createSession: answerCreate,
     getSession: answerGet,
-    encrypt: answerEncrypt,
+    encrypt: process.argv[2] === "encrypt" ? answerEncrypted : answerEncrypt,
     encryptStream: answerStream,
   },
 );
