@@ -47,13 +47,14 @@ export function canonicalJson(value: JsonValue): string {
   );
 }
 
-/** About how many bytes the value takes as a google.protobuf.Value, at most twice as many as it does. */
+/** About how many bytes the value takes as a google.protobuf.Value. Recurses as deep as it is nested. */
 export function messageBytes(value: JsonValue): number {
-  if (typeof value === "string") return 6 + value.length;
-  if (typeof value !== "object" || value === null) return 11;
+  if (typeof value === "string") return 6 + Buffer.byteLength(value);
+  if (typeof value === "number") return 11;
+  if (typeof value === "boolean" || value === null) return 4;
   const items = Array.isArray(value)
     ? value.map(messageBytes)
-    : Object.entries(value).map(([key, item]) => 6 + key.length + messageBytes(item));
+    : Object.entries(value).map(([key, item]) => messageBytes(key) + messageBytes(item));
   return items.reduce((sum, bytes) => sum + bytes, 6);
 }
 
