@@ -10,7 +10,7 @@ import type { TokenHash } from "../../domain/token.js";
 import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
 import { isFatal, isOwnFault, translateFailure } from "./failure.js";
 import { createRequests } from "./requests.js";
-import { findRotated, type RotatedFrom } from "./rotated-tokens.js";
+import { createRotatedTokens } from "./rotated-tokens.js";
 import { rowWrites } from "./row-writes.js";
 import { createRows, type StoredSession } from "./rows.js";
 import { createWorkingSet, type Entry } from "./working-set.js";
@@ -59,6 +59,10 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes, () => scheduleTouches());
   const requests = createRequests(rows.request);
+  const oldTokens = createRotatedTokens(memory, (app, tokenHash) => {
+    const id = appId(app);
+    return id === null ? null : rows.byRotatedToken(app, id, tokenHash);
+  });
   const appIds = new Map<string, number>();
   let saved = rows.totals();
   let total = saved.sessions;
@@ -139,27 +143,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       const stored = id === null ? null : rows.byToken(app, id, tokenHash);
       entry = stored && memory.admit(stored);
     }
-    if (entry?.tokenHash === tokenHash) return isLiveIn(app, entry, now) ? entry : null;
-    const rotated = findOld(app, tokenHash, now);
-    return rotated && now < rotated.graceEndsAt ? rotated.entry : null;
-  };
-
-  const isLiveIn = (app: string, { session }: Entry, now: number) =>
-    session.app === app && isLive(session, now);
-
-  /** The live session that the token opened before it was rotated. */
-  const findOld = (app: string, tokenHash: TokenHash, now: number): RotatedFrom | null => {
-    const found = findRotated(memory, tokenHash, () => {
-      const id = appId(app);
-      return id === null ? null : rows.byRotatedToken(app, id, tokenHash);
-    });
-    return found && isLiveIn(app, found.entry, now) ? found : null;
-  };
-
-  /** The live session that the token opened until its grace ended. */
-  const findStolen = (app: string, key: SessionKey, now: number): Entry | null => {
-    const rotated = "tokenHash" in key ? findOld(app, key.tokenHash, now) : null;
-    return rotated && now >= rotated.graceEndsAt ? rotated.entry : null;
+    if (entry?.tokenHash !== tokenHash) return oldTokens.inGrace(app, tokenHash, now);
+    return entry.session.app === app && isLive(entry.session, now) ? entry : null;
   };
 
   const findKey = (app: string, key: SessionKey, now: number): Entry | null => {
@@ -195,7 +180,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       stolen = null;
       return requests.answer(transaction, once, () => {
         const entry = key ? findKey(app, key, now) : null;
-        stolen = entry || !key ? null : findStolen(app, key, now);
+        stolen = entry ? null : findStolen(app, key, now);
         if (!stolen) return work(transaction, entry);
         end(transaction, stolen, "theft");
         return null;
@@ -204,6 +189,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     if (stolen) throw noSession({ theft: { app, sessionId: stolen.session.id } });
     return answer;
   };
+
+  const findStolen = (app: string, key: SessionKey | undefined, now: number): Entry | null =>
+    key && "tokenHash" in key ? oldTokens.stolen(app, key.tokenHash, now) : null;
 
   /** What a read answers that found no session. */
   const absent = (app: string, tokenHash: TokenHash, now: number): Awaitable<null> => {
@@ -256,27 +244,6 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       await write("memory", (transaction) => transaction.add(rowWrites.sweepRequests(now, limit)));
     }
     return expired === limit;
-  };
-
-  const sweepSessions = async (now: number, limit: number): Promise<boolean> => {
-    const first = read(() => rows.firstSweep());
-    if (first === null || first > now) return false;
-    const { examined, swept } = await write("rows", (transaction) => {
-      const due = rows.toSweep(now, limit);
-      let removed = 0;
-      for (const stored of due) {
-        const session = memory.latest(stored);
-        if (session && isLive(session, now)) {
-          transaction.add(rowWrites.deferSweep(stored.row, expiresAt(session)));
-        } else {
-          remove(transaction, stored);
-          removed++;
-        }
-      }
-      return { examined: due.length, swept: removed };
-    });
-    if (swept > 0) observer.swept(swept);
-    return examined === limit;
   };
 
   const scheduleTouches = () => {
@@ -440,8 +407,24 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     async sweep(now, limit) {
       const requestsLeft = await sweepRequests(now, limit);
-      const sessionsLeft = await sweepSessions(now, limit);
-      return requestsLeft || sessionsLeft;
+      const first = read(() => rows.firstSweep());
+      if (first === null || first > now) return requestsLeft;
+      const { examined, swept } = await write("rows", (transaction) => {
+        const due = rows.toSweep(now, limit);
+        let removed = 0;
+        for (const stored of due) {
+          const session = memory.latest(stored);
+          if (session && isLive(session, now)) {
+            transaction.add(rowWrites.deferSweep(stored.row, expiresAt(session)));
+          } else {
+            remove(transaction, stored);
+            removed++;
+          }
+        }
+        return { examined: due.length, swept: removed };
+      });
+      if (swept > 0) observer.swept(swept);
+      return requestsLeft || examined === limit;
     },
 
     async ping() {
