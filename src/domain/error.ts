@@ -24,8 +24,16 @@ export interface ErrorDetails {
   readonly violation?: Violation;
   /** What programs may go by besides the code: names and values, none of them secret. */
   readonly facts?: Readonly<Record<string, string>>;
+  /** The session that the call ended, for its token had been stolen; logged, never shown to a caller. */
+  readonly theft?: Theft;
   /** The fault behind it; logged, never shown to a caller. */
   readonly cause?: unknown;
+}
+
+/** A session whose secret somebody has who should not. */
+export interface Theft {
+  readonly app: string;
+  readonly sessionId: string;
 }
 
 /**
@@ -36,6 +44,7 @@ export class LatchkeyError extends Error {
   readonly code: ErrorCode;
   readonly violation: Violation | undefined;
   readonly facts: Readonly<Record<string, string>> | undefined;
+  readonly theft: Theft | undefined;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -43,6 +52,7 @@ export class LatchkeyError extends Error {
     this.code = code;
     this.violation = details.violation;
     this.facts = details.facts;
+    this.theft = details.theft;
   }
 }
 
@@ -53,4 +63,9 @@ export function invalid(
   message: string,
 ): LatchkeyError {
   return new LatchkeyError("invalid", message, { violation: { field, problem } });
+}
+
+/** What a call is answered that names no live session of its app. */
+export function noSession(details: ErrorDetails = {}): LatchkeyError {
+  return new LatchkeyError("not_found", "the app has no live session of this name", details);
 }

@@ -25,6 +25,39 @@ export function mergeJson(base: JsonObject, change: JsonObject): JsonObject {
     : merged;
 }
 
+/** `base` with `patch` applied: JSON Merge Patch, RFC 7396. Recurses as deep as the patch is nested. */
+export function mergePatch(base: JsonObject, patch: JsonObject): JsonObject {
+  const merged = new Map(Object.entries(base));
+  for (const [key, change] of Object.entries(patch)) {
+    const before = merged.get(key);
+    if (change === null) merged.delete(key);
+    else if (isJsonObject(change)) {
+      merged.set(key, mergePatch(isJsonObject(before) ? before : {}, change));
+    } else merged.set(key, change);
+  }
+  return Object.fromEntries(merged);
+}
+
+/** The value as JSON, the same text for equal values whatever the order of their keys. */
+export function canonicalJson(value: JsonValue): string {
+  return JSON.stringify(value, (_key, one: JsonValue) =>
+    isJsonObject(one)
+      ? Object.fromEntries(Object.entries(one).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : one,
+  );
+}
+
+/** About how many bytes the value takes as a google.protobuf.Value. Recurses as deep as it is nested. */
+export function messageBytes(value: JsonValue): number {
+  if (typeof value === "string") return 6 + Buffer.byteLength(value);
+  if (typeof value === "number") return 11;
+  if (typeof value === "boolean" || value === null) return 4;
+  const items = Array.isArray(value)
+    ? value.map(messageBytes)
+    : Object.entries(value).map(([key, item]) => messageBytes(key) + messageBytes(item));
+  return items.reduce((sum, bytes) => sum + bytes, 6);
+}
+
 /** What makes a JSON value unfit to keep: too many levels, or text that is not Unicode. */
 export type JsonFlaw = "depth" | "unicode" | "number";
 

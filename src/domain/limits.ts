@@ -21,11 +21,19 @@ export const LIMITS = {
   pageSizeDefault: 100,
   /** Bytes of data after which a page of a list ends. */
   pageBytes: 1_048_576,
+  /** Tokens of a batch. */
+  batch: 1_000,
+  /** Bytes of data after which a batch is answered no more; gRPC's clients take 4 MiB by default. */
+  batchBytes: 3_145_728,
+  /** Seconds that a rotated token may stay good. */
+  graceMax: 300,
+  graceDefault: 30,
 } as const;
 
 const APP = /^[A-Za-z0-9_-]{3,20}$/;
 const TOKEN = new RegExp(`^[A-Za-z0-9]{${TOKEN_LENGTH}}$`);
 const SESSION_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const REQUEST_ID = /^[A-Za-z0-9_-]{16,64}$/;
 const CONTROL = /\p{Cc}/u;
 
 // Each check below returns what it was given or throws `invalid`, naming `field`.
@@ -71,6 +79,21 @@ export function checkSeconds(field: string, seconds: number): number {
     "value",
     `${field} must be a whole number of seconds from ${LIMITS.ttlMin} to ${LIMITS.ttlMax}`,
   );
+}
+
+/** Seconds in, milliseconds out. */
+export function checkGrace(seconds: number): number {
+  if (Number.isInteger(seconds) && seconds >= 0 && seconds <= LIMITS.graceMax) {
+    return seconds * 1000;
+  }
+  const range = `from 0 to ${LIMITS.graceMax}`;
+  throw invalid("grace", "value", `grace must be a whole number of seconds ${range}`);
+}
+
+export function checkRequestId(requestId: string): string {
+  if (REQUEST_ID.test(requestId)) return requestId;
+  // The message must not repeat the value: a token may be computed from it.
+  throw invalid("request_id", "format", "request_id must be 16 to 64 characters of [A-Za-z0-9_-]");
 }
 
 export function checkPageSize(size: number): number {

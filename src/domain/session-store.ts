@@ -1,4 +1,6 @@
 import type { Awaitable } from "./awaitable.js";
+import type { Once } from "./request-record.js";
+import type { Rotated, Rotation } from "./rotation.js";
 import type { Change, Session } from "./session.js";
 import type { TokenHash } from "./token.js";
 
@@ -27,6 +29,27 @@ export interface ListPage {
   readonly next: number | null;
 }
 
+/** What came of a creation. */
+export interface Created {
+  readonly session: Session;
+  /** What was given to the creation that is answered: this one, or the one that it repeats. */
+  readonly salt: string;
+}
+
+export interface DeleteOptions {
+  /** Must be pure. What it throws rejects the call, and nothing is ended. */
+  readonly check?: (session: Session) => void;
+  /** Whether the answer is kept for `once` also if there is no such session. */
+  readonly allowMissing?: boolean;
+  readonly once?: Once | undefined;
+}
+
+export interface DeleteUserOptions {
+  /** Whether all are ended if there is none to keep. */
+  readonly allowMissing?: boolean;
+  readonly once?: Once | undefined;
+}
+
 /** What a store tells about itself, for metrics. */
 export interface StoreStats {
   /** Sessions held, expired ones that are not yet swept included. */
@@ -51,10 +74,19 @@ export interface StoreObserver {
  * from then on every method sees it. Every method is atomic unless it says
  * otherwise. Failures of the storage reject with `unavailable`, also after
  * `close`; no method throws.
+ *
+ * A token hash names the session also after its rotation, until the grace ends. A method that is
+ * given one after that ends the session and, when that is durable, rejects with `not_found` and
+ * the `theft`.
+ *
+ * A method that is given a `once` looks first whether it was answered under that
+ * key before, whoever waits for it yet; if so it does nothing and answers that again, or
+ * rejects with `exists` if the body was another. Else what it answers is kept, as
+ * durable as what it did; null and errors are not.
  */
 export interface SessionStore {
   /** Adds a session. Rejects with `exists` if the token hash or the id is taken. */
-  create(session: Session, tokenHash: TokenHash): Promise<void>;
+  create(session: Session, tokenHash: TokenHash, once?: Once, salt?: string): Promise<Created>;
 
   /** The session, unchanged; null if there is none. */
   peek(app: string, tokenHash: TokenHash, now: number): Awaitable<Session | null>;
@@ -67,29 +99,51 @@ export interface SessionStore {
    * Replaces the session by `change(session)`; null if there is none. `change`
    * must be pure, for a store may call it more than once, and leave id, app,
    * userId and createdAt alone. What it throws rejects this call and changes
-   * nothing.
+   * nothing. An answer given again has the session after the change as `before` too.
    */
   update(
     app: string,
     tokenHash: TokenHash,
     now: number,
     change: (session: Session) => Session,
+    once?: Once,
   ): Promise<Change | null>;
 
+  /**
+   * Gives the session another token; null if there is none. Rejects with
+   * `version_mismatch` if the token hash is an old one in its grace. The last OLD_TOKENS old
+   * ones are known, as long as the session lives.
+   */
+  rotate(
+    app: string,
+    tokenHash: TokenHash,
+    now: number,
+    rotation: Rotation,
+    once?: Once,
+  ): Promise<Rotated | null>;
+
   /** Ends one session; false if there is none. */
-  delete(app: string, key: SessionKey, now: number): Promise<boolean>;
+  delete(app: string, key: SessionKey, now: number, options?: DeleteOptions): Promise<boolean>;
 
   /**
    * Ends the user's sessions that exist now, all but `keep`, and answers how
-   * many. Null, and nothing ended, if `keep` is no live session of the user.
+   * many. Null, and nothing ended, if `keep` is no live session of the user, unless
+   * that is allowed.
    */
-  deleteUser(app: string, userId: string, now: number, keep?: SessionKey): Promise<number | null>;
+  deleteUser(
+    app: string,
+    userId: string,
+    now: number,
+    keep?: SessionKey,
+    options?: DeleteUserOptions,
+  ): Promise<number | null>;
 
   /**
    * Ends the app's sessions that exist now and answers how many. Not atomic:
-   * works in slices, asks `cancelled` between them and stops if it says so.
+   * works in slices, asks `cancelled` between them and stops if it says so. The
+   * answer is kept with the last slice; one that is under way is not waited for.
    */
-  deleteApp(app: string, now: number, cancelled: () => boolean): Promise<number>;
+  deleteApp(app: string, now: number, cancelled: () => boolean, once?: Once): Promise<number>;
 
   /** A page of the app's live sessions. */
   list(app: string, now: number, query: ListQuery): Promise<ListPage>;
@@ -97,7 +151,8 @@ export interface SessionStore {
   /** How many different users have a live session accessed at or after `since` (ms). */
   countActiveUsers(app: string, since: number, now: number): Promise<number>;
 
-  /** Removes at most `limit` expired sessions; answers whether there may be more. */
+  /** Removes at most `limit` expired sessions, and as many answers kept too long; answers
+   * whether there may be more. */
   sweep(now: number, limit: number): Promise<boolean>;
 
   /** Resolves if the store can serve; rejects with `unavailable` if it cannot. */

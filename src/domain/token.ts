@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import { hash, hkdfSync } from "node:crypto";
 
 declare const tokenHash: unique symbol;
 
@@ -24,6 +24,16 @@ export function newToken(randomBytes: RandomBytes): string {
     }
   }
   return token;
+}
+
+/**
+ * Bytes that follow from a secret and a salt, by HKDF-SHA256 (RFC 5869): each call gives the next,
+ * and another source of the same secret and salt gives the same.
+ */
+export function deriveBytes(secret: string, salt: string): RandomBytes {
+  let calls = 0;
+  return (size) =>
+    new Uint8Array(hkdfSync("sha256", secret, salt, `latchkey token ${calls++}`, size));
 }
 
 /** The form of `token` that stores keep. */

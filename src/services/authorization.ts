@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { mayTouch } from "../domain/account.js";
+import type { Awaitable } from "../domain/awaitable.js";
 import { LatchkeyError } from "../domain/error.js";
 import { checkApp } from "../domain/limits.js";
 import type { CallerSession } from "./connections.js";
@@ -17,8 +18,10 @@ export const PERMISSIONS = {
   create: "app",
   touch: "app",
   peek: "app",
+  batch: "app",
   update: "app",
   extend: "app",
+  rotate: "app",
   delete: "app",
   deleteUser: "app",
   deleteApp: "admin",
@@ -47,7 +50,8 @@ const REFUSALS: Readonly<Record<Permission, (app: string | undefined) => string>
 export interface AuthorizationOptions {
   readonly sessions: Sessions;
   readonly rke: Rke;
-  /** Gets a line for every call that is refused, and for every one that ended many sessions. */
+  /** Gets a line for every call that is refused, for every one that ended many sessions, and for
+   * every theft that one was the proof of. */
   readonly log: Pick<Logger, "info" | "warn">;
 }
 
@@ -70,19 +74,42 @@ export function createAuthorization({ sessions, rke, log }: AuthorizationOptions
     throw new LatchkeyError("forbidden", REFUSALS[permission](app));
   };
 
-  /** As `sessions`, with a line for each call that ends many. */
+  /** As `sessions`, with a line for each call that ends many, and for each theft. */
   const logged = (caller: CallerSession | null): Sessions => {
     const ended = (app: string, all: "of a user" | "of the app", count: number) => {
       const who = { account: caller?.account.name, address: caller?.address };
       log.info({ ...who, app, all, count }, "sessions ended");
       return count;
     };
+    const note = (error: unknown) => {
+      if (!(error instanceof LatchkeyError) || !error.theft) return;
+      const who = { account: caller?.account.name, address: caller?.address };
+      log.warn({ ...who, ...error.theft }, "session ended: its token was stolen");
+    };
+    const fail = (error: unknown): never => {
+      note(error);
+      throw error;
+    };
+    // A theft is known when the end of its session is on disk, so it is never thrown at once.
+    const noting = <T>(answer: Awaitable<T>): Awaitable<T> =>
+      answer instanceof Promise ? answer.catch(fail) : answer;
     return {
       ...sessions,
-      deleteUser: async (app, userId, keep) =>
-        ended(app, "of a user", await sessions.deleteUser(app, userId, keep)),
-      deleteApp: async (app, cancelled) =>
-        ended(app, "of the app", await sessions.deleteApp(app, cancelled)),
+      touch: (app, token) => noting(sessions.touch(app, token)),
+      peek: (app, token) => noting(sessions.peek(app, token)),
+      async batch(request) {
+        const results = await sessions.batch(request);
+        for (const result of results) note(result);
+        return results;
+      },
+      update: (request) => sessions.update(request).catch(fail),
+      extend: (request) => sessions.extend(request).catch(fail),
+      rotate: (request) => sessions.rotate(request).catch(fail),
+      delete: (app, name, options) => sessions.delete(app, name, options).catch(fail),
+      deleteUser: async (app, userId, keep, options) =>
+        ended(app, "of a user", await sessions.deleteUser(app, userId, keep, options).catch(fail)),
+      deleteApp: async (app, cancelled, requestId) =>
+        ended(app, "of the app", await sessions.deleteApp(app, cancelled, requestId)),
     };
   };
 
@@ -117,7 +144,8 @@ export function createAuthorization({ sessions, rke, log }: AuthorizationOptions
 
 /** `sessions`, each method behind `may`, which throws if the caller may not. */
 function guard(sessions: Sessions, may: (operation: Operation, app: string) => void): Sessions {
-  const { create, touch, peek, update, extend, deleteUser, deleteApp, list } = sessions;
+  const { create, touch, peek, batch, update, extend, rotate, deleteUser, deleteApp, list } =
+    sessions;
   return {
     async create(request) {
       may("create", request.app);
@@ -131,6 +159,10 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
       may("peek", app);
       return peek(app, token);
     },
+    async batch(request) {
+      may("batch", request.app);
+      return batch(request);
+    },
     async update(request) {
       may("update", request.app);
       return update(request);
@@ -139,17 +171,21 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
       may("extend", request.app);
       return extend(request);
     },
-    async delete(app, name) {
+    async rotate(request) {
+      may("rotate", request.app);
+      return rotate(request);
+    },
+    async delete(app, name, options) {
       may("delete", app);
-      return sessions.delete(app, name);
+      return sessions.delete(app, name, options);
     },
-    async deleteUser(app, userId, keep) {
+    async deleteUser(app, userId, keep, options) {
       may("deleteUser", app);
-      return deleteUser(app, userId, keep);
+      return deleteUser(app, userId, keep, options);
     },
-    async deleteApp(app, cancelled) {
+    async deleteApp(app, cancelled, requestId) {
       may("deleteApp", app);
-      return deleteApp(app, cancelled);
+      return deleteApp(app, cancelled, requestId);
     },
     async list(request) {
       may("list", request.app);

@@ -1,9 +1,10 @@
 import { type Awaitable, then } from "../domain/awaitable.js";
-import { invalid, LatchkeyError } from "../domain/error.js";
-import { type JsonObject, mergeJson } from "../domain/json.js";
+import { invalid, LatchkeyError, noSession } from "../domain/error.js";
+import { type JsonObject, mergeJson, mergePatch } from "../domain/json.js";
 import {
   checkApp,
   checkData,
+  checkGrace,
   checkIp,
   checkPageSize,
   checkSeconds,
@@ -15,8 +16,10 @@ import {
 } from "../domain/limits.js";
 import { type Change, type Session, touched } from "../domain/session.js";
 import type { ListPage, SessionKey, SessionStore } from "../domain/session-store.js";
-import { hashToken, newToken, type RandomBytes, type TokenHash } from "../domain/token.js";
+import { hashToken, type RandomBytes, type TokenHash } from "../domain/token.js";
+import { type BatchRequest, readBatch } from "./batch.js";
 import { decodePageToken, encodePageToken } from "./page-token.js";
+import { createToken, repeatable } from "./repeatable.js";
 
 export interface SessionsOptions {
   readonly store: SessionStore;
@@ -37,14 +40,22 @@ export interface CreateRequest {
   readonly idleTtl?: number;
   /** Seconds from now; no limit if absent. */
   readonly absoluteTtl?: number;
+  /** Empty or absent: the request cannot be repeated; so in all requests that have it. */
+  readonly requestId?: string;
 }
+
+/** How an update's data is merged: `flat` as `mergeJson` does, `patch` as `mergePatch` does. */
+export type DataMerge = "flat" | "patch";
 
 export interface UpdateRequest {
   readonly app: string;
   readonly token: string;
-  /** Keys to set; null removes a key, keys not named stay. */
   readonly data: JsonObject;
+  /** `flat` if absent. */
+  readonly merge?: DataMerge;
+  /** The version that the session must have; any if absent; so in all requests that have it. */
   readonly expectedVersion?: number;
+  readonly requestId?: string;
 }
 
 export interface ExtendRequest {
@@ -54,6 +65,37 @@ export interface ExtendRequest {
   readonly idleTtl?: number;
   /** Seconds from now. */
   readonly absoluteTtl?: number;
+  readonly expectedVersion?: number;
+  readonly requestId?: string;
+}
+
+export interface RotateRequest {
+  readonly app: string;
+  readonly token: string;
+  /** Seconds that the old token stays good, 0 to 300; 30 if absent. */
+  readonly grace?: number;
+  readonly expectedVersion?: number;
+  readonly requestId?: string;
+}
+
+export interface RotateAnswer {
+  readonly token: string;
+  readonly session: Session;
+  /** The instant (ms) from which the use of the old token ends the session. */
+  readonly graceEndsAt: number;
+}
+
+export interface DeleteOptions {
+  /** Whether it is no error if there is no such session. */
+  readonly allowMissing?: boolean;
+  readonly expectedVersion?: number;
+  readonly requestId?: string;
+}
+
+export interface DeleteUserOptions {
+  /** Whether all are ended if there is no such session to keep. */
+  readonly allowMissing?: boolean;
+  readonly requestId?: string;
 }
 
 /** Names one session: by its secret token, or by its public id. */
@@ -83,9 +125,23 @@ export type Sessions = ReturnType<typeof createSessions>;
  * The use cases of app sessions. Every method checks its input, and rejects with
  * `invalid` naming the field (as the .proto files call it) before anything
  * happens (reads throw it); those that need a session reject with `not_found` if the app has no
- * live one of that name. Storage failures reject with `unavailable`.
+ * live one of that name, and the `theft` if that ended it. Those that may have a request id reject with `exists` if it
+ * was another request's. Storage failures reject with `unavailable`.
  */
 export function createSessions({ store, now, randomBytes, newSessionId }: SessionsOptions) {
+  /** Calls under way that end an app, by their key: a store does not wait for them. */
+  const endingApps = new Map<string, Promise<number>>();
+
+  const touch = (app: string, token: string): Awaitable<Change> => {
+    checkApp(app);
+    return then(store.touch(app, hashChecked(token), now()), present);
+  };
+
+  const peek = (app: string, token: string): Awaitable<Session> => {
+    checkApp(app);
+    return then(store.peek(app, hashChecked(token), now()), present);
+  };
+
   return {
     /** Starts a session; its token is answered here and never again. */
     async create(request: CreateRequest): Promise<{ token: string; session: Session }> {
@@ -107,21 +163,22 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
         createdAt,
         lastAccessedAt: createdAt,
       };
-      const token = newToken(randomBytes);
-      await store.create(session, hashToken(token));
-      return { token, session };
+      const once = repeatable("CreateSession", request, createdAt);
+      const { token, salt, again } = createToken(randomBytes, request.requestId);
+      const created = await store.create(session, hashToken(token), once, salt);
+      return { token: again(created.salt), session: created.session };
     },
 
     /** Reads a session, counts the read and restarts the idle time. */
-    touch(app: string, token: string): Awaitable<Change> {
-      checkApp(app);
-      return then(store.touch(app, hashChecked(token), now()), present);
-    },
+    touch,
 
     /** Reads a session and changes nothing. */
-    peek(app: string, token: string): Awaitable<Session> {
-      checkApp(app);
-      return then(store.peek(app, hashChecked(token), now()), present);
+    peek,
+
+    /** Reads sessions, each as `touch` or `peek` does; see `readBatch`. */
+    async batch(request: BatchRequest): Promise<(Session | LatchkeyError)[]> {
+      const read = (app: string, token: string) => then(touch(app, token), ({ after }) => after);
+      return readBatch(request, request.peek ? peek : read);
     },
 
     /**
@@ -129,7 +186,7 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
      * a version is expected that the session does not have.
      */
     async update(request: UpdateRequest): Promise<Change> {
-      const { data, expectedVersion } = request;
+      const { data, merge = "flat", expectedVersion } = request;
       checkApp(request.app);
       const tokenHash = hashChecked(request.token);
       if (Object.keys(data).length === 0) {
@@ -138,25 +195,22 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
       // The merge below is checked as a whole; this keeps a deep one from it.
       checkData(data);
       const at = now();
+      const apply = merge === "patch" ? mergePatch : mergeJson;
       const change = (session: Session): Session => {
-        if (expectedVersion !== undefined && expectedVersion !== session.version) {
-          throw new LatchkeyError(
-            "version_mismatch",
-            `the session has version ${session.version}, not ${expectedVersion}: read it again`,
-          );
-        }
+        checkVersion(session, expectedVersion);
         return {
           ...session,
-          data: checkData(mergeJson(session.data, data)),
+          data: checkData(apply(session.data, data)),
           writes: session.writes + 1,
           version: session.version + 1,
           lastAccessedAt: touched(session, at).lastAccessedAt,
         };
       };
-      return (await store.update(request.app, tokenHash, at, change)) ?? absent();
+      const once = repeatable("UpdateSession", request, at);
+      return (await store.update(request.app, tokenHash, at, change, once)) ?? absent();
     },
 
-    /** Sets the limits of a session's life, counted from now. */
+    /** Sets the limits of a session's life, counted from now. Rejects as `update`. */
     async extend(request: ExtendRequest): Promise<Session> {
       checkApp(request.app);
       const tokenHash = hashChecked(request.token);
@@ -170,33 +224,91 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
       if (idleTtl === undefined && absoluteExpiresAt === undefined) {
         throw invalid("idle_ttl", "missing", "idle_ttl or absolute_ttl is required");
       }
-      const changed = await store.update(request.app, tokenHash, at, (session) => ({
-        ...session,
-        idleTtl: idleTtl ?? session.idleTtl,
-        absoluteExpiresAt: absoluteExpiresAt ?? session.absoluteExpiresAt,
-        version: session.version + 1,
-        lastAccessedAt: touched(session, at).lastAccessedAt,
-      }));
+      const change = (session: Session): Session => {
+        checkVersion(session, request.expectedVersion);
+        return {
+          ...session,
+          idleTtl: idleTtl ?? session.idleTtl,
+          absoluteExpiresAt: absoluteExpiresAt ?? session.absoluteExpiresAt,
+          version: session.version + 1,
+          lastAccessedAt: touched(session, at).lastAccessedAt,
+        };
+      };
+      const once = repeatable("ExtendSession", request, at);
+      const changed = await store.update(request.app, tokenHash, at, change, once);
       return changed?.after ?? absent();
     },
 
-    /** Ends one session. */
-    async delete(app: string, name: SessionName): Promise<void> {
+    /**
+     * Gives the session a new token, which is answered here and never again. Rejects with
+     * `version_mismatch` as `update`, and if the token was rotated already.
+     */
+    async rotate(request: RotateRequest): Promise<RotateAnswer> {
+      const { app, expectedVersion, grace = LIMITS.graceDefault } = request;
       checkApp(app);
-      if (!(await store.delete(app, keyOf(name), now()))) absent();
+      const tokenHash = hashChecked(request.token);
+      const at = now();
+      const graceEndsAt = at + checkGrace(grace);
+      const once = repeatable("RotateToken", request, at);
+      const { token, salt, again } = createToken(randomBytes, request.requestId);
+      const change = (session: Session): Session => {
+        checkVersion(session, expectedVersion);
+        const { lastAccessedAt } = touched(session, at);
+        return { ...session, version: session.version + 1, lastAccessedAt };
+      };
+      const rotation = { to: hashToken(token), graceEndsAt, salt, change };
+      const rotated = (await store.rotate(app, tokenHash, at, rotation, once)) ?? absent();
+      const { session } = rotated;
+      return { token: again(rotated.salt), session, graceEndsAt: rotated.graceEndsAt };
+    },
+
+    /** Ends one session. Rejects as `update`. */
+    async delete(app: string, name: SessionName, options: DeleteOptions = {}): Promise<void> {
+      const { allowMissing = false, expectedVersion } = options;
+      checkApp(app);
+      const key = keyOf(name);
+      const at = now();
+      const ended = await store.delete(app, key, at, {
+        check: (session) => checkVersion(session, expectedVersion),
+        allowMissing,
+        once: repeatable("DeleteSession", { app, ...name, ...options }, at),
+      });
+      if (!ended && !allowMissing) absent();
     },
 
     /** Ends the user's sessions, all but `keep`, and answers how many. */
-    async deleteUser(app: string, userId: string, keep?: SessionName): Promise<number> {
+    async deleteUser(
+      app: string,
+      userId: string,
+      keep?: SessionName,
+      { allowMissing = false, requestId }: DeleteUserOptions = {},
+    ): Promise<number> {
       checkApp(app);
       checkUserId(userId);
       const key = keep && keyOf(keep, "keep_");
-      return (await store.deleteUser(app, userId, now(), key)) ?? absent();
+      const at = now();
+      const request = { app, userId, ...keep, allowMissing, requestId };
+      const once = repeatable("DeleteUserSessions", request, at);
+      return (await store.deleteUser(app, userId, at, key, { allowMissing, once })) ?? absent();
     },
 
-    /** Ends the app's sessions and answers how many; stops early once `cancelled`. */
-    async deleteApp(app: string, cancelled: () => boolean = () => false): Promise<number> {
-      return store.deleteApp(checkApp(app), now(), cancelled);
+    /**
+     * Ends the app's sessions and answers how many; stops early once `cancelled`, but not
+     * with a request id.
+     */
+    async deleteApp(
+      app: string,
+      cancelled: () => boolean = () => false,
+      requestId?: string,
+    ): Promise<number> {
+      const at = now();
+      const once = repeatable("DeleteAppSessions", { app: checkApp(app), requestId }, at);
+      if (!once) return store.deleteApp(app, at, cancelled);
+      const underWay = endingApps.get(once.key);
+      if (underWay) return underWay;
+      const ending = store.deleteApp(app, at, () => false, once);
+      endingApps.set(once.key, ending);
+      return ending.finally(() => endingApps.delete(once.key));
     },
 
     /** A page of live sessions, the newest created first. */
@@ -252,5 +364,14 @@ function present<T>(found: T | null): T {
 }
 
 function absent(): never {
-  throw new LatchkeyError("not_found", "the app has no live session of this name");
+  throw noSession();
+}
+
+/** Throws `version_mismatch` unless the session has the version expected, if one is. */
+function checkVersion({ version }: Session, expected: number | undefined): void {
+  if (expected === undefined || expected === version) return;
+  throw new LatchkeyError(
+    "version_mismatch",
+    `the session has version ${version}, not ${expected}: read it again`,
+  );
 }

@@ -6,7 +6,8 @@ import {
   Role,
 } from "../../gen/ts/latchkey/session/v1/caller_session_pb.js";
 import type { SessionSchema } from "../../gen/ts/latchkey/session/v1/session_pb.js";
-import { invalid } from "../domain/error.js";
+import type { ItemErrorSchema } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import { invalid, type LatchkeyError } from "../domain/error.js";
 import { expiresAt, type Session } from "../domain/session.js";
 import type { CallerSession } from "../services/connections.js";
 
@@ -48,6 +49,14 @@ export function toCallerMessage(
     createdAt: toTimestamp(session.createdAt),
     lastAccessedAt: toTimestamp(session.lastAccessedAt),
   };
+}
+
+/** The message of why one item of a batch failed. */
+export function toItemError({
+  code,
+  message,
+}: LatchkeyError): MessageInitShape<typeof ItemErrorSchema> {
+  return { reason: code.toUpperCase(), message };
 }
 
 /** The message of an instant, in milliseconds since 1970. */

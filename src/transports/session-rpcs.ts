@@ -1,12 +1,22 @@
 import type { MessageShape } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import type { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import {
+  DataMerge,
+  type SessionService,
+} from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { then } from "../domain/awaitable.js";
-import { invalid } from "../domain/error.js";
+import { invalid, LatchkeyError } from "../domain/error.js";
 import type { Authorization } from "../services/authorization.js";
 import type { Callers } from "../services/callers.js";
-import type { SessionName } from "../services/sessions.js";
-import { toCallerMessage, toMessage, toPositive, toSeconds } from "./messages.js";
+import type { DataMerge as MergeName, SessionName } from "../services/sessions.js";
+import {
+  toCallerMessage,
+  toItemError,
+  toMessage,
+  toPositive,
+  toSeconds,
+  toTimestamp,
+} from "./messages.js";
 import type { Rpcs } from "./rpcs.js";
 
 export interface SessionRpcsOptions {
@@ -19,13 +29,14 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
   const { sessionsOf, callers } = options;
   return {
     async createSession(request, { caller }) {
-      const { app, userId, ip, userAgent, data = {} } = request;
+      const { app, userId, ip, userAgent, data = {}, requestId } = request;
       const { token, session } = await sessionsOf(caller).create({
         app,
         userId,
         ip,
         userAgent,
         data,
+        requestId,
         ...optionalSeconds("idle_ttl", "idleTtl", request.idleTtl),
         ...optionalSeconds("absolute_ttl", "absoluteTtl", request.absoluteTtl),
       });
@@ -39,40 +50,73 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
         : then(sessions.touch(app, token), ({ after }) => ({ session: toMessage(after) }));
     },
 
-    async updateSession({ app, token, data = {}, expectedVersion }, { caller }) {
+    async batchGetSessions({ app, tokens, peek }, { caller }) {
+      const results = await sessionsOf(caller).batch({ app, tokens, peek });
+      return {
+        results: results.map((result) =>
+          result instanceof LatchkeyError
+            ? { result: { case: "error", value: toItemError(result) } }
+            : { result: { case: "session", value: toMessage(result) } },
+        ),
+      };
+    },
+
+    async updateSession(request, { caller }) {
+      const { app, token, data = {}, merge, expectedVersion, requestId } = request;
       const { after } = await sessionsOf(caller).update({
         app,
         token,
         data,
-        ...(expectedVersion === undefined
-          ? {}
-          : { expectedVersion: toPositive("expected_version", expectedVersion) }),
+        merge: toMergeName(merge),
+        requestId,
+        ...optionalVersion(expectedVersion),
       });
       return { session: toMessage(after) };
     },
 
-    async extendSession({ app, token, idleTtl, absoluteTtl }, { caller }) {
+    async extendSession(request, { caller }) {
+      const { app, token, idleTtl, absoluteTtl, expectedVersion, requestId } = request;
       const session = await sessionsOf(caller).extend({
         app,
         token,
+        requestId,
         ...optionalSeconds("idle_ttl", "idleTtl", idleTtl),
         ...optionalSeconds("absolute_ttl", "absoluteTtl", absoluteTtl),
+        ...optionalVersion(expectedVersion),
       });
       return { session: toMessage(session) };
     },
 
-    async deleteSession({ app, target }, { caller }) {
-      await sessionsOf(caller).delete(app, targetOf(target));
+    async rotateToken({ app, token, grace, expectedVersion, requestId }, { caller }) {
+      const rotated = await sessionsOf(caller).rotate({
+        app,
+        token,
+        requestId,
+        ...optionalSeconds("grace", "grace", grace),
+        ...optionalVersion(expectedVersion),
+      });
+      return {
+        token: rotated.token,
+        session: toMessage(rotated.session),
+        graceEndsAt: toTimestamp(rotated.graceEndsAt),
+      };
+    },
+
+    async deleteSession({ app, target, allowMissing, expectedVersion, requestId }, { caller }) {
+      const options = { allowMissing, requestId, ...optionalVersion(expectedVersion) };
+      await sessionsOf(caller).delete(app, targetOf(target), options);
       return {};
     },
 
-    async deleteUserSessions({ app, userId, keep }, { caller }) {
-      const deleted = await sessionsOf(caller).deleteUser(app, userId, keptOf(keep));
+    async deleteUserSessions({ app, userId, keep, allowMissing, requestId }, { caller }) {
+      const options = { allowMissing, requestId };
+      const deleted = await sessionsOf(caller).deleteUser(app, userId, keptOf(keep), options);
       return { deletedCount: BigInt(deleted) };
     },
 
-    async deleteAppSessions({ app }, { cancelled, caller }) {
-      return { deletedCount: BigInt(await sessionsOf(caller).deleteApp(app, cancelled)) };
+    async deleteAppSessions({ app, requestId }, { cancelled, caller }) {
+      const deleted = await sessionsOf(caller).deleteApp(app, cancelled, requestId);
+      return { deletedCount: BigInt(deleted) };
     },
 
     async listSessions({ app, activeWithin, pageSize, pageToken }, { caller }) {
@@ -115,6 +159,23 @@ function optionalSeconds<K extends string>(
 ): { [P in K]?: number } {
   if (!duration) return {};
   return { [key]: toSeconds(field, duration) } as { [P in K]?: number };
+}
+
+/** `{ expectedVersion }` if one is expected, else nothing. */
+function optionalVersion(version: bigint | undefined): { expectedVersion?: number } {
+  return version === undefined ? {} : { expectedVersion: toPositive("expected_version", version) };
+}
+
+function toMergeName(merge: DataMerge): MergeName {
+  switch (merge) {
+    case DataMerge.UNSPECIFIED:
+    case DataMerge.FLAT:
+      return "flat";
+    case DataMerge.PATCH:
+      return "patch";
+    default:
+      throw invalid("merge", "value", "merge must be DATA_MERGE_FLAT or DATA_MERGE_PATCH");
+  }
 }
 
 type Request<K extends keyof typeof SessionService.method> = MessageShape<

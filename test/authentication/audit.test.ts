@@ -181,6 +181,55 @@ test("the end of many sessions is logged once, and the end of one is not", () =>
     wire.close();
   }));
 
+test("the use of a stolen token is logged once, by whichever call it was", () =>
+  withGuarded(async (server) => {
+    const { admin, ann, clock } = server;
+    const wire = openWire("gRPC", server);
+    const client = wire.client(SessionService);
+    const options = { headers: { authorization: ann.bearer } };
+    const { session } = await client.getCurrentSession({}, options);
+    const port = Number(session?.address.split(":").at(-1));
+    const app = "shop";
+    const rotated = async () => {
+      const { token, session } = await client.createSession({ app, userId: "eve" }, options);
+      await client.rotateToken({ app, token }, options);
+      clock.advance(30_000);
+      return { token, sessionId: session?.sessionId ?? "" };
+    };
+    const msg = "session ended: its token was stolen";
+
+    const uses: Record<string, (token: string) => Promise<unknown>> = {
+      touch: (token) => assert.rejects(client.getSession({ app, token }, options)),
+      peek: (token) => assert.rejects(client.getSession({ app, token, peek: true }, options)),
+      batch: (token) => client.batchGetSessions({ app, tokens: [token, token] }, options),
+      update: (token) =>
+        assert.rejects(client.updateSession({ app, token, data: { a: 1 } }, options)),
+      extend: (token) =>
+        assert.rejects(client.extendSession({ app, token, idleTtl: { seconds: 60n } }, options)),
+      rotate: (token) => assert.rejects(client.rotateToken({ app, token }, options)),
+      delete: (value) => {
+        const target = { case: "token", value } as const;
+        return assert.rejects(client.deleteSession({ app, target }, options));
+      },
+      deleteUser: (value) => {
+        const keep = { case: "keepToken", value } as const;
+        return assert.rejects(client.deleteUserSessions({ app, userId: "eve", keep }, options));
+      },
+    };
+    for (const [name, use] of Object.entries(uses)) {
+      const { token, sessionId } = await rotated();
+      const lines = await auditOf(server, () => use(token));
+      assert.deepEqual(lines, [lineOf("ann", { port }, { app, sessionId, msg })], name);
+    }
+
+    const { token, sessionId } = await rotated();
+    const peer = await connectPath(server, "GET", `/shop/get/${token}`);
+    const lines = await auditOf(server, () => peer.call(admin.bearer));
+    assert.deepEqual(lines, [lineOf("admin", peer, { app, sessionId, msg })]);
+    peer.close();
+    wire.close();
+  }));
+
 test("the end of many sessions by a path of rest-sessions is logged once", () =>
   withGuarded(async (server) => {
     const { admin } = server;

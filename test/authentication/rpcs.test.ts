@@ -32,6 +32,12 @@ const TRIALS: {
     [{ app: own, token }, "NOT_FOUND"],
     [{ app: own, token, peek: true }, "NOT_FOUND"],
   ],
+  batchGetSessions: ({ app, own, token }) => [
+    [{ app, tokens: [token] }, "FORBIDDEN"],
+    [{ app, tokens: [token], peek: true }, "FORBIDDEN"],
+    [{ app: own, tokens: [token] }, "nothing"],
+    [{ app: own, tokens: [token], peek: true }, "nothing"],
+  ],
   updateSession: ({ app, own, token }) => [
     [{ app, token, data: { a: 1 } }, "FORBIDDEN"],
     [{ app, token, data: { a: 1 }, expectedVersion: 1n }, "FORBIDDEN"],
@@ -42,11 +48,17 @@ const TRIALS: {
     [{ app, token, idleTtl: { seconds: 10n } }, "FORBIDDEN"],
     [{ app: own, token, absoluteTtl: { seconds: 10n } }, "NOT_FOUND"],
   ],
+  rotateToken: ({ app, own, token }) => [
+    [{ app, token }, "FORBIDDEN"],
+    [{ app: own, token }, "NOT_FOUND"],
+    [{ app: own, token, expectedVersion: 9n }, "NOT_FOUND"],
+  ],
   deleteSession: ({ app, own, token, sessionId }) => [
     [{ app, target: { case: "token", value: token } }, "FORBIDDEN"],
     [{ app, target: { case: "sessionId", value: sessionId } }, "FORBIDDEN"],
     [{ app: own, target: { case: "token", value: token } }, "NOT_FOUND"],
     [{ app: own, target: { case: "sessionId", value: sessionId } }, "NOT_FOUND"],
+    [{ app: own, target: { case: "token", value: token }, allowMissing: true }, "nothing"],
   ],
   deleteUserSessions: ({ app, own, userId, token, sessionId }) => [
     [{ app, userId, keep: { case: "keepToken", value: token } }, "FORBIDDEN"],

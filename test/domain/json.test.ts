@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fromJson, toBinary } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import {
+  canonicalJson,
   findJsonFlaw,
   isJsonObject,
   type JsonFlaw,
   type JsonObject,
   type JsonValue,
   mergeJson,
+  mergePatch,
+  messageBytes,
 } from "../../src/domain/json.js";
 import { jsonObjects, jsonValues } from "./arbitrary.js";
 
@@ -69,6 +74,78 @@ test("__proto__ is a key like any other to a merge", () => {
   assert.equal("admin" in set, false);
   assert.equal(JSON.stringify(mergeJson(set, { a: null })), '{"__proto__":{"admin":true}}');
   assert.equal(JSON.stringify(mergeJson(set, JSON.parse('{"__proto__":null}'))), '{"a":1}');
+});
+
+// RFC 7396, appendix A, as far as target and patch are objects.
+const PATCHES: readonly [target: string, patch: string, result: string][] = [
+  ['{"a":"b"}', '{"a":"c"}', '{"a":"c"}'],
+  ['{"a":"b"}', '{"b":"c"}', '{"a":"b","b":"c"}'],
+  ['{"a":"b"}', '{"a":null}', "{}"],
+  ['{"a":"b","b":"c"}', '{"a":null}', '{"b":"c"}'],
+  ['{"a":["b"]}', '{"a":"c"}', '{"a":"c"}'],
+  ['{"a":"c"}', '{"a":["b"]}', '{"a":["b"]}'],
+  ['{"a":{"b":"c"}}', '{"a":{"b":"d","c":null}}', '{"a":{"b":"d"}}'],
+  ['{"a":[{"b":"c"}]}', '{"a":[1]}', '{"a":[1]}'],
+  ['{"e":null}', '{"a":1}', '{"e":null,"a":1}'],
+  ["{}", '{"a":{"bb":{"ccc":null}}}', '{"a":{"bb":{}}}'],
+  ['{"a":"foo"}', '{"a":{"b":{"c":null,"d":1}}}', '{"a":{"b":{"d":1}}}'],
+  ['{"a":1}', '{"__proto__":{"admin":true}}', '{"a":1,"__proto__":{"admin":true}}'],
+];
+
+for (const [target, patch, result] of PATCHES) {
+  test(`the merge patch ${patch} makes ${result} of ${target}`, () => {
+    assert.equal(JSON.stringify(mergePatch(JSON.parse(target), JSON.parse(patch))), result);
+  });
+}
+
+test("a merge patch is that of the pseudo-code in RFC 7396, and changes neither argument", () => {
+  const reference = (target: JsonValue | undefined, patch: JsonValue): JsonValue => {
+    if (!isJsonObject(patch)) return patch;
+    const result = new Map(isJsonObject(target) ? Object.entries(target) : []);
+    for (const [name, value] of Object.entries(patch)) {
+      if (value === null) result.delete(name);
+      else result.set(name, reference(result.get(name), value));
+    }
+    return Object.fromEntries(result);
+  };
+  fc.assert(
+    fc.property(jsonObjects, jsonObjects, (base, patch) => {
+      const before = JSON.stringify([base, patch]);
+      sameText(mergePatch(base, patch), reference(base, patch));
+      assert.equal(JSON.stringify([base, patch]), before);
+    }),
+  );
+});
+
+test("canonical JSON is the same for every order of keys, and differs for other values", () => {
+  const reversed = (value: JsonValue): JsonValue => {
+    if (Array.isArray(value)) return value.map(reversed);
+    if (!isJsonObject(value)) return value;
+    const entries = Object.entries(value).map(([key, item]) => [key, reversed(item)] as const);
+    return Object.fromEntries(entries.toReversed());
+  };
+  fc.assert(
+    fc.property(jsonValues, (value) => {
+      const text = canonicalJson(value);
+      assert.equal(canonicalJson(reversed(value)), text);
+      assert.deepEqual(JSON.parse(text), value);
+      assert.notEqual(canonicalJson([value]), text);
+    }),
+  );
+});
+
+test("the size of a value as a message is known to within a factor of two", () => {
+  fc.assert(
+    fc.property(jsonValues, (value) => {
+      // The protobuf runtime loses that key, but in the server's process.
+      fc.pre(!JSON.stringify(value).includes("__proto__"));
+      const bytes = toBinary(ValueSchema, fromJson(ValueSchema, value)).length;
+      const about = messageBytes(value);
+      assert.ok(about >= 0.9 * bytes && about <= 2 * bytes + 8, `${about} for ${bytes}`);
+    }),
+  );
+  const text = "김".repeat(10_000);
+  assert.ok(messageBytes({ text }) >= 30_000);
 });
 
 test("what JSON.parse makes has no flaw but its depth", () => {

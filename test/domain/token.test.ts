@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { hashToken, newToken, type RandomBytes, TOKEN_LENGTH } from "../../src/domain/token.js";
+import {
+  deriveBytes,
+  hashToken,
+  newToken,
+  type RandomBytes,
+  TOKEN_LENGTH,
+} from "../../src/domain/token.js";
 
 const LETTERS = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"];
 
@@ -89,4 +95,18 @@ test("a hash is SHA-256 of the token in base64url, and tells tokens apart", () =
       assert.notEqual(hashToken(token), hashToken(`${token}x`));
     }),
   );
+});
+
+test("a derived token follows from its secret and salt, and from nothing less", () => {
+  const derived = (secret: string, salt: string) => newToken(deriveBytes(secret, salt));
+  const token = derived("a-request-id-of-some-length", "salt");
+  assert.match(token, /^[A-Za-z0-9]{64}$/);
+  assert.equal(derived("a-request-id-of-some-length", "salt"), token);
+  assert.notEqual(derived("a-request-id-of-some-length", "sals"), token);
+  assert.notEqual(derived("b-request-id-of-some-length", "salt"), token);
+});
+
+test("derived bytes do not repeat from one draw to the next", () => {
+  const draw = deriveBytes("a-request-id-of-some-length", "salt");
+  assert.notDeepEqual(draw(72), draw(72));
 });

@@ -46,6 +46,9 @@ describe("what the file of a SQLite store holds", () => {
       const start = (userId: string) => sessions.create({ app: "shop", userId, ip: "::1" });
       const live = await start("ann");
       const ended = await start("bob");
+      const requestId = "a-request-id-of-some-length";
+      const repeatable = await sessions.create({ app: "shop", userId: "ann", requestId });
+      const rotated = await sessions.rotate({ app: "shop", token: repeatable.token, requestId });
       await sessions.touch("shop", live.token);
       await sessions.update({ app: "shop", token: live.token, data: { a: 1 } });
       await sessions.extend({ app: "shop", token: live.token, absoluteTtl: 60 });
@@ -53,7 +56,7 @@ describe("what the file of a SQLite store holds", () => {
       await sessions.delete("shop", { token: ended.token });
 
       const found = () =>
-        [live.token, ended.token].flatMap((token) => [
+        [live.token, ended.token, repeatable.token, rotated.token, requestId].flatMap((token) => [
           ...filesWith(path, token),
           ...filesWith(path, Buffer.from(token).toString("hex")),
           ...filesWith(path, Buffer.from(token).toString("base64url").slice(0, 80)),

@@ -7,6 +7,7 @@ import { appDeletionCases } from "./suite/ending-apps.js";
 import { type Case, createTrial, type OpenStore, withStore } from "./suite/fixture.js";
 import { modelledHistory } from "./suite/history.js";
 import { listingCases } from "./suite/listing.js";
+import { modelledLives } from "./suite/lives.js";
 import { stableListing } from "./suite/paging.js";
 import { readingCases } from "./suite/reading.js";
 import { sweepCases } from "./suite/sweeping.js";
@@ -41,6 +42,7 @@ export function storeSuite(name: string, open: OpenStore): void {
       test("any data is kept to the letter", () => anyData(open));
     });
     describe("ping and close", () => closingCases(check));
+    test("any life of sessions is as the model says", () => modelledLives(open));
     test("any history is answered as the model answers it", () => modelledHistory(open));
   });
 }

@@ -1,4 +1,5 @@
 import type { Case } from "./case.js";
+import { batches } from "./cases/batches.js";
 import { counting } from "./cases/counting.js";
 import { creating } from "./cases/creating.js";
 import { data } from "./cases/data.js";
@@ -7,6 +8,8 @@ import { extending } from "./cases/extending.js";
 import { fields } from "./cases/fields.js";
 import { listing } from "./cases/listing.js";
 import { reading } from "./cases/reading.js";
+import { repeating } from "./cases/repeating.js";
+import { rotating } from "./cases/rotating.js";
 import { undecodable } from "./cases/undecodable.js";
 import { updating } from "./cases/updating.js";
 
@@ -14,8 +17,11 @@ import { updating } from "./cases/updating.js";
 export const CASES: readonly Case[] = [
   ...creating,
   ...reading,
+  ...batches,
   ...updating,
   ...extending,
+  ...rotating,
+  ...repeating,
   ...ending,
   ...listing,
   ...counting,

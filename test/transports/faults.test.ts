@@ -21,6 +21,7 @@ function failingStore(fault: () => unknown): SessionStore {
     peek: fail,
     touch: fail,
     update: fail,
+    rotate: fail,
     delete: fail,
     deleteUser: fail,
     deleteApp: fail,

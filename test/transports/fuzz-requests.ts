@@ -52,6 +52,14 @@ const pageToken = fc.oneof(
   text,
 );
 
+const merge = fc.constantFrom(0, 1, 2, 3, -1);
+const requestId = fc.oneof(
+  { weight: 3, arbitrary: fc.constant("") },
+  { weight: 3, arbitrary: fc.constantFrom("request-1-request", "request-2-request") },
+  fc.uuid(),
+  text,
+);
+
 const oneof = (values: Record<string, fc.Arbitrary<unknown>>) =>
   fc.oneof(
     fc.constant({ case: undefined }),
@@ -64,21 +72,64 @@ const record = (fields: Record<string, fc.Arbitrary<unknown>>, required: string[
 export const rpcCalls = fc.oneof(
   ...Object.entries({
     createSession: record(
-      { app, userId, ip, userAgent: text, data, idleTtl: duration, absoluteTtl: duration },
+      {
+        app,
+        userId,
+        ip,
+        userAgent: text,
+        data,
+        idleTtl: duration,
+        absoluteTtl: duration,
+        requestId,
+      },
       ["app", "userId"],
     ),
     getSession: record({ app, token, peek: fc.boolean() }, ["app", "token"]),
-    updateSession: record({ app, token, data, expectedVersion: int64 }, ["app", "token", "data"]),
-    extendSession: record({ app, token, idleTtl: duration, absoluteTtl: duration }, [
+    batchGetSessions: record(
+      { app, tokens: fc.array(token, { maxLength: 9 }), peek: fc.boolean() },
+      ["app", "tokens"],
+    ),
+    updateSession: record({ app, token, data, expectedVersion: int64, merge, requestId }, [
+      "app",
+      "token",
+      "data",
+    ]),
+    extendSession: record(
+      {
+        app,
+        token,
+        idleTtl: duration,
+        absoluteTtl: duration,
+        expectedVersion: int64,
+        requestId,
+      },
+      ["app", "token"],
+    ),
+    rotateToken: record({ app, token, grace: duration, expectedVersion: int64, requestId }, [
       "app",
       "token",
     ]),
-    deleteSession: record({ app, target: oneof({ token, sessionId: uuid }) }, ["app", "target"]),
+    deleteSession: record(
+      {
+        app,
+        target: oneof({ token, sessionId: uuid }),
+        allowMissing: fc.boolean(),
+        expectedVersion: int64,
+        requestId,
+      },
+      ["app", "target"],
+    ),
     deleteUserSessions: record(
-      { app, userId, keep: oneof({ keepToken: token, keepSessionId: uuid }) },
+      {
+        app,
+        userId,
+        keep: oneof({ keepToken: token, keepSessionId: uuid }),
+        allowMissing: fc.boolean(),
+        requestId,
+      },
       ["app", "userId"],
     ),
-    deleteAppSessions: record({ app: fc.constantFrom("forum", "?") }, ["app"]),
+    deleteAppSessions: record({ app: fc.constantFrom("forum", "?"), requestId }, ["app"]),
     listSessions: record({ app, activeWithin: duration, pageSize, pageToken }, ["app"]),
     listUserSessions: record({ app, userId, pageSize, pageToken }, ["app", "userId"]),
     countActiveUsers: record({ app, activeWithin: duration }, ["app"]),

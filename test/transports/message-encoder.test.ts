@@ -55,12 +55,26 @@ const caller = fc.record(
   { requiredKeys: [] },
 );
 
+const itemError = fc.record({
+  case: fc.constant("error"),
+  value: fc.record({ reason: text, message: text }),
+});
+const resultOf = (name: string, value: fc.Arbitrary<unknown>) =>
+  fc.array(
+    fc.record(
+      { result: fc.oneof(fc.record({ case: fc.constant(name), value }), itemError) },
+      { requiredKeys: [] },
+    ),
+  );
+
 /** Every response of SessionService, by the name of its method. */
 const sessionResponses = {
   createSession: fc.record({ token: text, session }),
   getSession: fc.record({ session }),
+  batchGetSessions: fc.record({ results: resultOf("session", session) }),
   updateSession: fc.record({ session }),
   extendSession: fc.record({ session }),
+  rotateToken: fc.record({ token: text, session, graceEndsAt: timestamp }),
   deleteSession: fc.constant({}),
   deleteUserSessions: fc.record({ deletedCount: count }),
   deleteAppSessions: fc.record({ deletedCount: count }),
@@ -95,18 +109,6 @@ const contentServer = fc.record({
   minRaidasRequired: int32,
   keySets: fc.array(keySet),
 });
-const itemError = fc.record({
-  case: fc.constant("error"),
-  value: fc.record({ reason: text, message: text }),
-});
-const resultOf = (name: string, value: fc.Arbitrary<unknown>) =>
-  fc.array(
-    fc.record(
-      { result: fc.oneof(fc.record({ case: fc.constant(name), value }), itemError) },
-      { requiredKeys: [] },
-    ),
-  );
-
 /** Every response of RkeService, by the name of its method. */
 const rkeResponses = {
   discoverContentServer: fc.record({ contentServer }),

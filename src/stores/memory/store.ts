@@ -1,4 +1,7 @@
-import { LatchkeyError } from "../../domain/error.js";
+import type { EndReason } from "../../domain/end-reason.js";
+import { LatchkeyError, noSession } from "../../domain/error.js";
+import type { Once } from "../../domain/request-record.js";
+import { OLD_TOKENS, rotatedAlready } from "../../domain/rotation.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type {
   ListPage,
@@ -8,13 +11,30 @@ import type {
   StoreObserver,
 } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
+import { createRequests } from "./requests.js";
 
 /** A session and what finds it. */
 interface Entry {
-  readonly tokenHash: TokenHash;
+  tokenHash: TokenHash;
   /** Grows with each creation; the order of listings. */
   readonly position: number;
   session: Session;
+  /** The tokens that it had before, the oldest first. */
+  readonly oldTokens: TokenHash[];
+}
+
+/** A token that was rotated. */
+interface OldToken {
+  readonly entry: Entry;
+  readonly graceEndsAt: number;
+}
+
+/** Which session a call changes, and under which request it may come again. */
+interface Target {
+  readonly app: string;
+  readonly key: SessionKey | undefined;
+  readonly now: number;
+  readonly once?: Once | undefined;
 }
 
 /** How many sessions `deleteApp` ends before it lets others run. */
@@ -27,7 +47,9 @@ const SLICE = 1_000;
  */
 export function createMemoryStore(observer: Pick<StoreObserver, "swept">): SessionStore {
   const byToken = new Map<TokenHash, Entry>();
+  const byOldToken = new Map<TokenHash, OldToken>();
   const byId = new Map<string, Entry>();
+  const requests = createRequests();
   const apps = new Map<string, Map<string, Set<Entry>>>();
   let positions = 0;
   let sweepCursor: Iterator<Entry> | null = null;
@@ -41,26 +63,62 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
 
   const find = (app: string, tokenHash: TokenHash, now: number): Entry | null => {
     assertOpen();
-    const entry = byToken.get(tokenHash);
-    return entry && entry.session.app === app && isLive(entry.session, now) ? entry : null;
+    const entry = byToken.get(tokenHash) ?? findOld(tokenHash, (graceEndsAt) => now < graceEndsAt);
+    return entry && isLiveIn(app, entry, now) ? entry : null;
+  };
+
+  const isLiveIn = (app: string, { session }: Entry, now: number) =>
+    session.app === app && isLive(session, now);
+
+  const findOld = (tokenHash: TokenHash, isMeant: (graceEndsAt: number) => boolean) => {
+    const old = byOldToken.get(tokenHash);
+    return old && isMeant(old.graceEndsAt) ? old.entry : null;
+  };
+
+  /** The live session that the token opened until its grace ended. */
+  const findStolen = (app: string, key: SessionKey, now: number): Entry | null => {
+    if (!("tokenHash" in key)) return null;
+    const entry = findOld(key.tokenHash, (graceEndsAt) => now >= graceEndsAt);
+    return entry && isLiveIn(app, entry, now) ? entry : null;
   };
 
   const findKey = (app: string, key: SessionKey, now: number): Entry | null => {
     if ("tokenHash" in key) return find(app, key.tokenHash, now);
     assertOpen();
     const entry = byId.get(key.id);
-    return entry && entry.session.app === app && isLive(entry.session, now) ? entry : null;
+    return entry && isLiveIn(app, entry, now) ? entry : null;
   };
 
   const remove = (entry: Entry) => {
     const { session } = entry;
     byToken.delete(entry.tokenHash);
+    for (const old of entry.oldTokens) byOldToken.delete(old);
     byId.delete(session.id);
     const users = apps.get(session.app);
     const entries = users?.get(session.userId);
     entries?.delete(entry);
     if (entries?.size === 0) users?.delete(session.userId);
     if (users?.size === 0) apps.delete(session.app);
+  };
+
+  const end = (entry: Entry, _reason: EndReason) => remove(entry);
+
+  /**
+   * Runs `work` with the session that is named, if it lives. The use of a token after its
+   * grace ends the session instead, and throws.
+   */
+  const change = <T>(
+    { app, key, now, once }: Target,
+    work: (entry: Entry | null) => T | null,
+  ): T | null => {
+    assertOpen();
+    return requests.answer(once, () => {
+      const entry = key ? findKey(app, key, now) : null;
+      const stolen = entry || !key ? null : findStolen(app, key, now);
+      if (!stolen) return work(entry);
+      end(stolen, "theft");
+      throw noSession({ theft: { app, sessionId: stolen.session.id } });
+    });
   };
 
   const replace = (entry: Entry, after: Session): Change => {
@@ -76,67 +134,100 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
   }
 
   return {
-    async create(session, tokenHash) {
+    async create(session, tokenHash, once, salt = "") {
       assertOpen();
-      if (byToken.has(tokenHash) || byId.has(session.id)) {
-        throw new LatchkeyError("exists", "the session exists already");
-      }
-      const entry: Entry = { tokenHash, position: ++positions, session };
-      byToken.set(tokenHash, entry);
-      byId.set(session.id, entry);
-      const users = apps.get(session.app) ?? new Map<string, Set<Entry>>();
-      const entries = users.get(session.userId) ?? new Set<Entry>();
-      apps.set(session.app, users.set(session.userId, entries.add(entry)));
+      return requests.answer(once, () => {
+        if (byToken.has(tokenHash) || byId.has(session.id)) {
+          throw new LatchkeyError("exists", "the session exists already");
+        }
+        const entry: Entry = { tokenHash, position: ++positions, session, oldTokens: [] };
+        byToken.set(tokenHash, entry);
+        byId.set(session.id, entry);
+        const users = apps.get(session.app) ?? new Map<string, Set<Entry>>();
+        const entries = users.get(session.userId) ?? new Set<Entry>();
+        apps.set(session.app, users.set(session.userId, entries.add(entry)));
+        return { session, salt };
+      });
     },
 
     async peek(app, tokenHash, now) {
-      return find(app, tokenHash, now)?.session ?? null;
+      return change({ app, key: { tokenHash }, now }, (entry) => entry?.session ?? null);
     },
 
     async touch(app, tokenHash, now) {
-      const entry = find(app, tokenHash, now);
-      return entry && replace(entry, touched(entry.session, now));
+      return change(
+        { app, key: { tokenHash }, now },
+        (entry) => entry && replace(entry, touched(entry.session, now)),
+      );
     },
 
-    async update(app, tokenHash, now, change) {
-      const entry = find(app, tokenHash, now);
-      if (!entry) return null;
-      const changed = replace(entry, change(entry.session));
-      nextDeadline = Math.min(nextDeadline, expiresAt(changed.after));
-      return changed;
+    async update(app, tokenHash, now, apply, once) {
+      const changed = change({ app, key: { tokenHash }, now, once }, (entry) => {
+        if (!entry) return null;
+        const { before, after } = replace(entry, apply(entry.session));
+        nextDeadline = Math.min(nextDeadline, expiresAt(after));
+        // Half of it is all that has to be kept to give the answer again.
+        return once ? { after } : { before, after };
+      });
+      return changed && { before: changed.after, ...changed };
     },
 
-    async delete(app, key, now) {
-      const entry = findKey(app, key, now);
-      if (entry) remove(entry);
-      return entry !== null;
+    async rotate(app, tokenHash, now, { to, graceEndsAt, salt, change: apply }, once) {
+      return change({ app, key: { tokenHash }, now, once }, (entry) => {
+        if (!entry) return null;
+        if (entry.tokenHash !== tokenHash) throw rotatedAlready();
+        replace(entry, apply(entry.session));
+        byToken.delete(tokenHash);
+        entry.tokenHash = to;
+        byToken.set(to, entry);
+        byOldToken.set(tokenHash, { entry, graceEndsAt });
+        entry.oldTokens.push(tokenHash);
+        for (const old of entry.oldTokens.splice(0, entry.oldTokens.length - OLD_TOKENS)) {
+          byOldToken.delete(old);
+        }
+        return { session: entry.session, graceEndsAt, salt };
+      });
     },
 
-    async deleteUser(app, userId, now, keep) {
-      assertOpen();
-      const kept = keep && findKey(app, keep, now);
-      if (keep && kept?.session.userId !== userId) return null;
-      let ended = 0;
-      for (const entry of [...entriesOf(app, userId)]) {
-        if (entry === kept) continue;
-        if (isLive(entry.session, now)) ended++;
+    async delete(app, key, now, { check, allowMissing = false, once } = {}) {
+      const ended = change({ app, key, now, once }, (entry) => {
+        if (!entry) return allowMissing ? false : null;
+        check?.(entry.session);
         remove(entry);
-      }
-      return ended;
+        return true;
+      });
+      return ended ?? false;
     },
 
-    async deleteApp(app, now, cancelled) {
+    async deleteUser(app, userId, now, keep, { allowMissing = false, once } = {}) {
+      return change({ app, key: keep, now, once }, (kept) => {
+        if (keep && kept?.session.userId !== userId && !allowMissing) return null;
+        let ended = 0;
+        for (const entry of [...entriesOf(app, userId)]) {
+          if (entry === kept) continue;
+          if (isLive(entry.session, now)) ended++;
+          remove(entry);
+        }
+        return ended;
+      });
+    },
+
+    async deleteApp(app, now, cancelled, once) {
       assertOpen();
+      const answered = once && requests.find<number>(once);
+      if (answered !== undefined) return answered;
       let ended = 0;
       const entries = [...entriesOf(app)];
-      for (let from = 0; from < entries.length && !cancelled(); from += SLICE) {
+      for (let from = 0; from < entries.length; from += SLICE) {
+        if (cancelled()) return ended;
         for (const entry of entries.slice(from, from + SLICE)) {
-          if (byToken.get(entry.tokenHash) !== entry) continue;
+          if (byId.get(entry.session.id) !== entry) continue;
           if (isLive(entry.session, now)) ended++;
           remove(entry);
         }
         await new Promise(setImmediate);
       }
+      if (once) requests.keep(once, ended);
       return ended;
     },
 
@@ -160,6 +251,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
 
     async sweep(now, limit) {
       assertOpen();
+      const requestsLeft = requests.sweep(now, limit);
       let swept = 0;
       // A Map's iterator bears removals and sees what is added meanwhile.
       sweepCursor ??= byToken.values();
@@ -179,7 +271,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
       // What the pass met alive may have expired before it ended.
       const mayBeMore = nextDeadline <= now;
       nextDeadline = Number.POSITIVE_INFINITY;
-      return mayBeMore;
+      return mayBeMore || requestsLeft;
     },
 
     async ping() {
@@ -191,6 +283,8 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
     async close() {
       closed = true;
       byToken.clear();
+      byOldToken.clear();
+      requests.clear();
       byId.clear();
       apps.clear();
     },

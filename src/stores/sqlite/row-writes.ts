@@ -1,4 +1,6 @@
 import type { Database, Statement } from "better-sqlite3";
+import type { RequestHash, RequestRecord } from "../../domain/request-record.js";
+import { OLD_TOKENS } from "../../domain/rotation.js";
 import { expiresAt, type Session } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 import { COLUMNS, idToBytes, type Totals } from "./rows.js";
@@ -16,6 +18,17 @@ const STATEMENTS = {
   delete: "DELETE FROM sessions WHERE id = ?",
   deferSweep: "UPDATE sessions SET sweep_at = ? WHERE id = ?",
   totals: "UPDATE totals SET sessions = ?, last_id = ?",
+  setToken: `UPDATE sessions SET token_hash = unhex(?), reads = ?, version = ?, last_accessed_at = ?
+    WHERE id = ?`,
+  addOldToken: `INSERT INTO rotated_tokens (token_hash, session, version, grace_ends_at)
+    VALUES (unhex(?), ?, ?, ?)`,
+  dropOldTokens: `DELETE FROM rotated_tokens WHERE session = ? AND version <=
+    (SELECT version FROM rotated_tokens WHERE session = ? ORDER BY version DESC LIMIT 1 OFFSET ?)`,
+  keepRequest: `INSERT INTO requests (key_hash, body_hash, expires_at, answer)
+    VALUES (unhex(?), unhex(?), ?, ?) ON CONFLICT (key_hash) DO UPDATE SET
+    body_hash = excluded.body_hash, expires_at = excluded.expires_at, answer = excluded.answer`,
+  sweepRequests: `DELETE FROM requests WHERE rowid IN
+    (SELECT rowid FROM requests WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`,
 } as const;
 
 type StatementName = keyof typeof STATEMENTS;
@@ -87,7 +100,44 @@ export const rowWrites = {
   deferSweep: (row: number, until: number): RowWrite => ["deferSweep", until, row],
 
   totals: ({ sessions, lastRow }: Totals): RowWrite => ["totals", sessions, lastRow],
+
+  /** Writes another token, and what its rotation makes of the session. */
+  setToken: (row: number, tokenHash: TokenHash, session: Session): RowWrite => [
+    "setToken",
+    toHex(tokenHash),
+    session.reads,
+    session.version,
+    session.lastAccessedAt,
+    row,
+  ],
+
+  /** The token opened the session up to this version of it. */
+  addOldToken: (
+    row: number,
+    tokenHash: TokenHash,
+    version: number,
+    graceEndsAt: number,
+  ): RowWrite => ["addOldToken", toHex(tokenHash), row, version, graceEndsAt],
+
+  /** Forgets all but the newest old tokens of a session. */
+  dropOldTokens: (row: number): RowWrite => ["dropOldTokens", row, row, OLD_TOKENS],
+
+  keepRequest: (key: RequestHash, { body, expiresAt, answer }: RequestRecord): RowWrite => [
+    "keepRequest",
+    toHex(key),
+    toHex(body),
+    expiresAt,
+    answer,
+  ],
+
+  /** Forgets at most `limit` answers that were kept up to `now` (ms). */
+  sweepRequests: (now: number, limit: number): RowWrite => ["sweepRequests", now, limit],
 };
+
+/** A hash as the statements take it that SQL makes bytes of. */
+function toHex(hash: TokenHash | RequestHash): string {
+  return Buffer.from(hash, "base64url").toString("hex");
+}
 
 /** What carries out one write on the connection. */
 export function prepareRowWrites(db: Database): (write: RowWrite) => void {

@@ -1,5 +1,6 @@
 import type { Database } from "better-sqlite3";
 import type { JsonObject } from "../../domain/json.js";
+import type { RequestHash, RequestRecord } from "../../domain/request-record.js";
 import type { Session } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 
@@ -11,6 +12,12 @@ export interface StoredSession {
   readonly session: Session;
   /** Size of the data as JSON in UTF-8. */
   readonly dataBytes: number;
+}
+
+/** A session found by a token that was rotated. */
+export interface FormerlyOpened {
+  readonly stored: StoredSession;
+  readonly graceEndsAt: number;
 }
 
 /** What the database keeps so that nothing has to read the table for it. */
@@ -61,6 +68,22 @@ export function createRows(db: Database) {
     appName: db.prepare<[number], string>("SELECT name FROM apps WHERE id = ?").pluck(),
     byToken: select("WHERE app_id = ? AND token_hash = ?"),
     bySessionId: select("WHERE app_id = ? AND session_id = ?"),
+    byRow: select("WHERE app_id = ? AND id = ?"),
+    rotatedToken: db
+      .prepare<[Buffer], [session: number, graceEndsAt: number]>(
+        "SELECT session, grace_ends_at FROM rotated_tokens WHERE token_hash = ?",
+      )
+      .raw(),
+    request: db
+      .prepare<[Buffer], [body: Buffer, expiresAt: number, answer: string]>(
+        "SELECT body_hash, expires_at, answer FROM requests WHERE key_hash = ?",
+      )
+      .raw(),
+    expiredRequests: db
+      .prepare<[number, number], number>(
+        "SELECT count(*) FROM (SELECT 1 FROM requests WHERE expires_at <= ? LIMIT ?)",
+      )
+      .pluck(),
     // The index named is the one that yields the order, so that a page costs
     // what it shows and not the whole app.
     byApp: select(
@@ -102,6 +125,26 @@ export function createRows(db: Database) {
       const row = statements.bySessionId.get(appId, idToBytes(sessionId));
       return row ? fromRow(app, row) : null;
     },
+
+    /** The app's session that the token opened before it was rotated. */
+    byRotatedToken(app: string, appId: number, tokenHash: TokenHash): FormerlyOpened | null {
+      const rotated = statements.rotatedToken.get(Buffer.from(tokenHash, "base64url"));
+      if (!rotated) return null;
+      const [session, graceEndsAt] = rotated;
+      const row = statements.byRow.get(appId, session);
+      return row ? { stored: fromRow(app, row), graceEndsAt } : null;
+    },
+
+    request(key: RequestHash): RequestRecord | null {
+      const row = statements.request.get(Buffer.from(key, "base64url"));
+      if (!row) return null;
+      const [body, expiresAt, answer] = row;
+      return { body: body.toString("base64url") as RequestHash, expiresAt, answer };
+    },
+
+    /** How many answers are kept too long, counted up to `limit`. */
+    expiredRequests: (now: number, limit: number): number =>
+      statements.expiredRequests.get(now, limit) ?? 0,
 
     /** Rows of an app or a user, the newest first, read one by one: a caller that
      * stops early leaves the rest unread. No other statement may run meanwhile. */

@@ -13,6 +13,10 @@ import { LatchkeyError } from "../../domain/error.js";
  * a JSON array of strings. `account_changes` has a row for each of the last changes
  * of accounts and keys, notes of a key's last use excepted; its highest id is the
  * version of them all. It has names, not ids, for it outlives accounts.
+ *
+ * `rotated_tokens` has the old tokens of sessions; `version` is the session's after the
+ * rotation, and orders them. `requests` has the answers given to calls with a request id, as
+ * JSON.
  */
 const MIGRATIONS: readonly string[] = [
   `
@@ -82,6 +86,23 @@ const MIGRATIONS: readonly string[] = [
     change  TEXT    NOT NULL,
     key_id  INTEGER
   ) STRICT;
+  `,
+  `
+  CREATE TABLE rotated_tokens (
+    token_hash    BLOB    NOT NULL PRIMARY KEY,
+    session       INTEGER NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    version       INTEGER NOT NULL,
+    grace_ends_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX rotated_tokens_by_session ON rotated_tokens (session, version);
+
+  CREATE TABLE requests (
+    key_hash   BLOB    NOT NULL PRIMARY KEY,
+    body_hash  BLOB    NOT NULL,
+    expires_at INTEGER NOT NULL,
+    answer     TEXT    NOT NULL
+  ) STRICT;
+  CREATE INDEX requests_by_expiry ON requests (expires_at);
   `,
 ];
 

@@ -1,11 +1,16 @@
 import type { Database } from "better-sqlite3";
 import type { Awaitable } from "../../domain/awaitable.js";
-import { LatchkeyError } from "../../domain/error.js";
-import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
+import type { EndReason } from "../../domain/end-reason.js";
+import { LatchkeyError, noSession } from "../../domain/error.js";
+import type { Once } from "../../domain/request-record.js";
+import { rotatedAlready } from "../../domain/rotation.js";
+import { expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type { SessionKey, SessionStore, StoreObserver } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
 import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
 import { isFatal, isOwnFault, translateFailure } from "./failure.js";
+import { createRequests } from "./requests.js";
+import { createRotatedTokens } from "./rotated-tokens.js";
 import { rowWrites } from "./row-writes.js";
 import { createRows, type StoredSession } from "./rows.js";
 import { createWorkingSet, type Entry } from "./working-set.js";
@@ -37,6 +42,14 @@ export interface SqliteStoreOptions {
   readonly onClose: () => void;
 }
 
+/** Which session a call changes, and under which request it may come again. */
+interface Target {
+  readonly app: string;
+  readonly key: SessionKey | undefined;
+  readonly now: number;
+  readonly once?: Once | undefined;
+}
+
 /**
  * Keeps sessions in SQLite. Writes go through the commit queue; reads are
  * answered from memory where they can be, and change memory only.
@@ -45,6 +58,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const { db, writer, observer } = options;
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes, () => scheduleTouches());
+  const requests = createRequests(rows.request);
+  const oldTokens = createRotatedTokens(memory, (app, tokenHash) => {
+    const id = appId(app);
+    return id === null ? null : rows.byRotatedToken(app, id, tokenHash);
+  });
   const appIds = new Map<string, number>();
   let saved = rows.totals();
   let total = saved.sessions;
@@ -97,7 +115,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   };
 
   /** As `read`, but a failure is a rejected promise. */
-  const attempt = <T>(query: () => T): Awaitable<T> => {
+  const attempt = <T>(query: () => Awaitable<T>): Awaitable<T> => {
     try {
       return read(query);
     } catch (error) {
@@ -125,7 +143,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       const stored = id === null ? null : rows.byToken(app, id, tokenHash);
       entry = stored && memory.admit(stored);
     }
-    return entry && entry.session.app === app && isLive(entry.session, now) ? entry : null;
+    if (entry?.tokenHash !== tokenHash) return oldTokens.inGrace(app, tokenHash, now);
+    return entry.session.app === app && isLive(entry.session, now) ? entry : null;
   };
 
   const findKey = (app: string, key: SessionKey, now: number): Entry | null => {
@@ -142,6 +161,42 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     transaction.onRollback(() => {
       total++;
     });
+  };
+
+  const end = (transaction: Transaction, entry: Entry, _reason: EndReason) =>
+    remove(transaction, entry);
+
+  /**
+   * Runs `work` with the session that is named, if it lives. The use of a token after its
+   * grace ends the session instead, and then the call rejects.
+   */
+  const change = async <T>(
+    reads: Reads,
+    { app, key, now, once }: Target,
+    work: (transaction: Transaction, entry: Entry | null) => T | null,
+  ): Promise<T | null> => {
+    let stolen: Entry | null = null as Entry | null;
+    const answer = await write(reads, (transaction) => {
+      stolen = null;
+      return requests.answer(transaction, once, () => {
+        const entry = key ? findKey(app, key, now) : null;
+        stolen = entry ? null : findStolen(app, key, now);
+        if (!stolen) return work(transaction, entry);
+        end(transaction, stolen, "theft");
+        return null;
+      });
+    });
+    if (stolen) throw noSession({ theft: { app, sessionId: stolen.session.id } });
+    return answer;
+  };
+
+  const findStolen = (app: string, key: SessionKey | undefined, now: number): Entry | null =>
+    key && "tokenHash" in key ? oldTokens.stolen(app, key.tokenHash, now) : null;
+
+  /** What a read answers that found no session. */
+  const absent = (app: string, tokenHash: TokenHash, now: number): Awaitable<null> => {
+    const key = { tokenHash };
+    return findStolen(app, key, now) ? change("memory", { app, key, now }, () => null) : null;
   };
 
   /** Ends rows and answers how many of them lived. */
@@ -183,6 +238,14 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     await writeTouches("rows", entries);
   };
 
+  const sweepRequests = async (now: number, limit: number): Promise<boolean> => {
+    const expired = read(() => rows.expiredRequests(now, limit));
+    if (expired > 0) {
+      await write("memory", (transaction) => transaction.add(rowWrites.sweepRequests(now, limit)));
+    }
+    return expired === limit;
+  };
+
   const scheduleTouches = () => {
     if (failure || closing) return;
     touchTimer ??= setTimeout(() => {
@@ -195,9 +258,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   };
 
   return {
-    async create(session, tokenHash) {
+    async create(session, tokenHash, once, salt = "") {
       const data = JSON.stringify(session.data);
-      await write("memory", (transaction) => {
+      const insert = (transaction: Transaction) => {
         let id = appId(session.app);
         if (id === null) {
           id = nextApp++;
@@ -213,17 +276,21 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         transaction.onRollback(() => {
           total--;
         });
-      });
+        return { session, salt };
+      };
+      return write("memory", (transaction) =>
+        once ? requests.answer(transaction, once, () => insert(transaction)) : insert(transaction),
+      );
     },
 
     peek(app, tokenHash, now) {
-      return attempt(() => find(app, tokenHash, now)?.session ?? null);
+      return attempt(() => find(app, tokenHash, now)?.session ?? absent(app, tokenHash, now));
     },
 
     touch(app, tokenHash, now) {
       return attempt(() => {
         const entry = find(app, tokenHash, now);
-        if (!entry) return null;
+        if (!entry) return absent(app, tokenHash, now);
         const before = entry.session;
         const after = touched(before, now);
         memory.touch(entry, after);
@@ -231,33 +298,52 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       });
     },
 
-    async update(app, tokenHash, now, change) {
-      return write("memory", (transaction): Change | null => {
-        const entry = find(app, tokenHash, now);
+    async update(app, tokenHash, now, apply, once) {
+      const key = { tokenHash };
+      const changed = await change("memory", { app, key, now, once }, (transaction, entry) => {
         if (!entry) return null;
         const before = entry.session;
-        const after = change(before);
+        const after = apply(before);
         const data = JSON.stringify(after.data);
         transaction.add(rowWrites.update(entry.row, after, data));
         if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
         const dataBytes = Buffer.byteLength(data);
-        memory.update(transaction, entry, { row: entry.row, tokenHash, session: after, dataBytes });
-        return { before, after };
+        memory.update(transaction, entry, { ...entry, session: after, dataBytes });
+        // Half of it is all that has to be kept to give the answer again.
+        return once ? { after } : { before, after };
+      });
+      return changed && { before: changed.after, ...changed };
+    },
+
+    async rotate(app, tokenHash, now, { to, graceEndsAt, salt, change: apply }, once) {
+      const key = { tokenHash };
+      return change("memory", { app, key, now, once }, (transaction, entry) => {
+        if (!entry) return null;
+        if (entry.tokenHash !== tokenHash) throw rotatedAlready();
+        const session = apply(entry.session);
+        const { row } = entry;
+        transaction.add(rowWrites.setToken(row, to, session));
+        transaction.add(rowWrites.addOldToken(row, tokenHash, session.version, graceEndsAt));
+        transaction.add(rowWrites.dropOldTokens(row));
+        memory.rotate(transaction, entry, { ...entry, tokenHash: to, session }, graceEndsAt);
+        return { session, graceEndsAt, salt };
       });
     },
 
-    async delete(app, key, now) {
-      return write("id" in key ? "rows" : "memory", (transaction) => {
-        const entry = findKey(app, key, now);
-        if (entry) remove(transaction, entry);
-        return entry !== null;
+    async delete(app, key, now, { check, allowMissing = false, once } = {}) {
+      const reads = "id" in key ? "rows" : "memory";
+      const ended = await change(reads, { app, key, now, once }, (transaction, entry) => {
+        if (!entry) return allowMissing ? false : null;
+        check?.(entry.session);
+        remove(transaction, entry);
+        return true;
       });
+      return ended ?? false;
     },
 
-    async deleteUser(app, userId, now, keep) {
-      return write("rows", (transaction) => {
-        const kept = keep && findKey(app, keep, now);
-        if (keep && kept?.session.userId !== userId) return null;
+    async deleteUser(app, userId, now, keep, { allowMissing = false, once } = {}) {
+      return change("rows", { app, key: keep, now, once }, (transaction, kept) => {
+        if (keep && kept?.session.userId !== userId && !allowMissing) return null;
         const id = appId(app);
         if (id === null) return 0;
         const all = { app, appId: id, userId, before: nextRow, limit: -1 };
@@ -266,19 +352,24 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       });
     },
 
-    async deleteApp(app, now, cancelled) {
-      let before = nextRow;
+    async deleteApp(app, now, cancelled, once) {
+      let before: number | undefined = nextRow;
       let ended = 0;
-      while (!cancelled()) {
-        const { stored, live } = await write("rows", (transaction) => {
+      while (before !== undefined && !cancelled()) {
+        const from: number = before;
+        const sofar = ended;
+        const slice = await write("rows", (transaction) => {
+          const answered = once && requests.find<number>(once);
+          if (answered !== undefined) return { ended: answered, before: undefined };
           const id = appId(app);
-          const slice = id === null ? [] : [...rows.list({ app, appId: id, before, limit: SLICE })];
-          return { stored: slice, live: removeAll(transaction, slice, now) };
+          const all = { app, appId: id ?? 0, before: from, limit: SLICE };
+          const stored = id === null ? [] : [...rows.list(all)];
+          const sum = sofar + removeAll(transaction, stored, now);
+          const isLast = stored.length < SLICE;
+          if (isLast && once) requests.keep(transaction, once, sum);
+          return { ended: sum, before: isLast ? undefined : stored.at(-1)?.row };
         });
-        ended += live;
-        const last = stored.at(-1);
-        if (!last || stored.length < SLICE) break;
-        before = last.row;
+        ({ ended, before } = slice);
       }
       return ended;
     },
@@ -315,8 +406,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async sweep(now, limit) {
+      const requestsLeft = await sweepRequests(now, limit);
       const first = read(() => rows.firstSweep());
-      if (first === null || first > now) return false;
+      if (first === null || first > now) return requestsLeft;
       const { examined, swept } = await write("rows", (transaction) => {
         const due = rows.toSweep(now, limit);
         let removed = 0;
@@ -332,7 +424,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         return { examined: due.length, swept: removed };
       });
       if (swept > 0) observer.swept(swept);
-      return examined === limit;
+      return requestsLeft || examined === limit;
     },
 
     async ping() {

@@ -15,11 +15,16 @@ export interface Entry {
 /** What an entry takes beside its data, in bytes, as measured on the heap. */
 const ENTRY_BYTES = 800;
 
-/** What a transaction makes of a session; null: it ends it. */
+/** What a transaction makes of a session; null: it ends it. Under a token that it rotates, the
+ * entry has another. */
 interface PendingChange {
   readonly entry: Entry | null;
+  /** Of such a token. */
+  readonly graceEndsAt: number;
   isInFile: boolean;
 }
+
+export type WorkingSet = ReturnType<typeof createWorkingSet>;
 
 /**
  * The sessions in memory: a cache bounded to about `maxBytes`, and those of which
@@ -42,16 +47,33 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     onTouched();
   };
 
-  /** Undefined if only the file knows; null if the session is about to be gone. */
+  /** Undefined if only the file knows; null if the session is about to be gone. If the token is
+   * about to be rotated, the session as it was then, which has another. */
   const get = (tokenHash: TokenHash): Entry | null | undefined => {
     const change = pending.size === 0 ? undefined : pending.get(tokenHash);
     return change ? change.entry : (cache.get(tokenHash) ?? touched.get(tokenHash));
   };
 
+  /** As `get`, but by all rotations to the session's token and latest state. */
+  const follow = (tokenHash: TokenHash): Entry | null | undefined => {
+    let asked = tokenHash;
+    let entry = get(asked);
+    while (entry && entry.tokenHash !== asked) {
+      asked = entry.tokenHash;
+      entry = get(asked);
+    }
+    return entry;
+  };
+
   /** The transaction makes this of a session; null: it ends it. */
-  const setPending = (transaction: Transaction, tokenHash: TokenHash, entry: Entry | null) => {
+  const setPending = (
+    transaction: Transaction,
+    tokenHash: TokenHash,
+    entry: Entry | null,
+    graceEndsAt = 0,
+  ) => {
     const before = pending.get(tokenHash);
-    const change: PendingChange = { entry, isInFile: false };
+    const change: PendingChange = { entry, graceEndsAt, isInFile: false };
     pending.set(tokenHash, change);
     transaction.onRollback(() => {
       // The transaction of the one before may have been committed meanwhile.
@@ -65,15 +87,20 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
   };
 
   /** Sets what a session is once the transaction is committed; null: it is gone. */
-  const replace = (transaction: Transaction, tokenHash: TokenHash, entry: Entry | null) => {
+  const replace = (
+    transaction: Transaction,
+    tokenHash: TokenHash,
+    entry: Entry | null,
+    graceEndsAt?: number,
+  ) => {
     const cachedBefore = cache.peek(tokenHash);
     const touchedBefore = touched.get(tokenHash);
     const setCached = (one: Entry | null | undefined) => {
       if (one) cache.set(tokenHash, one);
       else cache.delete(tokenHash);
     };
-    setPending(transaction, tokenHash, entry);
-    setCached(entry);
+    setPending(transaction, tokenHash, entry, graceEndsAt);
+    setCached(entry?.tokenHash === tokenHash ? entry : null);
     touched.delete(tokenHash);
     transaction.onRollback(() => {
       setCached(cachedBefore);
@@ -82,8 +109,29 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     });
   };
 
+  /** Touches that meet a change which is taken back stay: they were answered. */
+  const keepTouches = (transaction: Transaction, before: Entry, entry: Entry) => {
+    const { session } = entry;
+    transaction.onRollback(() => {
+      const touches = entry.session.reads - session.reads;
+      if (touches === 0) return;
+      touch(before, {
+        ...before.session,
+        reads: before.session.reads + touches,
+        lastAccessedAt: Math.max(before.session.lastAccessedAt, entry.session.lastAccessedAt),
+      });
+    });
+  };
+
   return {
     get,
+    follow,
+
+    /** When the grace of a token ends that a transaction under way rotates; undefined: none does. */
+    graceOf: (tokenHash: TokenHash): number | undefined => {
+      const change = pending.get(tokenHash);
+      return change?.entry && change.entry.tokenHash !== tokenHash ? change.graceEndsAt : undefined;
+    },
 
     /** Takes a row just read into the cache; nothing newer may be in memory. */
     admit({ row, tokenHash, session, dataBytes }: StoredSession): Entry {
@@ -95,8 +143,7 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     /** The latest state of a row just read, without taking it into the cache; null if the
      * session is about to be gone. */
     latest({ tokenHash, session }: StoredSession): Session | null {
-      const change = pending.get(tokenHash);
-      if (change) return change.entry?.session ?? null;
+      if (pending.has(tokenHash)) return follow(tokenHash)?.session ?? null;
       return (cache.peek(tokenHash) ?? touched.get(tokenHash))?.session ?? session;
     },
 
@@ -112,18 +159,15 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
 
     /** The transaction gives the session the state `entry` instead of `before`. */
     update(transaction: Transaction, before: Entry, entry: Entry) {
-      const { session } = entry;
-      // Runs after the steps of `replace` are undone, so it is registered first. Touches were
-      // answered, so they stay when the update that they met does not.
-      transaction.onRollback(() => {
-        const touches = entry.session.reads - session.reads;
-        if (touches === 0) return;
-        touch(before, {
-          ...before.session,
-          reads: before.session.reads + touches,
-          lastAccessedAt: Math.max(before.session.lastAccessedAt, entry.session.lastAccessedAt),
-        });
-      });
+      // Runs after the steps of `replace` are undone, so it is registered first.
+      keepTouches(transaction, before, entry);
+      replace(transaction, entry.tokenHash, entry);
+    },
+
+    /** As `update`, for an entry with another token; the old one is good until the grace ends. */
+    rotate(transaction: Transaction, before: Entry, entry: Entry, graceEndsAt: number) {
+      keepTouches(transaction, before, entry);
+      replace(transaction, before.tokenHash, entry, graceEndsAt);
       replace(transaction, entry.tokenHash, entry);
     },
 

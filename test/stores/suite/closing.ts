@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { hashToken } from "../../../src/domain/token.js";
 import { type Case, hasCode, NOW, setKey, WHOLE } from "./fixture.js";
 
 /** What `ping` and `close` promise. */
@@ -23,6 +24,13 @@ export function closingCases(check: Case): void {
       "delete by token": () => store.delete("shop", { tokenHash }, NOW),
       "delete by id": () => store.delete("shop", { id: session.id }, NOW),
       deleteUser: () => store.deleteUser("shop", "ann", NOW),
+      rotate: () =>
+        store.rotate("shop", tokenHash, NOW, {
+          to: hashToken("another"),
+          graceEndsAt: NOW,
+          salt: "",
+          change: (session) => session,
+        }),
       "deleteUser but one": () => store.deleteUser("shop", "ann", NOW, { tokenHash }),
       deleteApp: () => store.deleteApp("shop", NOW, () => false),
       list: () => store.list("shop", NOW, WHOLE),

@@ -7,6 +7,7 @@ import {
   NOT_FOUND,
   seconds,
   type Trial,
+  VERSION_MISMATCH,
 } from "../case.js";
 import { SECOND } from "../server.js";
 
@@ -50,6 +51,44 @@ export const ending: readonly Case[] = [
       const { token, session } = await add();
       await client.deleteSession({ app, target: byId(session.sessionId) });
       await assertEnded(trial, token);
+    },
+  },
+  {
+    title: "a deletion that expects another version ends nothing",
+    async holds(trial) {
+      const { client, app, add } = trial;
+      const { token, session } = await add();
+      for (const target of [byToken(token), byId(session.sessionId)]) {
+        const deletion = client.deleteSession({ app, target, expectedVersion: 2n });
+        await assertRefused(deletion, VERSION_MISMATCH);
+      }
+      await client.deleteSession({ app, target: byToken(token), expectedVersion: 1n });
+      await assertEnded(trial, token);
+    },
+  },
+  {
+    title: "a deletion that allows for it succeeds also if there is no such session",
+    async holds({ client, app, add }) {
+      const { token, session } = await add();
+      for (const target of [byToken(token), byToken(token), byId(session.sessionId)]) {
+        await client.deleteSession({ app, target, allowMissing: true });
+      }
+      const other = await add();
+      const target = byToken(other.token);
+      await client.deleteSession({ app, target, allowMissing: true, expectedVersion: 1n });
+    },
+  },
+  {
+    title: "a deletion of all others that allows for it ends all if there is none to keep",
+    async holds({ client, app, add }) {
+      const [ann, bob] = [await add(), await add({ userId: "bob" })];
+      const keep = { case: "keepToken", value: bob.token } as const;
+      const request = { app, userId: "ann", keep };
+      await assertRefused(client.deleteUserSessions(request), NOT_FOUND);
+      await client.getSession({ app, token: ann.token });
+      const { deletedCount } = await client.deleteUserSessions({ ...request, allowMissing: true });
+      assert.equal(deletedCount, 1n);
+      await client.getSession({ app, token: bob.token });
     },
   },
   {

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { assertRefused, type Case, invalid, NOT_FOUND, plain, seconds } from "../case.js";
+import {
+  assertRefused,
+  type Case,
+  invalid,
+  NOT_FOUND,
+  plain,
+  seconds,
+  VERSION_MISMATCH,
+} from "../case.js";
 import { SECOND } from "../server.js";
 
 export const extending: readonly Case[] = [
@@ -50,6 +58,18 @@ export const extending: readonly Case[] = [
       await client.extendSession({ app, token, idleTtl: seconds(10) });
       clock.advance(10 * SECOND);
       await assertRefused(client.getSession({ app, token }), NOT_FOUND);
+    },
+  },
+  {
+    title: "an extension that expects another version changes nothing",
+    async holds({ client, app, add }) {
+      const { token, session } = await add();
+      const extend = (expectedVersion: bigint) =>
+        client.extendSession({ app, token, idleTtl: seconds(99), expectedVersion });
+      await assertRefused(extend(2n), VERSION_MISMATCH);
+      const read = await client.getSession({ app, token, peek: true });
+      assert.deepEqual(plain(read.session), plain(session));
+      assert.equal((await extend(1n)).session?.version, 2n);
     },
   },
   {

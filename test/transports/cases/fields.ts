@@ -1,3 +1,4 @@
+import { DataMerge } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { type Added, assertRefused, type Case, invalid, seconds, type Trial } from "../case.js";
 
 /** The RPCs that name an app. */
@@ -7,8 +8,10 @@ type Rpc = Exclude<keyof Trial["client"], "getCurrentSession" | "listCallers">;
 const REQUESTS: Readonly<Record<Rpc, (added: Added) => object>> = {
   createSession: () => ({ userId: "ann" }),
   getSession: ({ token }) => ({ token }),
+  batchGetSessions: ({ token }) => ({ tokens: [token] }),
   updateSession: ({ token }) => ({ token, data: { a: 1 } }),
   extendSession: ({ token }) => ({ token, idleTtl: seconds(60) }),
+  rotateToken: ({ token }) => ({ token }),
   deleteSession: ({ token }) => ({ target: { case: "token", value: token } }),
   deleteUserSessions: () => ({ userId: "ann" }),
   deleteAppSessions: () => ({}),
@@ -79,7 +82,7 @@ const FIELDS: readonly Field[] = [
   },
   {
     name: "token",
-    rpcs: ["getSession", "updateSession", "extendSession"],
+    rpcs: ["getSession", "updateSession", "extendSession", "rotateToken"],
     set: (token) => ({ token }),
     accepts: [],
     refuses: NO_TOKENS,
@@ -142,10 +145,46 @@ const FIELDS: readonly Field[] = [
   },
   {
     name: "expected_version",
-    rpcs: ["updateSession"],
+    rpcs: ["updateSession", "extendSession", "rotateToken", "deleteSession"],
     set: (expectedVersion) => ({ expectedVersion }),
     accepts: [1n],
     refuses: [0n, -1n, 2n ** 53n, 2n ** 63n - 1n],
+  },
+  {
+    name: "grace",
+    rpcs: ["rotateToken"],
+    set: (grace) => ({ grace }),
+    accepts: [],
+    refuses: [seconds(-1), seconds(301), seconds(MAX), seconds(1, 500_000_000)],
+  },
+  {
+    name: "merge",
+    rpcs: ["updateSession"],
+    set: (merge) => ({ merge }),
+    accepts: [DataMerge.UNSPECIFIED, DataMerge.FLAT, DataMerge.PATCH],
+    refuses: [3, -1],
+  },
+  {
+    name: "tokens",
+    rpcs: ["batchGetSessions"],
+    set: (tokens) => ({ tokens }),
+    accepts: [Array(1000).fill(TOKEN), ["not a token"]],
+    refuses: [[], Array(1001).fill(TOKEN)],
+  },
+  {
+    name: "request_id",
+    rpcs: [
+      "createSession",
+      "updateSession",
+      "extendSession",
+      "rotateToken",
+      "deleteSession",
+      "deleteUserSessions",
+      "deleteAppSessions",
+    ],
+    set: (requestId) => ({ requestId }),
+    accepts: ["", UUID],
+    refuses: ["x".repeat(15), "x".repeat(65), `${UUID}\n`, "with spaces in it", "é".repeat(16)],
   },
 ];
 

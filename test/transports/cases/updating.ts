@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DataMerge } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import {
   assertRefused,
   type Case,
@@ -23,6 +24,30 @@ export const updating: readonly Case[] = [
       assert.deepEqual(session?.data, merged);
       const read = await client.getSession({ app, token, peek: true });
       assert.deepEqual(plain(read.session), plain(session));
+    },
+  },
+  {
+    title: "an update by merge patch merges nested objects and removes nested keys of null",
+    async holds({ client, app, add }) {
+      const { token } = await add({
+        data: { kept: 1, nested: { a: 1, b: { c: 2, d: 3 } }, list: [1, { a: 1 }], text: "x" },
+      });
+      const { session } = await client.updateSession({
+        app,
+        token,
+        merge: DataMerge.PATCH,
+        data: {
+          nested: { a: null, b: { d: 4, e: 5 } },
+          list: [{ b: null }],
+          text: { new: 1, never: null },
+        },
+      });
+      assert.deepEqual(session?.data, {
+        kept: 1,
+        nested: { b: { c: 2, d: 4, e: 5 } },
+        list: [{ b: null }],
+        text: { new: 1 },
+      });
     },
   },
   {

@@ -2,10 +2,10 @@
 // @generated from file latchkey/session/v1/session_service.proto (package latchkey.session.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Duration } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration, file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { CallerSession } from "./caller_session_pb.js";
 import { file_latchkey_session_v1_caller_session } from "./caller_session_pb.js";
 import type { Session } from "./session_pb.js";
@@ -16,7 +16,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/session/v1/session_service.proto.
  */
 export const file_latchkey_session_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLZAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iVQoVQ3JlYXRlU2Vzc2lvblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi0KB3Nlc3Npb24YAiABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iPQoRR2V0U2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEgwKBHBlZWsYAyABKAgiQwoSR2V0U2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ijQEKFFVwZGF0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIlCgRkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIdChBleHBlY3RlZF92ZXJzaW9uGAQgASgDSACIAQFCEwoRX2V4cGVjdGVkX3ZlcnNpb24iRgoVVXBkYXRlU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ikAEKFEV4dGVuZFNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIrCghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRgoVRXh0ZW5kU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iVAoURGVsZXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KBXRva2VuGAIgASgJSAASFAoKc2Vzc2lvbl9pZBgDIAEoCUgAQggKBnRhcmdldCIXChVEZWxldGVTZXNzaW9uUmVzcG9uc2UicgoZRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIUCgprZWVwX3Rva2VuGAMgASgJSAASGQoPa2VlcF9zZXNzaW9uX2lkGAQgASgJSABCBgoEa2VlcCIzChpEZWxldGVVc2VyU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDIicKGERlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkiMgoZRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDInsKE0xpc3RTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiXwoUTGlzdFNlc3Npb25zUmVzcG9uc2USLgoIc2Vzc2lvbnMYASADKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KF0xpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJImMKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWAoXQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoYQ291bnRBY3RpdmVVc2Vyc1Jlc3BvbnNlEhIKCnVzZXJfY291bnQYASABKAMiGgoYR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0IlAKGUdldEN1cnJlbnRTZXNzaW9uUmVzcG9uc2USMwoHc2Vzc2lvbhgBIAEoCzIiLmxhdGNoa2V5LnNlc3Npb24udjEuQ2FsbGVyU2Vzc2lvbiI7ChJMaXN0Q2FsbGVyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiYwoTTGlzdENhbGxlcnNSZXNwb25zZRIzCgdjYWxsZXJzGAEgAygLMiIubGF0Y2hrZXkuc2Vzc2lvbi52MS5DYWxsZXJTZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKXCgoOU2Vzc2lvblNlcnZpY2USZgoNQ3JlYXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuQ3JlYXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkNyZWF0ZVNlc3Npb25SZXNwb25zZRJdCgpHZXRTZXNzaW9uEiYubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRTZXNzaW9uUmVxdWVzdBonLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0U2Vzc2lvblJlc3BvbnNlEmYKDVVwZGF0ZVNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLlVwZGF0ZVNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5VcGRhdGVTZXNzaW9uUmVzcG9uc2USZgoNRXh0ZW5kU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuRXh0ZW5kU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkV4dGVuZFNlc3Npb25SZXNwb25zZRJmCg1EZWxldGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlU2Vzc2lvblJlc3BvbnNlEnUKEkRlbGV0ZVVzZXJTZXNzaW9ucxIuLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBovLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVzcG9uc2UScgoRRGVsZXRlQXBwU2Vzc2lvbnMSLS5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBouLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRJjCgxMaXN0U2Vzc2lvbnMSKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaKS5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlEm8KEExpc3RVc2VyU2Vzc2lvbnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0VXNlclNlc3Npb25zUmVzcG9uc2USbwoQQ291bnRBY3RpdmVVc2VycxIsLmxhdGNoa2V5LnNlc3Npb24udjEuQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QaLS5sYXRjaGtleS5zZXNzaW9uLnYxLkNvdW50QWN0aXZlVXNlcnNSZXNwb25zZRJyChFHZXRDdXJyZW50U2Vzc2lvbhItLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0Gi4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRDdXJyZW50U2Vzc2lvblJlc3BvbnNlEmAKC0xpc3RDYWxsZXJzEicubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0Q2FsbGVyc1JlcXVlc3QaKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RDYWxsZXJzUmVzcG9uc2VCM1oxbGF0Y2hrZXkuZGV2L2dlbi9nby9sYXRjaGtleS9zZXNzaW9uL3YxO3Nlc3Npb252MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_latchkey_session_v1_caller_session, file_latchkey_session_v1_session]);
+  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLtAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgIIAEoCSJVChVDcmVhdGVTZXNzaW9uUmVzcG9uc2USDQoFdG9rZW4YASABKAkSLQoHc2Vzc2lvbhgCIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiI9ChFHZXRTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDQoFdG9rZW4YAiABKAkSDAoEcGVlaxgDIAEoCCJDChJHZXRTZXNzaW9uUmVzcG9uc2USLQoHc2Vzc2lvbhgBIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiJEChdCYXRjaEdldFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSDgoGdG9rZW5zGAIgAygJEgwKBHBlZWsYAyABKAgiWAoYQmF0Y2hHZXRTZXNzaW9uc1Jlc3BvbnNlEjwKB3Jlc3VsdHMYASADKAsyKy5sYXRjaGtleS5zZXNzaW9uLnYxLkJhdGNoR2V0U2Vzc2lvbnNSZXN1bHQihAEKFkJhdGNoR2V0U2Vzc2lvbnNSZXN1bHQSLwoHc2Vzc2lvbhgBIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbkgAEi8KBWVycm9yGAIgASgLMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5JdGVtRXJyb3JIAEIICgZyZXN1bHQiLAoJSXRlbUVycm9yEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJItABChRVcGRhdGVTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDQoFdG9rZW4YAiABKAkSJQoEZGF0YRgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSHQoQZXhwZWN0ZWRfdmVyc2lvbhgEIAEoA0gAiAEBEi0KBW1lcmdlGAUgASgOMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5EYXRhTWVyZ2USEgoKcmVxdWVzdF9pZBgGIAEoCUITChFfZXhwZWN0ZWRfdmVyc2lvbiJGChVVcGRhdGVTZXNzaW9uUmVzcG9uc2USLQoHc2Vzc2lvbhgBIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiLYAQoURXh0ZW5kU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEisKCGlkbGVfdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGFic29sdXRlX3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIdChBleHBlY3RlZF92ZXJzaW9uGAUgASgDSACIAQESEgoKcmVxdWVzdF9pZBgGIAEoCUITChFfZXhwZWN0ZWRfdmVyc2lvbiJGChVFeHRlbmRTZXNzaW9uUmVzcG9uc2USLQoHc2Vzc2lvbhgBIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiKiAQoSUm90YXRlVG9rZW5SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIdChBleHBlY3RlZF92ZXJzaW9uGAQgASgDSACIAQESEgoKcmVxdWVzdF9pZBgFIAEoCUITChFfZXhwZWN0ZWRfdmVyc2lvbiKGAQoTUm90YXRlVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRItCgdzZXNzaW9uGAIgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uEjEKDWdyYWNlX2VuZHNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrMBChREZWxldGVTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDwoFdG9rZW4YAiABKAlIABIUCgpzZXNzaW9uX2lkGAMgASgJSAASFQoNYWxsb3dfbWlzc2luZxgEIAEoCBIdChBleHBlY3RlZF92ZXJzaW9uGAUgASgDSAGIAQESEgoKcmVxdWVzdF9pZBgGIAEoCUIICgZ0YXJnZXRCEwoRX2V4cGVjdGVkX3ZlcnNpb24iFwoVRGVsZXRlU2Vzc2lvblJlc3BvbnNlIp0BChlEZWxldGVVc2VyU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhQKCmtlZXBfdG9rZW4YAyABKAlIABIZCg9rZWVwX3Nlc3Npb25faWQYBCABKAlIABIVCg1hbGxvd19taXNzaW5nGAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAlCBgoEa2VlcCIzChpEZWxldGVVc2VyU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDIjsKGERlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIyChlEZWxldGVBcHBTZXNzaW9uc1Jlc3BvbnNlEhUKDWRlbGV0ZWRfY291bnQYASABKAMiewoTTGlzdFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSMAoNYWN0aXZlX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJfChRMaXN0U2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoXTGlzdFVzZXJTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiYwoYTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlEi4KCHNlc3Npb25zGAEgAygLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJYChdDb3VudEFjdGl2ZVVzZXJzUmVxdWVzdBILCgNhcHAYASABKAkSMAoNYWN0aXZlX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIuChhDb3VudEFjdGl2ZVVzZXJzUmVzcG9uc2USEgoKdXNlcl9jb3VudBgBIAEoAyIaChhHZXRDdXJyZW50U2Vzc2lvblJlcXVlc3QiUAoZR2V0Q3VycmVudFNlc3Npb25SZXNwb25zZRIzCgdzZXNzaW9uGAEgASgLMiIubGF0Y2hrZXkuc2Vzc2lvbi52MS5DYWxsZXJTZXNzaW9uIjsKEkxpc3RDYWxsZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJjChNMaXN0Q2FsbGVyc1Jlc3BvbnNlEjMKB2NhbGxlcnMYASADKAsyIi5sYXRjaGtleS5zZXNzaW9uLnYxLkNhbGxlclNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKlIKCURhdGFNZXJnZRIaChZEQVRBX01FUkdFX1VOU1BFQ0lGSUVEEAASEwoPREFUQV9NRVJHRV9GTEFUEAESFAoQREFUQV9NRVJHRV9QQVRDSBACMuoLCg5TZXNzaW9uU2VydmljZRJmCg1DcmVhdGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5DcmVhdGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuQ3JlYXRlU2Vzc2lvblJlc3BvbnNlEl0KCkdldFNlc3Npb24SJi5sYXRjaGtleS5zZXNzaW9uLnYxLkdldFNlc3Npb25SZXF1ZXN0GicubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRTZXNzaW9uUmVzcG9uc2USbwoQQmF0Y2hHZXRTZXNzaW9ucxIsLmxhdGNoa2V5LnNlc3Npb24udjEuQmF0Y2hHZXRTZXNzaW9uc1JlcXVlc3QaLS5sYXRjaGtleS5zZXNzaW9uLnYxLkJhdGNoR2V0U2Vzc2lvbnNSZXNwb25zZRJmCg1VcGRhdGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5VcGRhdGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuVXBkYXRlU2Vzc2lvblJlc3BvbnNlEmYKDUV4dGVuZFNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLkV4dGVuZFNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5FeHRlbmRTZXNzaW9uUmVzcG9uc2USYAoLUm90YXRlVG9rZW4SJy5sYXRjaGtleS5zZXNzaW9uLnYxLlJvdGF0ZVRva2VuUmVxdWVzdBooLmxhdGNoa2V5LnNlc3Npb24udjEuUm90YXRlVG9rZW5SZXNwb25zZRJmCg1EZWxldGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlU2Vzc2lvblJlc3BvbnNlEnUKEkRlbGV0ZVVzZXJTZXNzaW9ucxIuLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBovLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVzcG9uc2UScgoRRGVsZXRlQXBwU2Vzc2lvbnMSLS5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBouLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRJjCgxMaXN0U2Vzc2lvbnMSKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaKS5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlEm8KEExpc3RVc2VyU2Vzc2lvbnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0VXNlclNlc3Npb25zUmVzcG9uc2USbwoQQ291bnRBY3RpdmVVc2VycxIsLmxhdGNoa2V5LnNlc3Npb24udjEuQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QaLS5sYXRjaGtleS5zZXNzaW9uLnYxLkNvdW50QWN0aXZlVXNlcnNSZXNwb25zZRJyChFHZXRDdXJyZW50U2Vzc2lvbhItLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0Gi4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRDdXJyZW50U2Vzc2lvblJlc3BvbnNlEmAKC0xpc3RDYWxsZXJzEicubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0Q2FsbGVyc1JlcXVlc3QaKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RDYWxsZXJzUmVzcG9uc2VCM1oxbGF0Y2hrZXkuZGV2L2dlbi9nby9sYXRjaGtleS9zZXNzaW9uL3YxO3Nlc3Npb252MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_latchkey_session_v1_caller_session, file_latchkey_session_v1_session]);
 
 /**
  * The request of SessionService.CreateSession.
@@ -75,6 +75,16 @@ export type CreateSessionRequest = Message<"latchkey.session.v1.CreateSessionReq
    * @generated from field: google.protobuf.Duration absolute_ttl = 7;
    */
   absoluteTtl?: Duration | undefined;
+
+  /**
+   * Optional: makes the call repeatable; see SessionService. 16 to 64 characters
+   * of `[A-Za-z0-9_-]`, chosen at random for each call, such as a UUID. Who knows
+   * it and reads the server's files within 24 hours can compute the new token:
+   * do not log it.
+   *
+   * @generated from field: string request_id = 8;
+   */
+  requestId: string;
 };
 
 /**
@@ -170,6 +180,130 @@ export const GetSessionResponseSchema: GenMessage<GetSessionResponse> = /*@__PUR
   messageDesc(file_latchkey_session_v1_session_service, 3);
 
 /**
+ * The request of SessionService.BatchGetSessions.
+ *
+ * @generated from message latchkey.session.v1.BatchGetSessionsRequest
+ */
+export type BatchGetSessionsRequest = Message<"latchkey.session.v1.BatchGetSessionsRequest"> & {
+  /**
+   * Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
+   *
+   * @generated from field: string app = 1;
+   */
+  app: string;
+
+  /**
+   * Required: 1 to 1,000 tokens.
+   *
+   * @generated from field: repeated string tokens = 2;
+   */
+  tokens: string[];
+
+  /**
+   * If true, the sessions are read and nothing about them changes.
+   *
+   * @generated from field: bool peek = 3;
+   */
+  peek: boolean;
+};
+
+/**
+ * Describes the message latchkey.session.v1.BatchGetSessionsRequest.
+ * Use `create(BatchGetSessionsRequestSchema)` to create a new message.
+ */
+export const BatchGetSessionsRequestSchema: GenMessage<BatchGetSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 4);
+
+/**
+ * The response of SessionService.BatchGetSessions.
+ *
+ * @generated from message latchkey.session.v1.BatchGetSessionsResponse
+ */
+export type BatchGetSessionsResponse = Message<"latchkey.session.v1.BatchGetSessionsResponse"> & {
+  /**
+   * One for each token, in the order of the request. Once they hold about 3 MiB
+   * of data, the tokens left are not looked at, and have the error LIMIT: ask for
+   * them again.
+   *
+   * @generated from field: repeated latchkey.session.v1.BatchGetSessionsResult results = 1;
+   */
+  results: BatchGetSessionsResult[];
+};
+
+/**
+ * Describes the message latchkey.session.v1.BatchGetSessionsResponse.
+ * Use `create(BatchGetSessionsResponseSchema)` to create a new message.
+ */
+export const BatchGetSessionsResponseSchema: GenMessage<BatchGetSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 5);
+
+/**
+ * BatchGetSessionsResult is what BatchGetSessions found of one token.
+ *
+ * @generated from message latchkey.session.v1.BatchGetSessionsResult
+ */
+export type BatchGetSessionsResult = Message<"latchkey.session.v1.BatchGetSessionsResult"> & {
+  /**
+   * Which of the two it is.
+   *
+   * @generated from oneof latchkey.session.v1.BatchGetSessionsResult.result
+   */
+  result: {
+    /**
+     * The session, this read counted.
+     *
+     * @generated from field: latchkey.session.v1.Session session = 1;
+     */
+    value: Session;
+    case: "session";
+  } | {
+    /**
+     * Why there is none.
+     *
+     * @generated from field: latchkey.session.v1.ItemError error = 2;
+     */
+    value: ItemError;
+    case: "error";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message latchkey.session.v1.BatchGetSessionsResult.
+ * Use `create(BatchGetSessionsResultSchema)` to create a new message.
+ */
+export const BatchGetSessionsResultSchema: GenMessage<BatchGetSessionsResult> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 6);
+
+/**
+ * ItemError tells why one item of a batch failed.
+ *
+ * @generated from message latchkey.session.v1.ItemError
+ */
+export type ItemError = Message<"latchkey.session.v1.ItemError"> & {
+  /**
+   * As in `google.rpc.ErrorInfo`: INVALID if it is no token, NOT_FOUND if the app
+   * has no live session with it, LIMIT if the answer is full.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * What was wrong and what would be right, for people.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message latchkey.session.v1.ItemError.
+ * Use `create(ItemErrorSchema)` to create a new message.
+ */
+export const ItemErrorSchema: GenMessage<ItemError> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 7);
+
+/**
  * The request of SessionService.UpdateSession.
  *
  * @generated from message latchkey.session.v1.UpdateSessionRequest
@@ -190,8 +324,7 @@ export type UpdateSessionRequest = Message<"latchkey.session.v1.UpdateSessionReq
   token: string;
 
   /**
-   * Required, at least one key: a key with a value is set, a key with null is
-   * removed, a key that is not named stays. A nested object is replaced whole.
+   * Required, at least one key. `merge` says what becomes of them.
    *
    * @generated from field: google.protobuf.Struct data = 3;
    */
@@ -203,6 +336,21 @@ export type UpdateSessionRequest = Message<"latchkey.session.v1.UpdateSessionReq
    * @generated from field: optional int64 expected_version = 4;
    */
   expectedVersion?: bigint | undefined;
+
+  /**
+   * How `data` is merged.
+   *
+   * @generated from field: latchkey.session.v1.DataMerge merge = 5;
+   */
+  merge: DataMerge;
+
+  /**
+   * Optional: makes the call repeatable; see SessionService. 16 to 64 characters
+   * of `[A-Za-z0-9_-]`, chosen at random for each call, such as a UUID.
+   *
+   * @generated from field: string request_id = 6;
+   */
+  requestId: string;
 };
 
 /**
@@ -210,7 +358,7 @@ export type UpdateSessionRequest = Message<"latchkey.session.v1.UpdateSessionReq
  * Use `create(UpdateSessionRequestSchema)` to create a new message.
  */
 export const UpdateSessionRequestSchema: GenMessage<UpdateSessionRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 4);
+  messageDesc(file_latchkey_session_v1_session_service, 8);
 
 /**
  * The response of SessionService.UpdateSession.
@@ -231,7 +379,7 @@ export type UpdateSessionResponse = Message<"latchkey.session.v1.UpdateSessionRe
  * Use `create(UpdateSessionResponseSchema)` to create a new message.
  */
 export const UpdateSessionResponseSchema: GenMessage<UpdateSessionResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 5);
+  messageDesc(file_latchkey_session_v1_session_service, 9);
 
 /**
  * The request of SessionService.ExtendSession.
@@ -268,6 +416,21 @@ export type ExtendSessionRequest = Message<"latchkey.session.v1.ExtendSessionReq
    * @generated from field: google.protobuf.Duration absolute_ttl = 4;
    */
   absoluteTtl?: Duration | undefined;
+
+  /**
+   * Optional: the version that the session must have, at least 1.
+   *
+   * @generated from field: optional int64 expected_version = 5;
+   */
+  expectedVersion?: bigint | undefined;
+
+  /**
+   * Optional: makes the call repeatable; see SessionService. 16 to 64 characters
+   * of `[A-Za-z0-9_-]`, chosen at random for each call, such as a UUID.
+   *
+   * @generated from field: string request_id = 6;
+   */
+  requestId: string;
 };
 
 /**
@@ -275,7 +438,7 @@ export type ExtendSessionRequest = Message<"latchkey.session.v1.ExtendSessionReq
  * Use `create(ExtendSessionRequestSchema)` to create a new message.
  */
 export const ExtendSessionRequestSchema: GenMessage<ExtendSessionRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 6);
+  messageDesc(file_latchkey_session_v1_session_service, 10);
 
 /**
  * The response of SessionService.ExtendSession.
@@ -296,7 +459,95 @@ export type ExtendSessionResponse = Message<"latchkey.session.v1.ExtendSessionRe
  * Use `create(ExtendSessionResponseSchema)` to create a new message.
  */
 export const ExtendSessionResponseSchema: GenMessage<ExtendSessionResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 7);
+  messageDesc(file_latchkey_session_v1_session_service, 11);
+
+/**
+ * The request of SessionService.RotateToken.
+ *
+ * @generated from message latchkey.session.v1.RotateTokenRequest
+ */
+export type RotateTokenRequest = Message<"latchkey.session.v1.RotateTokenRequest"> & {
+  /**
+   * Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
+   *
+   * @generated from field: string app = 1;
+   */
+  app: string;
+
+  /**
+   * Required: the session's token, 64 characters of `[A-Za-z0-9]`.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * Optional, 30 s if unset: how long the old token opens the session too, whole
+   * seconds, 0 to 300.
+   *
+   * @generated from field: google.protobuf.Duration grace = 3;
+   */
+  grace?: Duration | undefined;
+
+  /**
+   * Optional: the version that the session must have, at least 1.
+   *
+   * @generated from field: optional int64 expected_version = 4;
+   */
+  expectedVersion?: bigint | undefined;
+
+  /**
+   * Optional: makes the call repeatable; see SessionService. 16 to 64 characters
+   * of `[A-Za-z0-9_-]`, chosen at random for each call, such as a UUID. Who knows
+   * it and reads the server's files within 24 hours can compute the new token:
+   * do not log it.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message latchkey.session.v1.RotateTokenRequest.
+ * Use `create(RotateTokenRequestSchema)` to create a new message.
+ */
+export const RotateTokenRequestSchema: GenMessage<RotateTokenRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 12);
+
+/**
+ * The response of SessionService.RotateToken.
+ *
+ * @generated from message latchkey.session.v1.RotateTokenResponse
+ */
+export type RotateTokenResponse = Message<"latchkey.session.v1.RotateTokenResponse"> & {
+  /**
+   * The secret that opens the session from here on, as in CreateSessionResponse.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * The session after the rotation.
+   *
+   * @generated from field: latchkey.session.v1.Session session = 2;
+   */
+  session?: Session | undefined;
+
+  /**
+   * From when on the use of the old token ends the session.
+   *
+   * @generated from field: google.protobuf.Timestamp grace_ends_at = 3;
+   */
+  graceEndsAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message latchkey.session.v1.RotateTokenResponse.
+ * Use `create(RotateTokenResponseSchema)` to create a new message.
+ */
+export const RotateTokenResponseSchema: GenMessage<RotateTokenResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 13);
 
 /**
  * The request of SessionService.DeleteSession.
@@ -333,6 +584,28 @@ export type DeleteSessionRequest = Message<"latchkey.session.v1.DeleteSessionReq
     value: string;
     case: "sessionId";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * If true, it is no error if there is no such session.
+   *
+   * @generated from field: bool allow_missing = 4;
+   */
+  allowMissing: boolean;
+
+  /**
+   * Optional: the version that the session must have, at least 1.
+   *
+   * @generated from field: optional int64 expected_version = 5;
+   */
+  expectedVersion?: bigint | undefined;
+
+  /**
+   * Optional: makes the call repeatable; see SessionService. 16 to 64 characters
+   * of `[A-Za-z0-9_-]`, chosen at random for each call, such as a UUID.
+   *
+   * @generated from field: string request_id = 6;
+   */
+  requestId: string;
 };
 
 /**
@@ -340,7 +613,7 @@ export type DeleteSessionRequest = Message<"latchkey.session.v1.DeleteSessionReq
  * Use `create(DeleteSessionRequestSchema)` to create a new message.
  */
 export const DeleteSessionRequestSchema: GenMessage<DeleteSessionRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 8);
+  messageDesc(file_latchkey_session_v1_session_service, 14);
 
 /**
  * The response of SessionService.DeleteSession.
@@ -355,7 +628,7 @@ export type DeleteSessionResponse = Message<"latchkey.session.v1.DeleteSessionRe
  * Use `create(DeleteSessionResponseSchema)` to create a new message.
  */
 export const DeleteSessionResponseSchema: GenMessage<DeleteSessionResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 9);
+  messageDesc(file_latchkey_session_v1_session_service, 15);
 
 /**
  * The request of SessionService.DeleteUserSessions.
@@ -399,6 +672,21 @@ export type DeleteUserSessionsRequest = Message<"latchkey.session.v1.DeleteUserS
     value: string;
     case: "keepSessionId";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * If true and the user has no live session to keep of this name, all are ended.
+   *
+   * @generated from field: bool allow_missing = 5;
+   */
+  allowMissing: boolean;
+
+  /**
+   * Optional: makes the call repeatable; see SessionService. 16 to 64 characters
+   * of `[A-Za-z0-9_-]`, chosen at random for each call, such as a UUID.
+   *
+   * @generated from field: string request_id = 6;
+   */
+  requestId: string;
 };
 
 /**
@@ -406,7 +694,7 @@ export type DeleteUserSessionsRequest = Message<"latchkey.session.v1.DeleteUserS
  * Use `create(DeleteUserSessionsRequestSchema)` to create a new message.
  */
 export const DeleteUserSessionsRequestSchema: GenMessage<DeleteUserSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 10);
+  messageDesc(file_latchkey_session_v1_session_service, 16);
 
 /**
  * The response of SessionService.DeleteUserSessions.
@@ -427,7 +715,7 @@ export type DeleteUserSessionsResponse = Message<"latchkey.session.v1.DeleteUser
  * Use `create(DeleteUserSessionsResponseSchema)` to create a new message.
  */
 export const DeleteUserSessionsResponseSchema: GenMessage<DeleteUserSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 11);
+  messageDesc(file_latchkey_session_v1_session_service, 17);
 
 /**
  * The request of SessionService.DeleteAppSessions.
@@ -441,6 +729,14 @@ export type DeleteAppSessionsRequest = Message<"latchkey.session.v1.DeleteAppSes
    * @generated from field: string app = 1;
    */
   app: string;
+
+  /**
+   * Optional: makes the call repeatable; see SessionService. 16 to 64 characters
+   * of `[A-Za-z0-9_-]`, chosen at random for each call, such as a UUID.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -448,7 +744,7 @@ export type DeleteAppSessionsRequest = Message<"latchkey.session.v1.DeleteAppSes
  * Use `create(DeleteAppSessionsRequestSchema)` to create a new message.
  */
 export const DeleteAppSessionsRequestSchema: GenMessage<DeleteAppSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 12);
+  messageDesc(file_latchkey_session_v1_session_service, 18);
 
 /**
  * The response of SessionService.DeleteAppSessions.
@@ -469,7 +765,7 @@ export type DeleteAppSessionsResponse = Message<"latchkey.session.v1.DeleteAppSe
  * Use `create(DeleteAppSessionsResponseSchema)` to create a new message.
  */
 export const DeleteAppSessionsResponseSchema: GenMessage<DeleteAppSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 13);
+  messageDesc(file_latchkey_session_v1_session_service, 19);
 
 /**
  * The request of SessionService.ListSessions.
@@ -515,7 +811,7 @@ export type ListSessionsRequest = Message<"latchkey.session.v1.ListSessionsReque
  * Use `create(ListSessionsRequestSchema)` to create a new message.
  */
 export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 14);
+  messageDesc(file_latchkey_session_v1_session_service, 20);
 
 /**
  * The response of SessionService.ListSessions.
@@ -543,7 +839,7 @@ export type ListSessionsResponse = Message<"latchkey.session.v1.ListSessionsResp
  * Use `create(ListSessionsResponseSchema)` to create a new message.
  */
 export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 15);
+  messageDesc(file_latchkey_session_v1_session_service, 21);
 
 /**
  * The request of SessionService.ListUserSessions.
@@ -585,7 +881,7 @@ export type ListUserSessionsRequest = Message<"latchkey.session.v1.ListUserSessi
  * Use `create(ListUserSessionsRequestSchema)` to create a new message.
  */
 export const ListUserSessionsRequestSchema: GenMessage<ListUserSessionsRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 16);
+  messageDesc(file_latchkey_session_v1_session_service, 22);
 
 /**
  * The response of SessionService.ListUserSessions.
@@ -613,7 +909,7 @@ export type ListUserSessionsResponse = Message<"latchkey.session.v1.ListUserSess
  * Use `create(ListUserSessionsResponseSchema)` to create a new message.
  */
 export const ListUserSessionsResponseSchema: GenMessage<ListUserSessionsResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 17);
+  messageDesc(file_latchkey_session_v1_session_service, 23);
 
 /**
  * The request of SessionService.CountActiveUsers.
@@ -641,7 +937,7 @@ export type CountActiveUsersRequest = Message<"latchkey.session.v1.CountActiveUs
  * Use `create(CountActiveUsersRequestSchema)` to create a new message.
  */
 export const CountActiveUsersRequestSchema: GenMessage<CountActiveUsersRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 18);
+  messageDesc(file_latchkey_session_v1_session_service, 24);
 
 /**
  * The response of SessionService.CountActiveUsers.
@@ -662,7 +958,7 @@ export type CountActiveUsersResponse = Message<"latchkey.session.v1.CountActiveU
  * Use `create(CountActiveUsersResponseSchema)` to create a new message.
  */
 export const CountActiveUsersResponseSchema: GenMessage<CountActiveUsersResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 19);
+  messageDesc(file_latchkey_session_v1_session_service, 25);
 
 /**
  * The request of SessionService.GetCurrentSession.
@@ -677,7 +973,7 @@ export type GetCurrentSessionRequest = Message<"latchkey.session.v1.GetCurrentSe
  * Use `create(GetCurrentSessionRequestSchema)` to create a new message.
  */
 export const GetCurrentSessionRequestSchema: GenMessage<GetCurrentSessionRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 20);
+  messageDesc(file_latchkey_session_v1_session_service, 26);
 
 /**
  * The response of SessionService.GetCurrentSession.
@@ -698,7 +994,7 @@ export type GetCurrentSessionResponse = Message<"latchkey.session.v1.GetCurrentS
  * Use `create(GetCurrentSessionResponseSchema)` to create a new message.
  */
 export const GetCurrentSessionResponseSchema: GenMessage<GetCurrentSessionResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 21);
+  messageDesc(file_latchkey_session_v1_session_service, 27);
 
 /**
  * The request of SessionService.ListCallers.
@@ -726,7 +1022,7 @@ export type ListCallersRequest = Message<"latchkey.session.v1.ListCallersRequest
  * Use `create(ListCallersRequestSchema)` to create a new message.
  */
 export const ListCallersRequestSchema: GenMessage<ListCallersRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 22);
+  messageDesc(file_latchkey_session_v1_session_service, 28);
 
 /**
  * The response of SessionService.ListCallers.
@@ -754,7 +1050,43 @@ export type ListCallersResponse = Message<"latchkey.session.v1.ListCallersRespon
  * Use `create(ListCallersResponseSchema)` to create a new message.
  */
 export const ListCallersResponseSchema: GenMessage<ListCallersResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 23);
+  messageDesc(file_latchkey_session_v1_session_service, 29);
+
+/**
+ * DataMerge is how an update's data is merged into the session's.
+ *
+ * @generated from enum latchkey.session.v1.DataMerge
+ */
+export enum DataMerge {
+  /**
+   * Means DATA_MERGE_FLAT.
+   *
+   * @generated from enum value: DATA_MERGE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A key with a value is set, a key with null is removed, a key that is not
+   * named stays. A nested object is replaced whole.
+   *
+   * @generated from enum value: DATA_MERGE_FLAT = 1;
+   */
+  FLAT = 1,
+
+  /**
+   * JSON Merge Patch (RFC 7396): as DATA_MERGE_FLAT, and an object that meets an
+   * object is merged with it in the same way. An array is replaced whole.
+   *
+   * @generated from enum value: DATA_MERGE_PATCH = 2;
+   */
+  PATCH = 2,
+}
+
+/**
+ * Describes the enum latchkey.session.v1.DataMerge.
+ */
+export const DataMergeSchema: GenEnum<DataMerge> = /*@__PURE__*/
+  enumDesc(file_latchkey_session_v1_session_service, 0);
 
 /**
  * SessionService keeps the login sessions of many web apps.
@@ -785,16 +1117,27 @@ export const ListCallersResponseSchema: GenMessage<ListCallersResponse> = /*@__P
  * A write that was accepted is carried out and durable even if the caller's
  * deadline passes before the answer.
  *
+ * A write that carries a `request_id` may be repeated, by a caller that does not
+ * know whether it was carried out: within 24 hours the same RPC with the same
+ * app, `request_id` and other fields does nothing again and gives the answer that
+ * the first gave, also after a restart of the server; one that comes while the
+ * first is under way waits for it. With other fields it is ALREADY_EXISTS
+ * (EXISTS). A call that failed is not remembered, so that repeating it tries again.
+ *
+ * A token that RotateToken replaced opens its session until its grace ends. Any
+ * use of it after that, by whatever RPC, ends the session, which is logged, and
+ * answers NOT_FOUND: two hold the session's secret, and one of them should not.
+ *
  * @generated from service latchkey.session.v1.SessionService
  */
 export const SessionService: GenService<{
   /**
    * CreateSession starts a session and answers its token, which cannot be had
-   * again. The write is on disk before the answer.
+   * again but by the same `request_id`. The write is on disk before the answer.
    *
    * Permission: an Admin, or a User of the app.
    *
-   * Errors: none but those of every RPC.
+   * Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before.
    *
    * @generated from rpc latchkey.session.v1.SessionService.CreateSession
    */
@@ -821,6 +1164,22 @@ export const SessionService: GenService<{
     output: typeof GetSessionResponseSchema;
   },
   /**
+   * BatchGetSessions reads up to 1,000 sessions by their tokens, as GetSession
+   * reads each. A token that fails has an error in its place, and the call
+   * succeeds.
+   *
+   * Permission: an Admin, or a User of the app.
+   *
+   * Errors: none but those of every RPC.
+   *
+   * @generated from rpc latchkey.session.v1.SessionService.BatchGetSessions
+   */
+  batchGetSessions: {
+    methodKind: "unary";
+    input: typeof BatchGetSessionsRequestSchema;
+    output: typeof BatchGetSessionsResponseSchema;
+  },
+  /**
    * UpdateSession merges `data` into the session's data, counts the write and
    * restarts the idle time. Concurrent updates of one session are applied one
    * after the other; none is lost.
@@ -830,7 +1189,7 @@ export const SessionService: GenService<{
    * Errors: NOT_FOUND (NOT_FOUND) as GetSession. ABORTED (VERSION_MISMATCH) if
    * `expected_version` is set and the session has another version; nothing was
    * changed then. INVALID_ARGUMENT (INVALID) also if the merged data would
-   * exceed its limit.
+   * exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession.
    *
    * @generated from rpc latchkey.session.v1.SessionService.UpdateSession
    */
@@ -845,7 +1204,8 @@ export const SessionService: GenService<{
    *
    * Permission: an Admin, or a User of the app.
    *
-   * Errors: NOT_FOUND (NOT_FOUND) as GetSession.
+   * Errors: NOT_FOUND (NOT_FOUND) as GetSession. ABORTED (VERSION_MISMATCH) as
+   * UpdateSession. ALREADY_EXISTS (EXISTS) as CreateSession.
    *
    * @generated from rpc latchkey.session.v1.SessionService.ExtendSession
    */
@@ -855,12 +1215,35 @@ export const SessionService: GenService<{
     output: typeof ExtendSessionResponseSchema;
   },
   /**
+   * RotateToken gives a session a new token, and restarts the idle time; the
+   * session stays the same. The old token opens it too until `grace` has passed,
+   * for requests that are under way with it. Its use after that ends the session,
+   * as long as it is one of the 100 tokens replaced last.
+   *
+   * Of several rotations of one token at once, one succeeds.
+   *
+   * Permission: an Admin, or a User of the app.
+   *
+   * Errors: NOT_FOUND (NOT_FOUND) as GetSession. ABORTED (VERSION_MISMATCH) if
+   * the token was rotated already and is in its grace, or as UpdateSession.
+   * ALREADY_EXISTS (EXISTS) as CreateSession.
+   *
+   * @generated from rpc latchkey.session.v1.SessionService.RotateToken
+   */
+  rotateToken: {
+    methodKind: "unary";
+    input: typeof RotateTokenRequestSchema;
+    output: typeof RotateTokenResponseSchema;
+  },
+  /**
    * DeleteSession ends one session, named by its token or its session_id. Once
    * it has answered, nothing accepts the token.
    *
    * Permission: an Admin, or a User of the app.
    *
-   * Errors: NOT_FOUND (NOT_FOUND) if the app has no such live session.
+   * Errors: NOT_FOUND (NOT_FOUND) if the app has no such live session, unless
+   * `allow_missing` is set. ABORTED (VERSION_MISMATCH) as UpdateSession.
+   * ALREADY_EXISTS (EXISTS) as CreateSession.
    *
    * @generated from rpc latchkey.session.v1.SessionService.DeleteSession
    */
@@ -876,7 +1259,8 @@ export const SessionService: GenService<{
    * Permission: an Admin, or a User of the app.
    *
    * Errors: NOT_FOUND (NOT_FOUND) if a session to keep is named and the user
-   * has no such live session; nothing was ended then.
+   * has no such live session, unless `allow_missing` is set; nothing was ended
+   * then. ALREADY_EXISTS (EXISTS) as CreateSession.
    *
    * @generated from rpc latchkey.session.v1.SessionService.DeleteUserSessions
    */
@@ -890,7 +1274,8 @@ export const SessionService: GenService<{
    * call arrives. An app without sessions is no error: the count is 0.
    *
    * A large app is ended in slices: a call that fails or is cancelled on the
-   * way has ended some of the sessions, and may be repeated.
+   * way has ended some of the sessions, and may be repeated. One with a
+   * `request_id` is not cancelled.
    *
    * Permission: an Admin.
    *

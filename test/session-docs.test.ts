@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { execFile, execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { promisify } from "node:util";
+import { startServer, type TestServer } from "./transports/server.js";
+
+const run = promisify(execFile);
+const docs = new URL("../docs/", import.meta.url);
+
+/** A section's block for a shell, and what the page says that it prints. */
+interface Example {
+  readonly title: string;
+  readonly script: string;
+  readonly output: string;
+}
+
+/** The examples of a page, and the block before them that each of them needs. */
+function read(page: string): { readonly preamble: string; readonly examples: Example[] } {
+  const text = readFileSync(new URL(page, docs), "utf8");
+  const [intro = "", ...sections] = text.split(/^## /m);
+  const examples = sections.flatMap((section) => {
+    const [title = ""] = section.split("\n");
+    const blocks = blocksOf(section, "sh");
+    const outputs = blocksOf(section, "text");
+    assert.equal(outputs.length, blocks.length, `each block of "${title}" shows what it prints`);
+    return blocks.map((script, index) => ({ title, script, output: outputs[index] ?? "" }));
+  });
+  return { preamble: blocksOf(intro, "sh").join(""), examples };
+}
+
+function blocksOf(text: string, language: string): string[] {
+  const pattern = new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, "g");
+  return [...text.matchAll(pattern)].map(([, block = ""]) => block);
+}
+
+/** What output matches: `…` is anything, and on a line of its own any lines. */
+function matcher(output: string): RegExp {
+  const escaped = output.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+  return new RegExp(`^${escaped.replace(/^…\n/gm, "[^]*").replaceAll("…", ".*")}$`);
+}
+
+function withoutGrpcurl(): string | false {
+  if (process.env["CI"]) return false;
+  try {
+    execFileSync("which", ["grpcurl"], { stdio: "ignore" });
+    return false;
+  } catch {
+    return "grpcurl is not installed";
+  }
+}
+
+for (const page of readdirSync(docs).filter((name) => /^sessions.*\.md$/.test(name))) {
+  describe(`docs/${page}`, { skip: withoutGrpcurl() }, () => {
+    let server: TestServer;
+    before(async () => {
+      server = await startServer("sqlite");
+    });
+    after(() => server.close());
+    const { preamble, examples } = read(page);
+
+    for (const { title, script, output } of examples) {
+      test(`"${title}" prints what the page says`, async () => {
+        const program = `${preamble}${script}`.replaceAll("localhost:50051", server.grpc);
+        const { stdout } = await run("bash", ["-c", `${program}\ntrue`], { timeout: 30_000 });
+        assert.match(stdout, matcher(output));
+      });
+    }
+  });
+}

@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import type { JsonObject } from "../../../src/domain/json.js";
+import { KEPT } from "../../../src/domain/request-record.js";
+import { OLD_TOKENS } from "../../../src/domain/rotation.js";
+import { isLive, type Session, touched } from "../../../src/domain/session.js";
+
+/** A call of a use case that may come again under its request id. */
+export type Operation = {
+  readonly app: string;
+  readonly requestId?: string;
+} & (
+  | { readonly do: "create"; readonly userId: string; readonly idleTtl: number }
+  | {
+      readonly do: "rotate";
+      readonly token: string;
+      readonly grace: number;
+      readonly expectedVersion?: number;
+    }
+  | {
+      readonly do: "update";
+      readonly token: string;
+      readonly data: JsonObject;
+      readonly expectedVersion?: number;
+    }
+  | { readonly do: "extend"; readonly token: string; readonly idleTtl: number }
+  | { readonly do: "delete"; readonly token: string; readonly allowMissing: boolean }
+  | {
+      readonly do: "deleteUser";
+      readonly userId: string;
+      readonly keep?: string;
+      readonly allowMissing: boolean;
+    }
+  | { readonly do: "peek" | "touch"; readonly token: string }
+);
+
+/** What a call is answered, or how it is refused and which session its theft ended. */
+export type Answer =
+  | { readonly code: string; readonly theft: string | null }
+  | {
+      readonly session?: Session;
+      readonly token?: string;
+      readonly graceEndsAt?: number;
+      readonly count?: number;
+    };
+
+/** A session that was ever made. It is live until it expires or `isEnded`. */
+interface Life {
+  session: Session;
+  token: string;
+  /** The tokens before, the newest first, each in its grace or after it. */
+  oldTokens: { readonly token: string; readonly graceEndsAt: number }[];
+  isEnded: boolean;
+}
+
+interface Kept {
+  readonly body: string;
+  readonly expiresAt: number;
+  readonly answer: Answer;
+}
+
+const refused = (code: string, theft: string | null = null): Answer => ({ code, theft });
+const MISSING = refused("not_found");
+
+/** Sessions as their users see them. */
+export function createLives() {
+  const lives: Life[] = [];
+  const kept = new Map<string, Kept>();
+  const everMade = new Set<string>();
+
+  /** A token just made; only an answer given again has one that was there before. */
+  const claim = (token: string): string => {
+    assert.ok(!everMade.has(token), "a new token was made before");
+    if (token !== "") everMade.add(token);
+    return token;
+  };
+
+  const isAlive = ({ session, isEnded }: Life, now: number) => !isEnded && isLive(session, now);
+
+  /** The live session that the token opens, or opened. */
+  const named = (app: string, token: string, now: number) => {
+    for (const life of lives) {
+      if (life.session.app !== app || !isAlive(life, now)) continue;
+      if (life.token === token) return { life, state: "current" as const };
+      const old = life.oldTokens.find((one) => one.token === token);
+      if (!old) continue;
+      return { life, state: now < old.graceEndsAt ? ("in grace" as const) : ("stolen" as const) };
+    }
+    return null;
+  };
+
+  const access = (life: Life, now: number, change: Partial<Session>): Session => {
+    const { lastAccessedAt } = touched(life.session, now);
+    life.session = { ...life.session, ...change, lastAccessedAt };
+    return life.session;
+  };
+
+  const endUser = (app: string, userId: string, now: number, except: Life | null): Answer => {
+    const ending = lives.filter(
+      (life) =>
+        life !== except &&
+        life.session.app === app &&
+        life.session.userId === userId &&
+        isAlive(life, now),
+    );
+    for (const life of ending) life.isEnded = true;
+    return { count: ending.length };
+  };
+
+  const perform = (operation: Operation, now: number, made: Made): Answer => {
+    const { app } = operation;
+    if (operation.do === "create") {
+      const { userId, idleTtl } = operation;
+      const session: Session = {
+        id: made.sessionId,
+        app,
+        userId,
+        ip: "",
+        userAgent: "",
+        data: {},
+        reads: 1,
+        writes: 1,
+        version: 1,
+        createdAt: now,
+        lastAccessedAt: now,
+        idleTtl: idleTtl * 1000,
+        absoluteExpiresAt: null,
+      };
+      lives.push({ session, token: claim(made.token), oldTokens: [], isEnded: false });
+      return { session, token: made.token };
+    }
+    const token = operation.do === "deleteUser" ? operation.keep : operation.token;
+    const found = token === undefined ? null : named(app, token, now);
+    if (found?.state === "stolen") {
+      found.life.isEnded = true;
+      return refused("not_found", found.life.session.id);
+    }
+    if (operation.do === "deleteUser") {
+      const { userId, allowMissing } = operation;
+      const isKept = found?.life.session.userId === userId;
+      if (token !== undefined && !isKept && !allowMissing) return MISSING;
+      return endUser(app, userId, now, found?.life ?? null);
+    }
+    if (!found) return operation.do === "delete" && operation.allowMissing ? {} : MISSING;
+    const { life, state } = found;
+    const { session } = life;
+    const expected = "expectedVersion" in operation ? operation.expectedVersion : undefined;
+    const isStale = expected !== undefined && expected !== session.version;
+    switch (operation.do) {
+      case "rotate": {
+        if (state === "in grace" || isStale) return refused("version_mismatch");
+        const graceEndsAt = now + operation.grace * 1000;
+        life.oldTokens.unshift({ token: life.token, graceEndsAt });
+        life.oldTokens.splice(OLD_TOKENS);
+        life.token = claim(made.token);
+        const after = access(life, now, { version: session.version + 1 });
+        return { session: after, token: made.token, graceEndsAt };
+      }
+      case "update":
+        if (isStale) return refused("version_mismatch");
+        return {
+          session: access(life, now, {
+            data: { ...session.data, ...operation.data },
+            writes: session.writes + 1,
+            version: session.version + 1,
+          }),
+        };
+      case "extend": {
+        const change = { idleTtl: operation.idleTtl * 1000, version: session.version + 1 };
+        return { session: access(life, now, change) };
+      }
+      case "delete":
+        life.isEnded = true;
+        return {};
+      case "touch":
+        return { session: access(life, now, { reads: session.reads + 1 }) };
+      case "peek":
+        return { session };
+    }
+  };
+
+  return {
+    /** All tokens that were ever good, the newest session's last. */
+    tokens: (): string[] =>
+      lives.flatMap(({ token, oldTokens }) => [...oldTokens.map((old) => old.token), token]),
+
+    /** The session of a token, dead or alive. */
+    of: (token: string): Session | undefined =>
+      lives.find((life) => life.token === token || life.oldTokens.some((o) => o.token === token))
+        ?.session,
+
+    /** What the call must be answered, given what it is the server's to choose. */
+    answer(operation: Operation, now: number, made: Made): Answer {
+      const { requestId, ...rest } = operation;
+      if (requestId === undefined) return perform(operation, now, made);
+      const key = `${operation.do} ${operation.app} ${requestId}`;
+      const body = JSON.stringify(rest);
+      const before = kept.get(key);
+      if (before && now < before.expiresAt) {
+        return before.body === body ? before.answer : refused("exists");
+      }
+      const answer = perform(operation, now, made);
+      if (!("code" in answer)) kept.set(key, { body, expiresAt: now + KEPT, answer });
+      return answer;
+    },
+  };
+}
+
+/** What the server chooses at random. */
+export interface Made {
+  readonly token: string;
+  readonly sessionId: string;
+}
