@@ -21,6 +21,10 @@ export const LIMITS = {
   pageSizeDefault: 100,
   /** Bytes of data after which a page of a list ends. */
   pageBytes: 1_048_576,
+  /** The largest cap that a policy may set. */
+  sessionsPerUser: 1_000,
+  /** Seconds that a policy may have reads not count. */
+  touchInterval: 86_400,
 } as const;
 
 const APP = /^[A-Za-z0-9_-]{3,20}$/;

@@ -1,4 +1,6 @@
+import type { AppPolicy } from "./app-policy.js";
 import type { Awaitable } from "./awaitable.js";
+import type { EndReason } from "./end-reason.js";
 import type { Change, Session } from "./session.js";
 import type { TokenHash } from "./token.js";
 
@@ -53,14 +55,26 @@ export interface StoreObserver {
  * `close`; no method throws.
  */
 export interface SessionStore {
-  /** Adds a session. Rejects with `exists` if the token hash or the id is taken. */
+  /** The app's policy, at once; `NO_POLICY` if none was set. */
+  policy(app: string): AppPolicy;
+
+  /** Sets the app's policy. Creations and touches called from then on obey it. */
+  setPolicy(app: string, policy: AppPolicy): Promise<void>;
+
+  /**
+   * Adds a session. Rejects with `exists` if the token hash or the id is taken. In
+   * the same step it ends those of the user's sessions that live at its creation and
+   * are too many by the app's policy (see `evictions`), or rejects with `limit`: at
+   * no instant has the user more than may be.
+   */
   create(session: Session, tokenHash: TokenHash): Promise<void>;
 
   /** The session, unchanged; null if there is none. */
   peek(app: string, tokenHash: TokenHash, now: number): Awaitable<Session | null>;
 
   /** Counts a read and restarts the idle time; null if there is none. The touch
-   * may take a second to become durable; it is visible at once. */
+   * may take a second to become durable; it is visible at once. A read that is no
+   * touch by the app's policy (see `isTouchDue`) answers the same before and after. */
   touch(app: string, tokenHash: TokenHash, now: number): Awaitable<Change | null>;
 
   /**
@@ -77,7 +91,12 @@ export interface SessionStore {
   ): Promise<Change | null>;
 
   /** Ends one session; false if there is none. */
-  delete(app: string, key: SessionKey, now: number): Promise<boolean>;
+  delete(
+    app: string,
+    key: SessionKey,
+    now: number,
+    reason?: Extract<EndReason, "deleted" | "theft">,
+  ): Promise<boolean>;
 
   /**
    * Ends the user's sessions that exist now, all but `keep`, and answers how

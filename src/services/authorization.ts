@@ -24,6 +24,8 @@ export const PERMISSIONS = {
   deleteApp: "admin",
   list: "app",
   countActiveUsers: "app",
+  getPolicy: "app",
+  setPolicy: "admin",
   listCallers: "admin",
   "rke.discover": "rke",
   "rke.create": "rke",
@@ -47,7 +49,8 @@ const REFUSALS: Readonly<Record<Permission, (app: string | undefined) => string>
 export interface AuthorizationOptions {
   readonly sessions: Sessions;
   readonly rke: Rke;
-  /** Gets a line for every call that is refused, and for every one that ended many sessions. */
+  /** Gets a line for every call that is refused, and for every one that ended many sessions or set a
+   * policy. */
   readonly log: Pick<Logger, "info" | "warn">;
 }
 
@@ -70,10 +73,10 @@ export function createAuthorization({ sessions, rke, log }: AuthorizationOptions
     throw new LatchkeyError("forbidden", REFUSALS[permission](app));
   };
 
-  /** As `sessions`, with a line for each call that ends many. */
+  /** As `sessions`, with a line for each call that ends many or sets a policy. */
   const logged = (caller: CallerSession | null): Sessions => {
+    const who = { account: caller?.account.name, address: caller?.address };
     const ended = (app: string, all: "of a user" | "of the app", count: number) => {
-      const who = { account: caller?.account.name, address: caller?.address };
       log.info({ ...who, app, all, count }, "sessions ended");
       return count;
     };
@@ -83,6 +86,11 @@ export function createAuthorization({ sessions, rke, log }: AuthorizationOptions
         ended(app, "of a user", await sessions.deleteUser(app, userId, keep)),
       deleteApp: async (app, cancelled) =>
         ended(app, "of the app", await sessions.deleteApp(app, cancelled)),
+      setPolicy: async (app, request) => {
+        const policy = await sessions.setPolicy(app, request);
+        log.info({ ...who, app, policy }, "app policy set");
+        return policy;
+      },
     };
   };
 
@@ -123,13 +131,13 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
       may("create", request.app);
       return create(request);
     },
-    touch(app, token) {
+    touch(app, token, seen) {
       may("touch", app);
-      return touch(app, token);
+      return touch(app, token, seen);
     },
-    peek(app, token) {
+    peek(app, token, seen) {
       may("peek", app);
-      return peek(app, token);
+      return peek(app, token, seen);
     },
     async update(request) {
       may("update", request.app);
@@ -158,6 +166,14 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
     async countActiveUsers(app, activeWithin) {
       may("countActiveUsers", app);
       return sessions.countActiveUsers(app, activeWithin);
+    },
+    getPolicy(app) {
+      may("getPolicy", app);
+      return sessions.getPolicy(app);
+    },
+    async setPolicy(app, request) {
+      may("setPolicy", app);
+      return sessions.setPolicy(app, request);
     },
   };
 }

@@ -1,4 +1,13 @@
+import type { Logger } from "pino";
+import {
+  type AppPolicy,
+  absoluteTtlUnder,
+  checkDeadline,
+  checkIdleTtl,
+  idleTtlUnder,
+} from "../domain/app-policy.js";
 import { type Awaitable, then } from "../domain/awaitable.js";
+import type { Seen } from "../domain/binding.js";
 import { invalid, LatchkeyError } from "../domain/error.js";
 import { type JsonObject, mergeJson } from "../domain/json.js";
 import {
@@ -16,6 +25,8 @@ import {
 import { type Change, type Session, touched } from "../domain/session.js";
 import type { ListPage, SessionKey, SessionStore } from "../domain/session-store.js";
 import { hashToken, newToken, type RandomBytes, type TokenHash } from "../domain/token.js";
+import { createAppPolicies } from "./app-policies.js";
+import { createBindings } from "./bindings.js";
 import { decodePageToken, encodePageToken } from "./page-token.js";
 
 export interface SessionsOptions {
@@ -25,6 +36,8 @@ export interface SessionsOptions {
   readonly randomBytes: RandomBytes;
   /** A new UUID (version 7) for the given instant, in lower case. */
   readonly newSessionId: (now: number) => string;
+  /** Gets a line where a session is not used as its app's policy wants. */
+  readonly log: Pick<Logger, "warn">;
 }
 
 export interface CreateRequest {
@@ -33,10 +46,12 @@ export interface CreateRequest {
   readonly ip?: string;
   readonly userAgent?: string;
   readonly data?: JsonObject;
-  /** Seconds; 7200 if absent. */
+  /** Seconds; the app's default if absent. */
   readonly idleTtl?: number;
-  /** Seconds from now; no limit if absent. */
+  /** Seconds from now; the app's default if absent. */
   readonly absoluteTtl?: number;
+  /** Whether the session ends with its first idle time, however often it is accessed. */
+  readonly isFixed?: boolean;
 }
 
 export interface UpdateRequest {
@@ -69,12 +84,16 @@ export interface ListRequest {
   readonly pageSize?: number;
   /** Empty for the first page. */
   readonly pageToken?: string;
+  /** The token of the caller's own session, which the answer then names; empty: none. */
+  readonly currentToken?: string;
 }
 
 export interface ListAnswer {
   readonly sessions: readonly Session[];
   /** Empty on the last page. */
   readonly nextPageToken: string;
+  /** Which session the caller's own token opens; null if none or none was passed. */
+  readonly currentId: string | null;
 }
 
 export type Sessions = ReturnType<typeof createSessions>;
@@ -85,21 +104,36 @@ export type Sessions = ReturnType<typeof createSessions>;
  * happens (reads throw it); those that need a session reject with `not_found` if the app has no
  * live one of that name. Storage failures reject with `unavailable`.
  */
-export function createSessions({ store, now, randomBytes, newSessionId }: SessionsOptions) {
+export function createSessions({ store, now, randomBytes, newSessionId, log }: SessionsOptions) {
+  const bindings = createBindings({ store, log });
+
+  /** Holds a read to what its session is bound to, before it is read. */
+  const enforce = (
+    app: string,
+    tokenHash: TokenHash,
+    at: number,
+    { ip, userAgent }: Seen,
+  ): Awaitable<void> => {
+    if (ip !== "") checkIp(ip);
+    if (userAgent !== "") checkUserAgent(userAgent);
+    return bindings.enforce(app, tokenHash, at, { ip, userAgent });
+  };
+
   return {
+    ...createAppPolicies(store),
+
     /** Starts a session; its token is answered here and never again. */
     async create(request: CreateRequest): Promise<{ token: string; session: Session }> {
-      const { data = {}, idleTtl = LIMITS.ttlDefault, absoluteTtl } = request;
+      const { data = {} } = request;
       const createdAt = now();
+      const app = checkApp(request.app);
       const session: Session = {
         id: newSessionId(createdAt),
-        app: checkApp(request.app),
+        app,
         userId: checkUserId(request.userId),
         ip: request.ip ? checkIp(request.ip) : "",
         userAgent: request.userAgent ? checkUserAgent(request.userAgent) : "",
-        idleTtl: checkSeconds("idle_ttl", idleTtl),
-        absoluteExpiresAt:
-          absoluteTtl === undefined ? null : createdAt + checkSeconds("absolute_ttl", absoluteTtl),
+        ...lifetimeOf(store.policy(app), request, createdAt),
         data: checkData(mergeJson({}, data)),
         reads: 1,
         writes: 1,
@@ -112,16 +146,24 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
       return { token, session };
     },
 
-    /** Reads a session, counts the read and restarts the idle time. */
-    touch(app: string, token: string): Awaitable<Change> {
+    /** Reads a session, counts the read and restarts the idle time; `seen` is what it may be bound to. */
+    touch(app: string, token: string, seen?: Seen): Awaitable<Change> {
       checkApp(app);
-      return then(store.touch(app, hashChecked(token), now()), present);
+      const tokenHash = hashChecked(token);
+      const at = now();
+      const held = seen && enforce(app, tokenHash, at, seen);
+      if (held) return held.then(() => then(store.touch(app, tokenHash, at), present));
+      return then(store.touch(app, tokenHash, at), present);
     },
 
-    /** Reads a session and changes nothing. */
-    peek(app: string, token: string): Awaitable<Session> {
+    /** Reads a session and changes nothing; `seen` as above. */
+    peek(app: string, token: string, seen?: Seen): Awaitable<Session> {
       checkApp(app);
-      return then(store.peek(app, hashChecked(token), now()), present);
+      const tokenHash = hashChecked(token);
+      const at = now();
+      const held = seen && enforce(app, tokenHash, at, seen);
+      if (held) return held.then(() => then(store.peek(app, tokenHash, at), present));
+      return then(store.peek(app, tokenHash, at), present);
     },
 
     /**
@@ -170,10 +212,15 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
       if (idleTtl === undefined && absoluteExpiresAt === undefined) {
         throw invalid("idle_ttl", "missing", "idle_ttl or absolute_ttl is required");
       }
+      const policy = store.policy(request.app);
+      if (idleTtl !== undefined) checkIdleTtl(policy, idleTtl);
       const changed = await store.update(request.app, tokenHash, at, (session) => ({
         ...session,
         idleTtl: idleTtl ?? session.idleTtl,
-        absoluteExpiresAt: absoluteExpiresAt ?? session.absoluteExpiresAt,
+        absoluteExpiresAt:
+          absoluteExpiresAt === undefined
+            ? session.absoluteExpiresAt
+            : checkDeadline(policy, session, absoluteExpiresAt),
         version: session.version + 1,
         lastAccessedAt: touched(session, at).lastAccessedAt,
       }));
@@ -205,7 +252,9 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
       const userId = request.userId === undefined ? "" : checkUserId(request.userId);
       const limit = checkPageSize(request.pageSize ?? 0);
       const at = now();
-      const { activeWithin = 0, pageToken = "" } = request;
+      const { activeWithin = 0, pageToken = "", currentToken = "" } = request;
+      const currentHash =
+        currentToken === "" ? null : hashToken(checkToken(currentToken, "current_token"));
       const since =
         request.activeWithin === undefined ? 0 : at - checkSeconds("active_within", activeWithin);
       const asked = { app, userId, activeWithin };
@@ -221,10 +270,12 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
         ...(userId === "" ? {} : { userId }),
         ...(before === undefined ? {} : { before }),
       });
+      const current = currentHash && (await store.peek(app, currentHash, at));
       return {
         sessions: page.sessions,
         nextPageToken:
           page.next === null ? "" : encodePageToken({ ...asked, activeSince, before: page.next }),
+        currentId: current?.id ?? null,
       };
     },
 
@@ -235,6 +286,21 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
       return store.countActiveUsers(app, at - checkSeconds("active_within", activeWithin), at);
     },
   };
+}
+
+/** The limits of a new session's life, as asked for and as the app's policy allows. */
+function lifetimeOf(
+  policy: AppPolicy,
+  { idleTtl: askedIdle, absoluteTtl: askedAbsolute, isFixed }: CreateRequest,
+  createdAt: number,
+): Pick<Session, "idleTtl" | "absoluteExpiresAt"> {
+  const milliseconds = (field: string, seconds: number | undefined) =>
+    seconds === undefined ? undefined : checkSeconds(field, seconds);
+  const idleTtl = idleTtlUnder(policy, milliseconds("idle_ttl", askedIdle));
+  const absoluteTtl = isFixed
+    ? Math.min(idleTtl, policy.maxAbsoluteTtl ?? Infinity)
+    : absoluteTtlUnder(policy, milliseconds("absolute_ttl", askedAbsolute));
+  return { idleTtl, absoluteExpiresAt: absoluteTtl === null ? null : createdAt + absoluteTtl };
 }
 
 function hashChecked(token: string): TokenHash {

@@ -2,10 +2,12 @@ import type { Case } from "./case.js";
 import { counting } from "./cases/counting.js";
 import { creating } from "./cases/creating.js";
 import { data } from "./cases/data.js";
+import { devices } from "./cases/devices.js";
 import { ending } from "./cases/ending.js";
 import { extending } from "./cases/extending.js";
 import { fields } from "./cases/fields.js";
 import { listing } from "./cases/listing.js";
+import { policies } from "./cases/policies.js";
 import { reading } from "./cases/reading.js";
 import { undecodable } from "./cases/undecodable.js";
 import { updating } from "./cases/updating.js";
@@ -19,6 +21,8 @@ export const CASES: readonly Case[] = [
   ...ending,
   ...listing,
   ...counting,
+  ...devices,
+  ...policies,
   ...fields,
   ...data,
   ...undecodable,

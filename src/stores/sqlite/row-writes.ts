@@ -1,4 +1,5 @@
 import type { Database, Statement } from "better-sqlite3";
+import type { AppPolicy } from "../../domain/app-policy.js";
 import { expiresAt, type Session } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 import { COLUMNS, idToBytes, type Totals } from "./rows.js";
@@ -16,6 +17,9 @@ const STATEMENTS = {
   delete: "DELETE FROM sessions WHERE id = ?",
   deferSweep: "UPDATE sessions SET sweep_at = ? WHERE id = ?",
   totals: "UPDATE totals SET sessions = ?, last_id = ?",
+  setPolicy: `INSERT OR REPLACE INTO app_policies (app, default_idle_ttl, max_idle_ttl,
+    default_absolute_ttl, max_absolute_ttl, max_sessions_per_user, at_limit, bind_ip,
+    bind_user_agent, touch_interval) VALUES (${"?, ".repeat(9)}?)`,
 } as const;
 
 type StatementName = keyof typeof STATEMENTS;
@@ -87,6 +91,20 @@ export const rowWrites = {
   deferSweep: (row: number, until: number): RowWrite => ["deferSweep", until, row],
 
   totals: ({ sessions, lastRow }: Totals): RowWrite => ["totals", sessions, lastRow],
+
+  setPolicy: (app: string, policy: AppPolicy): RowWrite => [
+    "setPolicy",
+    app,
+    policy.defaultIdleTtl,
+    policy.maxIdleTtl,
+    policy.defaultAbsoluteTtl,
+    policy.maxAbsoluteTtl,
+    policy.maxSessionsPerUser,
+    policy.atLimit,
+    policy.bindIp,
+    policy.bindUserAgent,
+    policy.touchInterval,
+  ],
 };
 
 /** What carries out one write on the connection. */

@@ -13,6 +13,8 @@ import { LatchkeyError } from "../../domain/error.js";
  * a JSON array of strings. `account_changes` has a row for each of the last changes
  * of accounts and keys, notes of a key's last use excepted; its highest id is the
  * version of them all. It has names, not ids, for it outlives accounts.
+ *
+ * `app_policies` has names, for an app has a row in `apps` from its first session only.
  */
 const MIGRATIONS: readonly string[] = [
   `
@@ -82,6 +84,21 @@ const MIGRATIONS: readonly string[] = [
     change  TEXT    NOT NULL,
     key_id  INTEGER
   ) STRICT;
+  `,
+  `
+  CREATE TABLE app_policies (
+    app                   TEXT    PRIMARY KEY,
+    default_idle_ttl      INTEGER,
+    max_idle_ttl          INTEGER,
+    default_absolute_ttl  INTEGER,
+    max_absolute_ttl      INTEGER,
+    max_sessions_per_user INTEGER NOT NULL,
+    at_limit              TEXT    NOT NULL
+      CHECK (at_limit IN ('refuse', 'evict_oldest', 'evict_least_recently_used')),
+    bind_ip               TEXT    NOT NULL CHECK (bind_ip IN ('off', 'report', 'end')),
+    bind_user_agent       TEXT    NOT NULL CHECK (bind_user_agent IN ('off', 'report', 'end')),
+    touch_interval        INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
   `,
 ];
 

@@ -1,4 +1,5 @@
 import type { Database } from "better-sqlite3";
+import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
@@ -6,8 +7,10 @@ import type { SessionKey, SessionStore, StoreObserver } from "../../domain/sessi
 import type { TokenHash } from "../../domain/token.js";
 import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
 import { isFatal, isOwnFault, translateFailure } from "./failure.js";
+import { createPolicies } from "./policies.js";
 import { rowWrites } from "./row-writes.js";
 import { createRows, type StoredSession } from "./rows.js";
+import { createUserCap } from "./user-cap.js";
 import { createWorkingSet, type Entry } from "./working-set.js";
 import type { Writer } from "./writer.js";
 
@@ -45,6 +48,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const { db, writer, observer } = options;
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes, () => scheduleTouches());
+  const policies = createPolicies(db);
+  const userCap = createUserCap(rows, memory);
   const appIds = new Map<string, number>();
   let saved = rows.totals();
   let total = saved.sessions;
@@ -144,6 +149,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     });
   };
 
+  const evict = (transaction: Transaction, entry: Entry) => remove(transaction, entry);
+
   /** Ends rows and answers how many of them lived. */
   const removeAll = (
     transaction: Transaction,
@@ -195,10 +202,23 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   };
 
   return {
+    policy: policies.of,
+
+    async setPolicy(app, policy) {
+      // When it begins, the file has all sessions: those created before need no count of the cap's.
+      await write("rows", (transaction) => policies.set(transaction, app, policy));
+    },
+
     async create(session, tokenHash) {
       const data = JSON.stringify(session.data);
       await write("memory", (transaction) => {
         let id = appId(session.app);
+        const policy = policies.of(session.app);
+        const isCapped = policy.maxSessionsPerUser > 0;
+        for (const over of isCapped ? userCap.evictions(policy, id, session) : []) {
+          const entry = find(session.app, over, session.createdAt);
+          if (entry) evict(transaction, entry);
+        }
         if (id === null) {
           id = nextApp++;
           transaction.add(rowWrites.insertApp(id, session.app));
@@ -209,6 +229,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         transaction.add(rowWrites.insert(row, id, tokenHash, session, data));
         const dataBytes = Buffer.byteLength(data);
         memory.create(transaction, { row, tokenHash, session, dataBytes });
+        if (isCapped) userCap.created(transaction, row, tokenHash, session);
         total++;
         transaction.onRollback(() => {
           total--;
@@ -225,6 +246,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const entry = find(app, tokenHash, now);
         if (!entry) return null;
         const before = entry.session;
+        if (!isTouchDue(policies.of(app), before, now)) return { before, after: before };
         const after = touched(before, now);
         memory.touch(entry, after);
         return { before, after };

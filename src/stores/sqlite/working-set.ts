@@ -15,6 +15,8 @@ export interface Entry {
 /** What an entry takes beside its data, in bytes, as measured on the heap. */
 const ENTRY_BYTES = 800;
 
+export type WorkingSet = ReturnType<typeof createWorkingSet>;
+
 /** What a transaction makes of a session; null: it ends it. */
 interface PendingChange {
   readonly entry: Entry | null;
@@ -46,6 +48,12 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
   const get = (tokenHash: TokenHash): Entry | null | undefined => {
     const change = pending.size === 0 ? undefined : pending.get(tokenHash);
     return change ? change.entry : (cache.get(tokenHash) ?? touched.get(tokenHash));
+  };
+
+  /** The same without counting as a use of the cache. */
+  const peek = (tokenHash: TokenHash): Entry | null | undefined => {
+    const change = pending.get(tokenHash);
+    return change ? change.entry : (cache.peek(tokenHash) ?? touched.get(tokenHash));
   };
 
   /** The transaction makes this of a session; null: it ends it. */
@@ -84,6 +92,7 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
 
   return {
     get,
+    peek,
 
     /** Takes a row just read into the cache; nothing newer may be in memory. */
     admit({ row, tokenHash, session, dataBytes }: StoredSession): Entry {
@@ -95,9 +104,8 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     /** The latest state of a row just read, without taking it into the cache; null if the
      * session is about to be gone. */
     latest({ tokenHash, session }: StoredSession): Session | null {
-      const change = pending.get(tokenHash);
-      if (change) return change.entry?.session ?? null;
-      return (cache.peek(tokenHash) ?? touched.get(tokenHash))?.session ?? session;
+      const entry = peek(tokenHash);
+      return entry === undefined ? session : (entry?.session ?? null);
     },
 
     /** Records a touch that the file does not have yet. */

@@ -6,6 +6,8 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { AppPolicy } from "./app_policy_pb.js";
+import { file_latchkey_session_v1_app_policy } from "./app_policy_pb.js";
 import type { CallerSession } from "./caller_session_pb.js";
 import { file_latchkey_session_v1_caller_session } from "./caller_session_pb.js";
 import type { Session } from "./session_pb.js";
@@ -16,7 +18,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/session/v1/session_service.proto.
  */
 export const file_latchkey_session_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLZAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iVQoVQ3JlYXRlU2Vzc2lvblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi0KB3Nlc3Npb24YAiABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iPQoRR2V0U2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEgwKBHBlZWsYAyABKAgiQwoSR2V0U2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ijQEKFFVwZGF0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIlCgRkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIdChBleHBlY3RlZF92ZXJzaW9uGAQgASgDSACIAQFCEwoRX2V4cGVjdGVkX3ZlcnNpb24iRgoVVXBkYXRlU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ikAEKFEV4dGVuZFNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIrCghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRgoVRXh0ZW5kU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iVAoURGVsZXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KBXRva2VuGAIgASgJSAASFAoKc2Vzc2lvbl9pZBgDIAEoCUgAQggKBnRhcmdldCIXChVEZWxldGVTZXNzaW9uUmVzcG9uc2UicgoZRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIUCgprZWVwX3Rva2VuGAMgASgJSAASGQoPa2VlcF9zZXNzaW9uX2lkGAQgASgJSABCBgoEa2VlcCIzChpEZWxldGVVc2VyU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDIicKGERlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkiMgoZRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDInsKE0xpc3RTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiXwoUTGlzdFNlc3Npb25zUmVzcG9uc2USLgoIc2Vzc2lvbnMYASADKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KF0xpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJImMKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWAoXQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoYQ291bnRBY3RpdmVVc2Vyc1Jlc3BvbnNlEhIKCnVzZXJfY291bnQYASABKAMiGgoYR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0IlAKGUdldEN1cnJlbnRTZXNzaW9uUmVzcG9uc2USMwoHc2Vzc2lvbhgBIAEoCzIiLmxhdGNoa2V5LnNlc3Npb24udjEuQ2FsbGVyU2Vzc2lvbiI7ChJMaXN0Q2FsbGVyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiYwoTTGlzdENhbGxlcnNSZXNwb25zZRIzCgdjYWxsZXJzGAEgAygLMiIubGF0Y2hrZXkuc2Vzc2lvbi52MS5DYWxsZXJTZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKXCgoOU2Vzc2lvblNlcnZpY2USZgoNQ3JlYXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuQ3JlYXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkNyZWF0ZVNlc3Npb25SZXNwb25zZRJdCgpHZXRTZXNzaW9uEiYubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRTZXNzaW9uUmVxdWVzdBonLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0U2Vzc2lvblJlc3BvbnNlEmYKDVVwZGF0ZVNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLlVwZGF0ZVNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5VcGRhdGVTZXNzaW9uUmVzcG9uc2USZgoNRXh0ZW5kU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuRXh0ZW5kU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkV4dGVuZFNlc3Npb25SZXNwb25zZRJmCg1EZWxldGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlU2Vzc2lvblJlc3BvbnNlEnUKEkRlbGV0ZVVzZXJTZXNzaW9ucxIuLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBovLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVzcG9uc2UScgoRRGVsZXRlQXBwU2Vzc2lvbnMSLS5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBouLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRJjCgxMaXN0U2Vzc2lvbnMSKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaKS5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlEm8KEExpc3RVc2VyU2Vzc2lvbnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0VXNlclNlc3Npb25zUmVzcG9uc2USbwoQQ291bnRBY3RpdmVVc2VycxIsLmxhdGNoa2V5LnNlc3Npb24udjEuQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QaLS5sYXRjaGtleS5zZXNzaW9uLnYxLkNvdW50QWN0aXZlVXNlcnNSZXNwb25zZRJyChFHZXRDdXJyZW50U2Vzc2lvbhItLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0Gi4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRDdXJyZW50U2Vzc2lvblJlc3BvbnNlEmAKC0xpc3RDYWxsZXJzEicubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0Q2FsbGVyc1JlcXVlc3QaKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RDYWxsZXJzUmVzcG9uc2VCM1oxbGF0Y2hrZXkuZGV2L2dlbi9nby9sYXRjaGtleS9zZXNzaW9uL3YxO3Nlc3Npb252MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_latchkey_session_v1_caller_session, file_latchkey_session_v1_session]);
+  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLZAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iVQoVQ3JlYXRlU2Vzc2lvblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi0KB3Nlc3Npb24YAiABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iXQoRR2V0U2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEgwKBHBlZWsYAyABKAgSCgoCaXAYBCABKAkSEgoKdXNlcl9hZ2VudBgFIAEoCSJDChJHZXRTZXNzaW9uUmVzcG9uc2USLQoHc2Vzc2lvbhgBIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiKNAQoUVXBkYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEiUKBGRhdGEYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eh0KEGV4cGVjdGVkX3ZlcnNpb24YBCABKANIAIgBAUITChFfZXhwZWN0ZWRfdmVyc2lvbiJGChVVcGRhdGVTZXNzaW9uUmVzcG9uc2USLQoHc2Vzc2lvbhgBIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiKQAQoURXh0ZW5kU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEisKCGlkbGVfdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGFic29sdXRlX3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJGChVFeHRlbmRTZXNzaW9uUmVzcG9uc2USLQoHc2Vzc2lvbhgBIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiJUChREZWxldGVTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDwoFdG9rZW4YAiABKAlIABIUCgpzZXNzaW9uX2lkGAMgASgJSABCCAoGdGFyZ2V0IhcKFURlbGV0ZVNlc3Npb25SZXNwb25zZSJyChlEZWxldGVVc2VyU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhQKCmtlZXBfdG9rZW4YAyABKAlIABIZCg9rZWVwX3Nlc3Npb25faWQYBCABKAlIAEIGCgRrZWVwIjMKGkRlbGV0ZVVzZXJTZXNzaW9uc1Jlc3BvbnNlEhUKDWRlbGV0ZWRfY291bnQYASABKAMiJwoYRGVsZXRlQXBwU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCSIyChlEZWxldGVBcHBTZXNzaW9uc1Jlc3BvbnNlEhUKDWRlbGV0ZWRfY291bnQYASABKAMikgEKE0xpc3RTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkSFQoNY3VycmVudF90b2tlbhgFIAEoCSJfChRMaXN0U2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkidQoXTGlzdFVzZXJTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkSFQoNY3VycmVudF90b2tlbhgFIAEoCSJjChhMaXN0VXNlclNlc3Npb25zUmVzcG9uc2USLgoIc2Vzc2lvbnMYASADKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlgKF0NvdW50QWN0aXZlVXNlcnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIwCg1hY3RpdmVfd2l0aGluGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIi4KGENvdW50QWN0aXZlVXNlcnNSZXNwb25zZRISCgp1c2VyX2NvdW50GAEgASgDIiIKE0dldEFwcFBvbGljeVJlcXVlc3QSCwoDYXBwGAEgASgJIkYKFEdldEFwcFBvbGljeVJlc3BvbnNlEi4KBnBvbGljeRgBIAEoCzIeLmxhdGNoa2V5LnNlc3Npb24udjEuQXBwUG9saWN5IlIKE1NldEFwcFBvbGljeVJlcXVlc3QSCwoDYXBwGAEgASgJEi4KBnBvbGljeRgCIAEoCzIeLmxhdGNoa2V5LnNlc3Npb24udjEuQXBwUG9saWN5IkYKFFNldEFwcFBvbGljeVJlc3BvbnNlEi4KBnBvbGljeRgBIAEoCzIeLmxhdGNoa2V5LnNlc3Npb24udjEuQXBwUG9saWN5IhoKGEdldEN1cnJlbnRTZXNzaW9uUmVxdWVzdCJQChlHZXRDdXJyZW50U2Vzc2lvblJlc3BvbnNlEjMKB3Nlc3Npb24YASABKAsyIi5sYXRjaGtleS5zZXNzaW9uLnYxLkNhbGxlclNlc3Npb24iOwoSTGlzdENhbGxlcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImMKE0xpc3RDYWxsZXJzUmVzcG9uc2USMwoHY2FsbGVycxgBIAMoCzIiLmxhdGNoa2V5LnNlc3Npb24udjEuQ2FsbGVyU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAky4QsKDlNlc3Npb25TZXJ2aWNlEmYKDUNyZWF0ZVNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLkNyZWF0ZVNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5DcmVhdGVTZXNzaW9uUmVzcG9uc2USXQoKR2V0U2Vzc2lvbhImLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0U2Vzc2lvblJlcXVlc3QaJy5sYXRjaGtleS5zZXNzaW9uLnYxLkdldFNlc3Npb25SZXNwb25zZRJmCg1VcGRhdGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5VcGRhdGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuVXBkYXRlU2Vzc2lvblJlc3BvbnNlEmYKDUV4dGVuZFNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLkV4dGVuZFNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5FeHRlbmRTZXNzaW9uUmVzcG9uc2USZgoNRGVsZXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVNlc3Npb25SZXNwb25zZRJ1ChJEZWxldGVVc2VyU2Vzc2lvbnMSLi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVVzZXJTZXNzaW9uc1JlcXVlc3QaLy5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVVzZXJTZXNzaW9uc1Jlc3BvbnNlEnIKEURlbGV0ZUFwcFNlc3Npb25zEi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVBcHBTZXNzaW9uc1JlcXVlc3QaLi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZUFwcFNlc3Npb25zUmVzcG9uc2USYwoMTGlzdFNlc3Npb25zEigubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GikubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZRJvChBMaXN0VXNlclNlc3Npb25zEiwubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0VXNlclNlc3Npb25zUmVxdWVzdBotLmxhdGNoa2V5LnNlc3Npb24udjEuTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlEm8KEENvdW50QWN0aXZlVXNlcnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkNvdW50QWN0aXZlVXNlcnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5Db3VudEFjdGl2ZVVzZXJzUmVzcG9uc2USYwoMR2V0QXBwUG9saWN5EigubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRBcHBQb2xpY3lSZXF1ZXN0GikubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRBcHBQb2xpY3lSZXNwb25zZRJjCgxTZXRBcHBQb2xpY3kSKC5sYXRjaGtleS5zZXNzaW9uLnYxLlNldEFwcFBvbGljeVJlcXVlc3QaKS5sYXRjaGtleS5zZXNzaW9uLnYxLlNldEFwcFBvbGljeVJlc3BvbnNlEnIKEUdldEN1cnJlbnRTZXNzaW9uEi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRDdXJyZW50U2Vzc2lvblJlcXVlc3QaLi5sYXRjaGtleS5zZXNzaW9uLnYxLkdldEN1cnJlbnRTZXNzaW9uUmVzcG9uc2USYAoLTGlzdENhbGxlcnMSJy5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RDYWxsZXJzUmVxdWVzdBooLmxhdGNoa2V5LnNlc3Npb24udjEuTGlzdENhbGxlcnNSZXNwb25zZUIzWjFsYXRjaGtleS5kZXYvZ2VuL2dvL2xhdGNoa2V5L3Nlc3Npb24vdjE7c2Vzc2lvbnYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_latchkey_session_v1_app_policy, file_latchkey_session_v1_caller_session, file_latchkey_session_v1_session]);
 
 /**
  * The request of SessionService.CreateSession.
@@ -63,14 +65,16 @@ export type CreateSessionRequest = Message<"latchkey.session.v1.CreateSessionReq
   data?: JsonObject | undefined;
 
   /**
-   * Optional, 7200 s if unset: whole seconds, 10 to 2,147,483,647.
+   * Optional, the default of the app's policy or 7200 s if unset: whole seconds,
+   * 10 to 2,147,483,647, at most the policy's maximum.
    *
    * @generated from field: google.protobuf.Duration idle_ttl = 6;
    */
   idleTtl?: Duration | undefined;
 
   /**
-   * Optional, no limit if unset: whole seconds from now, 10 to 2,147,483,647.
+   * Optional, the default of the app's policy or no limit if unset: whole seconds
+   * from now, 10 to 2,147,483,647, at most the policy's maximum.
    *
    * @generated from field: google.protobuf.Duration absolute_ttl = 7;
    */
@@ -139,6 +143,21 @@ export type GetSessionRequest = Message<"latchkey.session.v1.GetSessionRequest">
    * @generated from field: bool peek = 3;
    */
   peek: boolean;
+
+  /**
+   * Optional: the address that the user has at this read, for the app's policy to
+   * compare; at most 39 characters, none of them a control character.
+   *
+   * @generated from field: string ip = 4;
+   */
+  ip: string;
+
+  /**
+   * Optional: the same of the browser or device, at most 512 characters.
+   *
+   * @generated from field: string user_agent = 5;
+   */
+  userAgent: string;
 };
 
 /**
@@ -254,8 +273,9 @@ export type ExtendSessionRequest = Message<"latchkey.session.v1.ExtendSessionReq
   token: string;
 
   /**
-   * Optional: the new idle limit, whole seconds, 10 to 2,147,483,647. At least
-   * one of idle_ttl and absolute_ttl is required.
+   * Optional: the new idle limit, whole seconds, 10 to 2,147,483,647, at most the
+   * maximum of the app's policy. At least one of idle_ttl and absolute_ttl is
+   * required.
    *
    * @generated from field: google.protobuf.Duration idle_ttl = 3;
    */
@@ -263,7 +283,8 @@ export type ExtendSessionRequest = Message<"latchkey.session.v1.ExtendSessionReq
 
   /**
    * Optional: the new absolute limit, whole seconds from now, 10 to
-   * 2,147,483,647.
+   * 2,147,483,647. It may not end after the session's creation and the maximum of
+   * the app's policy.
    *
    * @generated from field: google.protobuf.Duration absolute_ttl = 4;
    */
@@ -508,6 +529,15 @@ export type ListSessionsRequest = Message<"latchkey.session.v1.ListSessionsReque
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
+
+  /**
+   * Optional: the token of the caller's own session, which is then marked by
+   * `is_current`. 64 characters of `[A-Za-z0-9]`; no session is marked if it
+   * opens none of the app. The session is not touched.
+   *
+   * @generated from field: string current_token = 5;
+   */
+  currentToken: string;
 };
 
 /**
@@ -578,6 +608,13 @@ export type ListUserSessionsRequest = Message<"latchkey.session.v1.ListUserSessi
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
+
+  /**
+   * As in ListSessionsRequest.
+   *
+   * @generated from field: string current_token = 5;
+   */
+  currentToken: string;
 };
 
 /**
@@ -665,6 +702,97 @@ export const CountActiveUsersResponseSchema: GenMessage<CountActiveUsersResponse
   messageDesc(file_latchkey_session_v1_session_service, 19);
 
 /**
+ * The request of SessionService.GetAppPolicy.
+ *
+ * @generated from message latchkey.session.v1.GetAppPolicyRequest
+ */
+export type GetAppPolicyRequest = Message<"latchkey.session.v1.GetAppPolicyRequest"> & {
+  /**
+   * Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
+   *
+   * @generated from field: string app = 1;
+   */
+  app: string;
+};
+
+/**
+ * Describes the message latchkey.session.v1.GetAppPolicyRequest.
+ * Use `create(GetAppPolicyRequestSchema)` to create a new message.
+ */
+export const GetAppPolicyRequestSchema: GenMessage<GetAppPolicyRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 20);
+
+/**
+ * The response of SessionService.GetAppPolicy.
+ *
+ * @generated from message latchkey.session.v1.GetAppPolicyResponse
+ */
+export type GetAppPolicyResponse = Message<"latchkey.session.v1.GetAppPolicyResponse"> & {
+  /**
+   * The app's policy.
+   *
+   * @generated from field: latchkey.session.v1.AppPolicy policy = 1;
+   */
+  policy?: AppPolicy | undefined;
+};
+
+/**
+ * Describes the message latchkey.session.v1.GetAppPolicyResponse.
+ * Use `create(GetAppPolicyResponseSchema)` to create a new message.
+ */
+export const GetAppPolicyResponseSchema: GenMessage<GetAppPolicyResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 21);
+
+/**
+ * The request of SessionService.SetAppPolicy.
+ *
+ * @generated from message latchkey.session.v1.SetAppPolicyRequest
+ */
+export type SetAppPolicyRequest = Message<"latchkey.session.v1.SetAppPolicyRequest"> & {
+  /**
+   * Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
+   *
+   * @generated from field: string app = 1;
+   */
+  app: string;
+
+  /**
+   * Required: the whole policy. One without any field takes all rules away.
+   *
+   * @generated from field: latchkey.session.v1.AppPolicy policy = 2;
+   */
+  policy?: AppPolicy | undefined;
+};
+
+/**
+ * Describes the message latchkey.session.v1.SetAppPolicyRequest.
+ * Use `create(SetAppPolicyRequestSchema)` to create a new message.
+ */
+export const SetAppPolicyRequestSchema: GenMessage<SetAppPolicyRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 22);
+
+/**
+ * The response of SessionService.SetAppPolicy.
+ *
+ * @generated from message latchkey.session.v1.SetAppPolicyResponse
+ */
+export type SetAppPolicyResponse = Message<"latchkey.session.v1.SetAppPolicyResponse"> & {
+  /**
+   * The app's policy as it is from here on.
+   *
+   * @generated from field: latchkey.session.v1.AppPolicy policy = 1;
+   */
+  policy?: AppPolicy | undefined;
+};
+
+/**
+ * Describes the message latchkey.session.v1.SetAppPolicyResponse.
+ * Use `create(SetAppPolicyResponseSchema)` to create a new message.
+ */
+export const SetAppPolicyResponseSchema: GenMessage<SetAppPolicyResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 23);
+
+/**
  * The request of SessionService.GetCurrentSession.
  *
  * @generated from message latchkey.session.v1.GetCurrentSessionRequest
@@ -677,7 +805,7 @@ export type GetCurrentSessionRequest = Message<"latchkey.session.v1.GetCurrentSe
  * Use `create(GetCurrentSessionRequestSchema)` to create a new message.
  */
 export const GetCurrentSessionRequestSchema: GenMessage<GetCurrentSessionRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 20);
+  messageDesc(file_latchkey_session_v1_session_service, 24);
 
 /**
  * The response of SessionService.GetCurrentSession.
@@ -698,7 +826,7 @@ export type GetCurrentSessionResponse = Message<"latchkey.session.v1.GetCurrentS
  * Use `create(GetCurrentSessionResponseSchema)` to create a new message.
  */
 export const GetCurrentSessionResponseSchema: GenMessage<GetCurrentSessionResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 21);
+  messageDesc(file_latchkey_session_v1_session_service, 25);
 
 /**
  * The request of SessionService.ListCallers.
@@ -726,7 +854,7 @@ export type ListCallersRequest = Message<"latchkey.session.v1.ListCallersRequest
  * Use `create(ListCallersRequestSchema)` to create a new message.
  */
 export const ListCallersRequestSchema: GenMessage<ListCallersRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 22);
+  messageDesc(file_latchkey_session_v1_session_service, 26);
 
 /**
  * The response of SessionService.ListCallers.
@@ -754,7 +882,7 @@ export type ListCallersResponse = Message<"latchkey.session.v1.ListCallersRespon
  * Use `create(ListCallersResponseSchema)` to create a new message.
  */
 export const ListCallersResponseSchema: GenMessage<ListCallersResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 23);
+  messageDesc(file_latchkey_session_v1_session_service, 27);
 
 /**
  * SessionService keeps the login sessions of many web apps.
@@ -790,11 +918,13 @@ export const ListCallersResponseSchema: GenMessage<ListCallersResponse> = /*@__P
 export const SessionService: GenService<{
   /**
    * CreateSession starts a session and answers its token, which cannot be had
-   * again. The write is on disk before the answer.
+   * again. The write is on disk before the answer. Where the app's policy limits
+   * the sessions of a user, the user never has more, at no instant.
    *
    * Permission: an Admin, or a User of the app.
    *
-   * Errors: none but those of every RPC.
+   * Errors: RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the
+   * app's policy allows, and it says to refuse more.
    *
    * @generated from rpc latchkey.session.v1.SessionService.CreateSession
    */
@@ -806,7 +936,9 @@ export const SessionService: GenService<{
   /**
    * GetSession reads a session by its token. Unless `peek` is set it counts
    * the read and restarts the idle time; the answer shows the session after
-   * that. A crash of the server may lose the last second of such touches.
+   * that. A crash of the server may lose the last second of such touches. The
+   * app's policy may have reads that follow each other closely count as one, and
+   * may bind sessions to what `ip` and `user_agent` say.
    *
    * Permission: an Admin, or a User of the app.
    *
@@ -845,7 +977,8 @@ export const SessionService: GenService<{
    *
    * Permission: an Admin, or a User of the app.
    *
-   * Errors: NOT_FOUND (NOT_FOUND) as GetSession.
+   * Errors: NOT_FOUND (NOT_FOUND) as GetSession. INVALID_ARGUMENT (INVALID) also
+   * if a limit would be over the maximum of the app's policy.
    *
    * @generated from rpc latchkey.session.v1.SessionService.ExtendSession
    */
@@ -948,6 +1081,36 @@ export const SessionService: GenService<{
     methodKind: "unary";
     input: typeof CountActiveUsersRequestSchema;
     output: typeof CountActiveUsersResponseSchema;
+  },
+  /**
+   * GetAppPolicy answers the policy of an app; one that was never set has no
+   * rules.
+   *
+   * Permission: an Admin, or a User of the app.
+   *
+   * Errors: none but those of every RPC.
+   *
+   * @generated from rpc latchkey.session.v1.SessionService.GetAppPolicy
+   */
+  getAppPolicy: {
+    methodKind: "unary";
+    input: typeof GetAppPolicyRequestSchema;
+    output: typeof GetAppPolicyResponseSchema;
+  },
+  /**
+   * SetAppPolicy sets the whole policy of an app, which need not have a session
+   * yet. It is on disk before the answer.
+   *
+   * Permission: an Admin.
+   *
+   * Errors: none but those of every RPC.
+   *
+   * @generated from rpc latchkey.session.v1.SessionService.SetAppPolicy
+   */
+  setAppPolicy: {
+    methodKind: "unary";
+    input: typeof SetAppPolicyRequestSchema;
+    output: typeof SetAppPolicyResponseSchema;
   },
   /**
    * GetCurrentSession tells the caller who it is on this connection, and since
