@@ -73,7 +73,7 @@ export const anyPolicy: fc.Arbitrary<AppPolicy> = fc
 
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 10, arbitrary: fc.record({ do: word("create"), app, user, limits }) },
-  { weight: 1, arbitrary: fc.record({ do: word("setPolicy"), app, policy: anyPolicy }) },
+  { weight: 3, arbitrary: fc.record({ do: word("setPolicy"), app, policy: anyPolicy }) },
   { weight: 1, arbitrary: fc.record({ do: word("createTaken"), of }) },
   { weight: 4, arbitrary: fc.record({ do: word("peek"), of }) },
   { weight: 8, arbitrary: fc.record({ do: word("touch"), of }) },
