@@ -41,7 +41,10 @@ export const NO_POLICY: AppPolicy = {
 /** The idle limit (ms) of a session that asks for `asked`; `invalid` if that is too long. */
 export function idleTtlUnder(policy: AppPolicy, asked: number | undefined): number {
   if (asked !== undefined) return checkIdleTtl(policy, asked);
-  return policy.defaultIdleTtl ?? Math.min(LIMITS.ttlDefault * 1000, policy.maxIdleTtl ?? Infinity);
+  return (
+    policy.defaultIdleTtl ??
+    Math.min(LIMITS.ttlDefault * 1000, policy.maxIdleTtl ?? Number.POSITIVE_INFINITY)
+  );
 }
 
 /** The same of the absolute limit; null: it has none. */

@@ -29,6 +29,11 @@ export interface ListPage {
   readonly next: number | null;
 }
 
+export interface DeleteOptions {
+  /** Why the session ends; `deleted` if absent. */
+  readonly reason?: EndReason;
+}
+
 /** What a store tells about itself, for metrics. */
 export interface StoreStats {
   /** Sessions held, expired ones that are not yet swept included. */
@@ -91,12 +96,7 @@ export interface SessionStore {
   ): Promise<Change | null>;
 
   /** Ends one session; false if there is none. */
-  delete(
-    app: string,
-    key: SessionKey,
-    now: number,
-    reason?: Extract<EndReason, "deleted" | "theft">,
-  ): Promise<boolean>;
+  delete(app: string, key: SessionKey, now: number, options?: DeleteOptions): Promise<boolean>;
 
   /**
    * Ends the user's sessions that exist now, all but `keep`, and answers how

@@ -1,7 +1,15 @@
-import type { AppPolicy, AtLimit, Binding } from "../domain/app-policy.js";
+import {
+  type AppPolicy,
+  type AtLimit,
+  absoluteTtlUnder,
+  type Binding,
+  idleTtlUnder,
+} from "../domain/app-policy.js";
 import { invalid } from "../domain/error.js";
 import { checkApp, checkSeconds, LIMITS } from "../domain/limits.js";
+import type { Session } from "../domain/session.js";
 import type { SessionStore } from "../domain/session-store.js";
+import type { CreateRequest } from "./sessions.js";
 
 /** A whole policy as it is asked for; durations in seconds, what is absent is no rule. */
 export interface PolicyRequest {
@@ -33,6 +41,21 @@ export function createAppPolicies(store: Pick<SessionStore, "policy" | "setPolic
       return policy;
     },
   };
+}
+
+/** The limits of a new session's life: as asked for, else the policy's; `invalid` if too long. */
+export function lifetimeOf(
+  policy: AppPolicy,
+  request: Pick<CreateRequest, "idleTtl" | "absoluteTtl" | "isFixed">,
+  createdAt: number,
+): Pick<Session, "idleTtl" | "absoluteExpiresAt"> {
+  const asked = (field: string, seconds: number | undefined) =>
+    seconds === undefined ? undefined : checkSeconds(field, seconds);
+  const idleTtl = idleTtlUnder(policy, asked("idle_ttl", request.idleTtl));
+  const absoluteTtl = request.isFixed
+    ? Math.min(idleTtl, policy.maxAbsoluteTtl ?? Number.POSITIVE_INFINITY)
+    : absoluteTtlUnder(policy, asked("absolute_ttl", request.absoluteTtl));
+  return { idleTtl, absoluteExpiresAt: absoluteTtl === null ? null : createdAt + absoluteTtl };
 }
 
 function checkPolicy(request: PolicyRequest): AppPolicy {

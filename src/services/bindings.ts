@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import { type Awaitable, then } from "../domain/awaitable.js";
 import { findMismatches, type Mismatch, type Seen } from "../domain/binding.js";
+import { checkIp, checkUserAgent } from "../domain/limits.js";
 import type { Session } from "../domain/session.js";
 import type { SessionStore } from "../domain/session-store.js";
 import type { TokenHash } from "../domain/token.js";
@@ -28,7 +29,7 @@ export function createBindings({ store, log }: BindingsOptions) {
 
   const end = async (session: Session, tokenHash: TokenHash, now: number, by: Mismatch) => {
     const { id, app, userId } = session;
-    if (!(await store.delete(app, { tokenHash }, now, "theft"))) return;
+    if (!(await store.delete(app, { tokenHash }, now, { reason: "theft" }))) return;
     const { field, bound, seen } = by;
     log.warn(
       { app, session: id, user: userId, field, bound, seen },
@@ -39,9 +40,12 @@ export function createBindings({ store, log }: BindingsOptions) {
   return {
     /**
      * Reports or ends the session, as the policy says, if `seen` differs from what
-     * it is bound to; where it ends it, it is gone when this resolves.
+     * it is bound to; where it ends it, it is gone when this resolves. Throws `invalid`
+     * if `seen` is out of range, bound or not.
      */
     enforce(app: string, tokenHash: TokenHash, now: number, seen: Seen): Awaitable<void> {
+      if (seen.ip !== "") checkIp(seen.ip);
+      if (seen.userAgent !== "") checkUserAgent(seen.userAgent);
       const policy = store.policy(app);
       if (policy.bindIp === "off" && policy.bindUserAgent === "off") return undefined;
       return then(store.peek(app, tokenHash, now), (session): Awaitable<void> => {

@@ -1,11 +1,5 @@
 import type { Logger } from "pino";
-import {
-  type AppPolicy,
-  absoluteTtlUnder,
-  checkDeadline,
-  checkIdleTtl,
-  idleTtlUnder,
-} from "../domain/app-policy.js";
+import { checkDeadline, checkIdleTtl } from "../domain/app-policy.js";
 import { type Awaitable, then } from "../domain/awaitable.js";
 import type { Seen } from "../domain/binding.js";
 import { invalid, LatchkeyError } from "../domain/error.js";
@@ -25,7 +19,7 @@ import {
 import { type Change, type Session, touched } from "../domain/session.js";
 import type { ListPage, SessionKey, SessionStore } from "../domain/session-store.js";
 import { hashToken, newToken, type RandomBytes, type TokenHash } from "../domain/token.js";
-import { createAppPolicies } from "./app-policies.js";
+import { createAppPolicies, lifetimeOf } from "./app-policies.js";
 import { createBindings } from "./bindings.js";
 import { decodePageToken, encodePageToken } from "./page-token.js";
 
@@ -107,16 +101,20 @@ export type Sessions = ReturnType<typeof createSessions>;
 export function createSessions({ store, now, randomBytes, newSessionId, log }: SessionsOptions) {
   const bindings = createBindings({ store, log });
 
-  /** Holds a read to what its session is bound to, before it is read. */
-  const enforce = (
+  /** Reads by a method of the store, once the session is held to what the policy binds it to. */
+  const read = <T>(
+    ask: (app: string, tokenHash: TokenHash, now: number) => Awaitable<T | null>,
     app: string,
-    tokenHash: TokenHash,
-    at: number,
-    { ip, userAgent }: Seen,
-  ): Awaitable<void> => {
-    if (ip !== "") checkIp(ip);
-    if (userAgent !== "") checkUserAgent(userAgent);
-    return bindings.enforce(app, tokenHash, at, { ip, userAgent });
+    token: string,
+    seen: Seen | undefined,
+  ): Awaitable<T> => {
+    checkApp(app);
+    const tokenHash = hashChecked(token);
+    const at = now();
+    const enforcing = seen && bindings.enforce(app, tokenHash, at, seen);
+    return enforcing
+      ? enforcing.then(() => then(ask(app, tokenHash, at), present))
+      : then(ask(app, tokenHash, at), present);
   };
 
   return {
@@ -146,24 +144,14 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
       return { token, session };
     },
 
-    /** Reads a session, counts the read and restarts the idle time; `seen` is what it may be bound to. */
+    /** Reads a session, counts the read and restarts the idle time. */
     touch(app: string, token: string, seen?: Seen): Awaitable<Change> {
-      checkApp(app);
-      const tokenHash = hashChecked(token);
-      const at = now();
-      const held = seen && enforce(app, tokenHash, at, seen);
-      if (held) return held.then(() => then(store.touch(app, tokenHash, at), present));
-      return then(store.touch(app, tokenHash, at), present);
+      return read(store.touch, app, token, seen);
     },
 
-    /** Reads a session and changes nothing; `seen` as above. */
+    /** Reads a session and changes nothing. */
     peek(app: string, token: string, seen?: Seen): Awaitable<Session> {
-      checkApp(app);
-      const tokenHash = hashChecked(token);
-      const at = now();
-      const held = seen && enforce(app, tokenHash, at, seen);
-      if (held) return held.then(() => then(store.peek(app, tokenHash, at), present));
-      return then(store.peek(app, tokenHash, at), present);
+      return read(store.peek, app, token, seen);
     },
 
     /**
@@ -286,21 +274,6 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
       return store.countActiveUsers(app, at - checkSeconds("active_within", activeWithin), at);
     },
   };
-}
-
-/** The limits of a new session's life, as asked for and as the app's policy allows. */
-function lifetimeOf(
-  policy: AppPolicy,
-  { idleTtl: askedIdle, absoluteTtl: askedAbsolute, isFixed }: CreateRequest,
-  createdAt: number,
-): Pick<Session, "idleTtl" | "absoluteExpiresAt"> {
-  const milliseconds = (field: string, seconds: number | undefined) =>
-    seconds === undefined ? undefined : checkSeconds(field, seconds);
-  const idleTtl = idleTtlUnder(policy, milliseconds("idle_ttl", askedIdle));
-  const absoluteTtl = isFixed
-    ? Math.min(idleTtl, policy.maxAbsoluteTtl ?? Infinity)
-    : absoluteTtlUnder(policy, milliseconds("absolute_ttl", askedAbsolute));
-  return { idleTtl, absoluteExpiresAt: absoluteTtl === null ? null : createdAt + absoluteTtl };
 }
 
 function hashChecked(token: string): TokenHash {

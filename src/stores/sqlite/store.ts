@@ -205,7 +205,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     policy: policies.of,
 
     async setPolicy(app, policy) {
-      // When it begins, the file has all sessions: those created before need no count of the cap's.
+      // When it begins, the file has all sessions, also those that no cap counted.
       await write("rows", (transaction) => policies.set(transaction, app, policy));
     },
 

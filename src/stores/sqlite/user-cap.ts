@@ -23,24 +23,24 @@ export function createUserCap(rows: Pick<Rows, "ofUser">, memory: Pick<WorkingSe
   };
 
   /** The user's sessions as memory knows them, in the order of their creation. */
-  const latest = (appId: number | null, session: Session) => {
+  const listAll = (appId: number | null, session: Session) => {
     const known = new Map<number, UserRow | { tokenHash: TokenHash; session: null }>();
-    if (appId !== null)
-      for (const one of rows.ofUser(appId, session.userId)) known.set(one.row, one);
+    const inFile = appId === null ? [] : rows.ofUser(appId, session.userId);
+    for (const one of inFile) known.set(one.row, one);
     for (const [row, tokenHash] of underWay.get(keyOf(session)) ?? []) {
       if (!known.has(row)) known.set(row, { tokenHash, session: null });
     }
-    return [...known.values()].flatMap(({ tokenHash, session: inFile }) => {
+    return [...known.values()].flatMap(({ tokenHash, session: stored }) => {
       const entry = memory.peek(tokenHash);
-      const one: Lifetime | null = entry === undefined ? inFile : (entry?.session ?? null);
-      return one ? [{ tokenHash, session: one }] : [];
+      const latest: Lifetime | null = entry === undefined ? stored : (entry?.session ?? null);
+      return latest ? [{ tokenHash, session: latest }] : [];
     });
   };
 
   return {
     /** What must end so that `session` can be created; throws `limit` if it may not be. */
     evictions(policy: AppPolicy, appId: number | null, session: Session): readonly TokenHash[] {
-      const live = latest(appId, session).filter((one) => isLive(one.session, session.createdAt));
+      const live = listAll(appId, session).filter((one) => isLive(one.session, session.createdAt));
       return evictions(policy, live).map(({ tokenHash }) => tokenHash);
     },
 

@@ -95,7 +95,8 @@ export type AppPolicy = Message<"latchkey.session.v1.AppPolicy"> & {
    * Reads within this time of a session's last access neither count nor restart
    * its idle time, 1 to 86,400 s; every read does if unset. Never more than half
    * of the session's idle limit has effect, so that reads can always keep it
-   * alive.
+   * alive. `last_accessed_at`, and with it what `active_within` finds, lags by as
+   * much.
    *
    * @generated from field: google.protobuf.Duration touch_interval = 9;
    */
