@@ -13,6 +13,7 @@ import { createAuthentication } from "./services/authentication.js";
 import { createAuthorization } from "./services/authorization.js";
 import { createCallers } from "./services/callers.js";
 import { type Connections, createConnections } from "./services/connections.js";
+import { createDevices } from "./services/devices.js";
 import { createDirectory } from "./services/directory.js";
 import { createPasswords } from "./services/passwords.js";
 import { createRke } from "./services/rke.js";
@@ -81,6 +82,7 @@ export async function start(options: StartOptions): Promise<Server> {
     now,
     randomBytes: random,
     newSessionId: (msecs) => uuidv7({ msecs, random: random(16) }),
+    log,
   });
   const sweeper = startSweeper({
     store,
@@ -170,7 +172,7 @@ export async function start(options: StartOptions): Promise<Server> {
       tls: config.tls && readTls(config.tls),
     };
     if (config.tls) unwatchTls = watchTls(config.tls, reloadTls);
-    const sessionRpcs = createSessionRpcs({ sessionsOf, callers });
+    const sessionRpcs = createSessionRpcs({ sessionsOf, callers, devices: createDevices() });
     const rkeRpcs = createRkeRpcs({ rkeOf });
     await listen("grpc", config.grpc, (address) =>
       listenGrpc({

@@ -28,6 +28,10 @@ export const LIMITS = {
   /** Seconds that a rotated token may stay good. */
   graceMax: 300,
   graceDefault: 30,
+  /** The largest cap that a policy may set. */
+  sessionsPerUser: 1_000,
+  /** Seconds that a policy may have reads not count. */
+  touchInterval: 86_400,
 } as const;
 
 const APP = /^[A-Za-z0-9_-]{3,20}$/;

@@ -1,4 +1,6 @@
+import type { AppPolicy } from "./app-policy.js";
 import type { Awaitable } from "./awaitable.js";
+import type { EndReason } from "./end-reason.js";
 import type { Once } from "./request-record.js";
 import type { Rotated, Rotation } from "./rotation.js";
 import type { Change, Session } from "./session.js";
@@ -37,6 +39,8 @@ export interface Created {
 }
 
 export interface DeleteOptions {
+  /** Why the session ends; `deleted` if absent. */
+  readonly reason?: EndReason;
   /** Must be pure. What it throws rejects the call, and nothing is ended. */
   readonly check?: (session: Session) => void;
   /** Whether the answer is kept for `once` also if there is no such session. */
@@ -85,14 +89,26 @@ export interface StoreObserver {
  * durable as what it did; null and errors are not.
  */
 export interface SessionStore {
-  /** Adds a session. Rejects with `exists` if the token hash or the id is taken. */
+  /** The app's policy, at once; `NO_POLICY` if none was set. */
+  policy(app: string): AppPolicy;
+
+  /** Sets the app's policy. Creations and touches called from then on obey it. */
+  setPolicy(app: string, policy: AppPolicy): Promise<void>;
+
+  /**
+   * Adds a session. Rejects with `exists` if the token hash or the id is taken. In
+   * the same step it ends those of the user's sessions that live at its creation and
+   * are too many by the app's policy (see `evictions`), or rejects with `limit`: at
+   * no instant has the user more than may be.
+   */
   create(session: Session, tokenHash: TokenHash, once?: Once, salt?: string): Promise<Created>;
 
   /** The session, unchanged; null if there is none. */
   peek(app: string, tokenHash: TokenHash, now: number): Awaitable<Session | null>;
 
   /** Counts a read and restarts the idle time; null if there is none. The touch
-   * may take a second to become durable; it is visible at once. */
+   * may take a second to become durable; it is visible at once. A read that is no
+   * touch by the app's policy (see `isTouchDue`) answers the same before and after. */
   touch(app: string, tokenHash: TokenHash, now: number): Awaitable<Change | null>;
 
   /**

@@ -27,6 +27,8 @@ export const PERMISSIONS = {
   deleteApp: "admin",
   list: "app",
   countActiveUsers: "app",
+  getPolicy: "app",
+  setPolicy: "admin",
   listCallers: "admin",
   "rke.discover": "rke",
   "rke.create": "rke",
@@ -50,8 +52,8 @@ const REFUSALS: Readonly<Record<Permission, (app: string | undefined) => string>
 export interface AuthorizationOptions {
   readonly sessions: Sessions;
   readonly rke: Rke;
-  /** Gets a line for every call that is refused, for every one that ended many sessions, and for
-   * every theft that one was the proof of. */
+  /** Gets a line for every call that is refused, for every one that ended many sessions or set a
+   * policy, and for every theft that one was the proof of. */
   readonly log: Pick<Logger, "info" | "warn">;
 }
 
@@ -74,16 +76,15 @@ export function createAuthorization({ sessions, rke, log }: AuthorizationOptions
     throw new LatchkeyError("forbidden", REFUSALS[permission](app));
   };
 
-  /** As `sessions`, with a line for each call that ends many, and for each theft. */
+  /** As `sessions`, with a line for each call that ends many or sets a policy, and each theft. */
   const logged = (caller: CallerSession | null): Sessions => {
+    const who = { account: caller?.account.name, address: caller?.address };
     const ended = (app: string, all: "of a user" | "of the app", count: number) => {
-      const who = { account: caller?.account.name, address: caller?.address };
       log.info({ ...who, app, all, count }, "sessions ended");
       return count;
     };
     const note = (error: unknown) => {
       if (!(error instanceof LatchkeyError) || !error.theft) return;
-      const who = { account: caller?.account.name, address: caller?.address };
       log.warn({ ...who, ...error.theft }, "session ended: its token was stolen");
     };
     const fail = (error: unknown): never => {
@@ -95,8 +96,8 @@ export function createAuthorization({ sessions, rke, log }: AuthorizationOptions
       answer instanceof Promise ? answer.catch(fail) : answer;
     return {
       ...sessions,
-      touch: (app, token) => noting(sessions.touch(app, token)),
-      peek: (app, token) => noting(sessions.peek(app, token)),
+      touch: (app, token, seen) => noting(sessions.touch(app, token, seen)),
+      peek: (app, token, seen) => noting(sessions.peek(app, token, seen)),
       async batch(request) {
         const results = await sessions.batch(request);
         for (const result of results) note(result);
@@ -110,6 +111,11 @@ export function createAuthorization({ sessions, rke, log }: AuthorizationOptions
         ended(app, "of a user", await sessions.deleteUser(app, userId, keep, options).catch(fail)),
       deleteApp: async (app, cancelled, requestId) =>
         ended(app, "of the app", await sessions.deleteApp(app, cancelled, requestId)),
+      setPolicy: async (app, request) => {
+        const policy = await sessions.setPolicy(app, request);
+        log.info({ ...who, app, policy }, "app policy set");
+        return policy;
+      },
     };
   };
 
@@ -151,13 +157,13 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
       may("create", request.app);
       return create(request);
     },
-    touch(app, token) {
+    touch(app, token, seen) {
       may("touch", app);
-      return touch(app, token);
+      return touch(app, token, seen);
     },
-    peek(app, token) {
+    peek(app, token, seen) {
       may("peek", app);
-      return peek(app, token);
+      return peek(app, token, seen);
     },
     async batch(request) {
       may("batch", request.app);
@@ -194,6 +200,14 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
     async countActiveUsers(app, activeWithin) {
       may("countActiveUsers", app);
       return sessions.countActiveUsers(app, activeWithin);
+    },
+    getPolicy(app) {
+      may("getPolicy", app);
+      return sessions.getPolicy(app);
+    },
+    async setPolicy(app, request) {
+      may("setPolicy", app);
+      return sessions.setPolicy(app, request);
     },
   };
 }

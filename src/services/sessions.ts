@@ -1,4 +1,7 @@
+import type { Logger } from "pino";
+import { checkDeadline, checkIdleTtl } from "../domain/app-policy.js";
 import { type Awaitable, then } from "../domain/awaitable.js";
+import type { Seen } from "../domain/binding.js";
 import { invalid, LatchkeyError, noSession } from "../domain/error.js";
 import { type JsonObject, mergeJson, mergePatch } from "../domain/json.js";
 import {
@@ -17,7 +20,9 @@ import {
 import { type Change, type Session, touched } from "../domain/session.js";
 import type { ListPage, SessionKey, SessionStore } from "../domain/session-store.js";
 import { hashToken, type RandomBytes, type TokenHash } from "../domain/token.js";
+import { createAppPolicies, lifetimeOf } from "./app-policies.js";
 import { type BatchRequest, readBatch } from "./batch.js";
+import { createBindings } from "./bindings.js";
 import { decodePageToken, encodePageToken } from "./page-token.js";
 import { createToken, repeatable } from "./repeatable.js";
 
@@ -28,6 +33,8 @@ export interface SessionsOptions {
   readonly randomBytes: RandomBytes;
   /** A new UUID (version 7) for the given instant, in lower case. */
   readonly newSessionId: (now: number) => string;
+  /** Gets a line where a session is not used as its app's policy wants. */
+  readonly log: Pick<Logger, "warn">;
 }
 
 export interface CreateRequest {
@@ -36,10 +43,12 @@ export interface CreateRequest {
   readonly ip?: string;
   readonly userAgent?: string;
   readonly data?: JsonObject;
-  /** Seconds; 7200 if absent. */
+  /** Seconds; the app's default if absent. */
   readonly idleTtl?: number;
-  /** Seconds from now; no limit if absent. */
+  /** Seconds from now; the app's default if absent. */
   readonly absoluteTtl?: number;
+  /** Whether the session ends with its first idle time, however often it is accessed. */
+  readonly isFixed?: boolean;
   /** Empty or absent: the request cannot be repeated; so in all requests that have it. */
   readonly requestId?: string;
 }
@@ -111,12 +120,16 @@ export interface ListRequest {
   readonly pageSize?: number;
   /** Empty for the first page. */
   readonly pageToken?: string;
+  /** The token of the caller's own session, which the answer then names; empty: none. */
+  readonly currentToken?: string;
 }
 
 export interface ListAnswer {
   readonly sessions: readonly Session[];
   /** Empty on the last page. */
   readonly nextPageToken: string;
+  /** Which session the caller's own token opens; null if none or none was passed. */
+  readonly currentId: string | null;
 }
 
 export type Sessions = ReturnType<typeof createSessions>;
@@ -128,34 +141,48 @@ export type Sessions = ReturnType<typeof createSessions>;
  * live one of that name, and the `theft` if that ended it. Those that may have a request id reject with `exists` if it
  * was another request's. Storage failures reject with `unavailable`.
  */
-export function createSessions({ store, now, randomBytes, newSessionId }: SessionsOptions) {
+export function createSessions({ store, now, randomBytes, newSessionId, log }: SessionsOptions) {
+  const bindings = createBindings({ store, log });
   /** Calls under way that end an app, by their key: a store does not wait for them. */
   const endingApps = new Map<string, Promise<number>>();
 
-  const touch = (app: string, token: string): Awaitable<Change> => {
+  /** Reads by a method of the store, once the session is held to what the policy binds it to. */
+  const read = <T>(
+    ask: (app: string, tokenHash: TokenHash, now: number) => Awaitable<T | null>,
+    app: string,
+    token: string,
+    seen: Seen | undefined,
+  ): Awaitable<T> => {
     checkApp(app);
-    return then(store.touch(app, hashChecked(token), now()), present);
+    const tokenHash = hashChecked(token);
+    const at = now();
+    const enforcing = seen && bindings.enforce(app, tokenHash, at, seen);
+    return enforcing
+      ? enforcing.then(() => then(ask(app, tokenHash, at), present))
+      : then(ask(app, tokenHash, at), present);
   };
 
-  const peek = (app: string, token: string): Awaitable<Session> => {
-    checkApp(app);
-    return then(store.peek(app, hashChecked(token), now()), present);
-  };
+  const touch = (app: string, token: string, seen?: Seen): Awaitable<Change> =>
+    read(store.touch, app, token, seen);
+
+  const peek = (app: string, token: string, seen?: Seen): Awaitable<Session> =>
+    read(store.peek, app, token, seen);
 
   return {
+    ...createAppPolicies(store),
+
     /** Starts a session; its token is answered here and never again. */
     async create(request: CreateRequest): Promise<{ token: string; session: Session }> {
-      const { data = {}, idleTtl = LIMITS.ttlDefault, absoluteTtl } = request;
+      const { data = {} } = request;
       const createdAt = now();
+      const app = checkApp(request.app);
       const session: Session = {
         id: newSessionId(createdAt),
-        app: checkApp(request.app),
+        app,
         userId: checkUserId(request.userId),
         ip: request.ip ? checkIp(request.ip) : "",
         userAgent: request.userAgent ? checkUserAgent(request.userAgent) : "",
-        idleTtl: checkSeconds("idle_ttl", idleTtl),
-        absoluteExpiresAt:
-          absoluteTtl === undefined ? null : createdAt + checkSeconds("absolute_ttl", absoluteTtl),
+        ...lifetimeOf(store.policy(app), request, createdAt),
         data: checkData(mergeJson({}, data)),
         reads: 1,
         writes: 1,
@@ -224,12 +251,17 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
       if (idleTtl === undefined && absoluteExpiresAt === undefined) {
         throw invalid("idle_ttl", "missing", "idle_ttl or absolute_ttl is required");
       }
+      const policy = store.policy(request.app);
+      if (idleTtl !== undefined) checkIdleTtl(policy, idleTtl);
       const change = (session: Session): Session => {
         checkVersion(session, request.expectedVersion);
         return {
           ...session,
           idleTtl: idleTtl ?? session.idleTtl,
-          absoluteExpiresAt: absoluteExpiresAt ?? session.absoluteExpiresAt,
+          absoluteExpiresAt:
+            absoluteExpiresAt === undefined
+              ? session.absoluteExpiresAt
+              : checkDeadline(policy, session, absoluteExpiresAt),
           version: session.version + 1,
           lastAccessedAt: touched(session, at).lastAccessedAt,
         };
@@ -317,7 +349,9 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
       const userId = request.userId === undefined ? "" : checkUserId(request.userId);
       const limit = checkPageSize(request.pageSize ?? 0);
       const at = now();
-      const { activeWithin = 0, pageToken = "" } = request;
+      const { activeWithin = 0, pageToken = "", currentToken = "" } = request;
+      const currentHash =
+        currentToken === "" ? null : hashToken(checkToken(currentToken, "current_token"));
       const since =
         request.activeWithin === undefined ? 0 : at - checkSeconds("active_within", activeWithin);
       const asked = { app, userId, activeWithin };
@@ -333,10 +367,12 @@ export function createSessions({ store, now, randomBytes, newSessionId }: Sessio
         ...(userId === "" ? {} : { userId }),
         ...(before === undefined ? {} : { before }),
       });
+      const current = currentHash && (await store.peek(app, currentHash, at));
       return {
         sessions: page.sessions,
         nextPageToken:
           page.next === null ? "" : encodePageToken({ ...asked, activeSince, before: page.next }),
+        currentId: current?.id ?? null,
       };
     },
 

@@ -73,6 +73,16 @@ export function toSeconds(field: string, duration: Duration): number {
   throw invalid(field, "value", `${field} must be a whole number of seconds`);
 }
 
+/** `{ [key]: seconds }` if the duration is set, else nothing. */
+export function optionalSeconds<K extends string>(
+  field: string,
+  key: K,
+  duration: Duration | undefined,
+): { [P in K]?: number } {
+  if (!duration) return {};
+  return { [key]: toSeconds(field, duration) } as { [P in K]?: number };
+}
+
 /** A number of a request; throws `invalid` naming `field` if it is not positive. */
 export function toPositive(field: string, value: bigint): number {
   if (value > 0n && value <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(value);

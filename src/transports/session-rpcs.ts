@@ -1,5 +1,4 @@
 import type { MessageShape } from "@bufbuild/protobuf";
-import type { Duration } from "@bufbuild/protobuf/wkt";
 import {
   DataMerge,
   type SessionService,
@@ -8,8 +7,10 @@ import { then } from "../domain/awaitable.js";
 import { invalid, LatchkeyError } from "../domain/error.js";
 import type { Authorization } from "../services/authorization.js";
 import type { Callers } from "../services/callers.js";
-import type { DataMerge as MergeName, SessionName } from "../services/sessions.js";
+import type { Devices } from "../services/devices.js";
+import type { ListAnswer, DataMerge as MergeName, SessionName } from "../services/sessions.js";
 import {
+  optionalSeconds,
   toCallerMessage,
   toItemError,
   toMessage,
@@ -17,16 +18,29 @@ import {
   toSeconds,
   toTimestamp,
 } from "./messages.js";
+import { toPolicyMessage, toPolicyRequest } from "./policy-messages.js";
 import type { Rpcs } from "./rpcs.js";
 
 export interface SessionRpcsOptions {
   readonly sessionsOf: Authorization["sessionsOf"];
   readonly callers: Callers;
+  readonly devices: Devices;
 }
 
 /** SessionService as the wires see it: messages to use cases and back. */
 export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof SessionService> {
-  const { sessionsOf, callers } = options;
+  const { sessionsOf, callers, devices } = options;
+
+  /** What a list's answer has in common. */
+  const toList = ({ sessions, nextPageToken, currentId }: ListAnswer) => ({
+    sessions: sessions.map((session) => ({
+      ...toMessage(session),
+      isCurrent: session.id === currentId,
+      device: devices.nameOf(session.userAgent),
+    })),
+    nextPageToken,
+  });
+
   return {
     async createSession(request, { caller }) {
       const { app, userId, ip, userAgent, data = {}, requestId } = request;
@@ -43,11 +57,12 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       return { token, session: toMessage(session) };
     },
 
-    getSession({ app, token, peek }, { caller }) {
+    getSession({ app, token, peek, ip, userAgent }, { caller }) {
       const sessions = sessionsOf(caller);
+      const seen = ip === "" && userAgent === "" ? undefined : { ip, userAgent };
       return peek
-        ? then(sessions.peek(app, token), (session) => ({ session: toMessage(session) }))
-        : then(sessions.touch(app, token), ({ after }) => ({ session: toMessage(after) }));
+        ? then(sessions.peek(app, token, seen), (session) => ({ session: toMessage(session) }))
+        : then(sessions.touch(app, token, seen), ({ after }) => ({ session: toMessage(after) }));
     },
 
     async batchGetSessions({ app, tokens, peek }, { caller }) {
@@ -119,25 +134,36 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       return { deletedCount: BigInt(deleted) };
     },
 
-    async listSessions({ app, activeWithin, pageSize, pageToken }, { caller }) {
+    async listSessions({ app, activeWithin, pageSize, pageToken, currentToken }, { caller }) {
       const page = await sessionsOf(caller).list({
         app,
         pageSize,
         pageToken,
+        currentToken,
         ...optionalSeconds("active_within", "activeWithin", activeWithin),
       });
-      return { sessions: page.sessions.map(toMessage), nextPageToken: page.nextPageToken };
+      return toList(page);
     },
 
-    async listUserSessions({ app, userId, pageSize, pageToken }, { caller }) {
-      const page = await sessionsOf(caller).list({ app, userId, pageSize, pageToken });
-      return { sessions: page.sessions.map(toMessage), nextPageToken: page.nextPageToken };
+    async listUserSessions({ app, userId, pageSize, pageToken, currentToken }, { caller }) {
+      const request = { app, userId, pageSize, pageToken, currentToken };
+      return toList(await sessionsOf(caller).list(request));
     },
 
     async countActiveUsers({ app, activeWithin }, { caller }) {
       if (!activeWithin) throw invalid("active_within", "missing", "active_within is required");
       const within = toSeconds("active_within", activeWithin);
       return { userCount: BigInt(await sessionsOf(caller).countActiveUsers(app, within)) };
+    },
+
+    getAppPolicy({ app }, { caller }) {
+      return { policy: toPolicyMessage(sessionsOf(caller).getPolicy(app)) };
+    },
+
+    async setAppPolicy({ app, policy }, { caller }) {
+      if (!policy) throw invalid("policy", "missing", "policy is required");
+      const set = await sessionsOf(caller).setPolicy(app, toPolicyRequest(policy));
+      return { policy: toPolicyMessage(set) };
     },
 
     getCurrentSession: (_request, { caller }) => ({
@@ -149,16 +175,6 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       return { callers: page.callers.map(toCallerMessage), nextPageToken: page.nextPageToken };
     },
   };
-}
-
-/** `{ [key]: seconds }` if the duration is set, else nothing. */
-function optionalSeconds<K extends string>(
-  field: string,
-  key: K,
-  duration: Duration | undefined,
-): { [P in K]?: number } {
-  if (!duration) return {};
-  return { [key]: toSeconds(field, duration) } as { [P in K]?: number };
 }
 
 /** `{ expectedVersion }` if one is expected, else nothing. */

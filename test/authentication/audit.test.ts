@@ -274,6 +274,8 @@ test("a call that an account may not make is logged once", () =>
           () => client.deleteUserSessions({ app: "forum", userId: "eve" }, options),
         ],
         ["deleteApp", "shop", () => client.deleteAppSessions({ app: "shop" }, options)],
+        ["setPolicy", "shop", () => client.setAppPolicy({ app: "shop", policy: {} }, options)],
+        ["getPolicy", "forum", () => client.getAppPolicy({ app: "forum" }, options)],
         ["listCallers", undefined, () => client.listCallers({}, options)],
       ] satisfies [string, string | undefined, () => Promise<unknown>][]) {
         const lines = await auditOf(server, () => assert.rejects(call()));

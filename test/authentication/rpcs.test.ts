@@ -29,6 +29,7 @@ const TRIALS: {
   getSession: ({ app, own, token }) => [
     [{ app, token }, "FORBIDDEN"],
     [{ app, token, peek: true }, "FORBIDDEN"],
+    [{ app, token, ip: "192.0.2.9" }, "FORBIDDEN"],
     [{ app: own, token }, "NOT_FOUND"],
     [{ app: own, token, peek: true }, "NOT_FOUND"],
   ],
@@ -72,14 +73,16 @@ const TRIALS: {
     [{ app }, "FORBIDDEN"],
     [{ app: own }, "FORBIDDEN"],
   ],
-  listSessions: ({ app, own, pageToken }) => [
+  listSessions: ({ app, own, token, pageToken }) => [
     [{ app }, "FORBIDDEN"],
+    [{ app, currentToken: token }, "FORBIDDEN"],
     [{ app, activeWithin: { seconds: 60n } }, "FORBIDDEN"],
     [{ app, pageToken }, "FORBIDDEN"],
     [{ app: own, pageToken }, "INVALID"],
   ],
-  listUserSessions: ({ app, own, userId, userPageToken }) => [
+  listUserSessions: ({ app, own, userId, token, userPageToken }) => [
     [{ app, userId }, "FORBIDDEN"],
+    [{ app: own, userId, currentToken: token }, "nothing"],
     [{ app, userId, pageToken: userPageToken }, "FORBIDDEN"],
     [{ app: own, userId }, "nothing"],
     [{ app: own, userId, pageToken: userPageToken }, "INVALID"],
@@ -87,6 +90,14 @@ const TRIALS: {
   countActiveUsers: ({ app, own }) => [
     [{ app, activeWithin: { seconds: 60n } }, "FORBIDDEN"],
     [{ app: own, activeWithin: { seconds: 60n } }, "nothing"],
+  ],
+  getAppPolicy: ({ app, own }) => [
+    [{ app }, "FORBIDDEN"],
+    [{ app: own }, "nothing"],
+  ],
+  setAppPolicy: ({ app, own }) => [
+    [{ app, policy: { maxIdleTtl: { seconds: 9_000n } } }, "FORBIDDEN"],
+    [{ app: own, policy: {} }, "FORBIDDEN"],
   ],
   getCurrentSession: () => [[{}, "nothing"]],
   listCallers: () => [

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import fc from "fast-check";
+import { type AppPolicy, NO_POLICY } from "../../src/domain/app-policy.js";
 import { expiresAt, isLive, type Session, touched } from "../../src/domain/session.js";
 import type { SessionKey } from "../../src/domain/session-store.js";
 import type { TokenHash } from "../../src/domain/token.js";
@@ -18,7 +19,11 @@ import {
 } from "./suite/fixture.js";
 import * as models from "./suite/model.js";
 
-const APPS = ["shop", "blog"];
+/** The app that caps its users' sessions. The oldest give way: who is touched when is no matter. */
+const CAPPED = "capped";
+const CAP: AppPolicy = { ...NO_POLICY, maxSessionsPerUser: 2, atLimit: "evict_oldest" };
+
+const APPS = ["shop", "blog", CAPPED];
 const USERS = ["ann", "bob"];
 
 /** The shortest life (ms) that a session is given; the clock moves by less in one burst. */
@@ -137,8 +142,20 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
   };
 
   const create = (one: Minted) => {
-    const apply = (before: models.Model) => ({ model: [...before, one], answer: undefined });
-    note(store.create(one.session, one.tokenHash), apply, { creates: one });
+    const { app: name, userId } = one.session;
+    const policy = name === CAPPED ? CAP : NO_POLICY;
+    const apply = (before: models.Model) => ({
+      model: models.create(before, one, policy).model,
+      answer: undefined,
+    });
+    note(store.create(one.session, one.tokenHash), apply, {
+      creates: one,
+      ends: (other) =>
+        name === CAPPED &&
+        other !== one &&
+        other.session.app === name &&
+        other.session.userId === userId,
+    });
   };
 
   const createTaken = (taken: Minted, by: "token" | "id") => {
@@ -325,9 +342,15 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
       const of = (ids: string[]) => ids.filter((id) => listed.get(id)?.app === name);
       assert.deepEqual(of(order), of(created).toReversed(), "the order of a listing");
     }
+    const capped = new Map<string, number>();
     for (const one of minted) {
       const { session, tokenHash } = one;
       const peeked = await store.peek(session.app, tokenHash, now);
+      if (peeked?.app === CAPPED) {
+        const count = (capped.get(peeked.userId) ?? 0) + 1;
+        assert.ok(count <= CAP.maxSessionsPerUser, "more sessions than the cap allows");
+        capped.set(peeked.userId, count);
+      }
       for (const seen of [peeked, listed.get(session.id)]) {
         const must = isThere(one);
         if (must !== null) assert.equal(seen !== undefined && seen !== null, must, "existence");
@@ -389,6 +412,12 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
   };
 
   return {
+    async prepare(): Promise<void> {
+      const set = store.setPolicy(CAPPED, CAP);
+      await disk.drain();
+      await set;
+    },
+
     async run({ steps, faults, pause }: Burst): Promise<void> {
       await begin(steps);
       await disk.drain(faults);
@@ -421,6 +450,7 @@ function faultyHistory(context: TestContext, cacheBytes: number): Promise<void> 
     return withStore(open, async (trial) => {
       const history = createHistory(trial, disk, passSecond);
       try {
+        await history.prepare();
         for (const one of all) await history.run(one);
         await history.end(last);
       } finally {

@@ -9,6 +9,7 @@ import { modelledHistory } from "./suite/history.js";
 import { listingCases } from "./suite/listing.js";
 import { modelledLives } from "./suite/lives.js";
 import { stableListing } from "./suite/paging.js";
+import { keptPolicies, policyCases } from "./suite/policies.js";
 import { readingCases } from "./suite/reading.js";
 import { sweepCases } from "./suite/sweeping.js";
 import { updateCases } from "./suite/updating.js";
@@ -35,6 +36,10 @@ export function storeSuite(name: string, open: OpenStore): void {
       test("a listing misses and repeats none that lives through it", () => stableListing(open));
     });
     describe("countActiveUsers", () => countingCases(check));
+    describe("policies", () => {
+      policyCases(check);
+      test("policies are kept as long as sessions", () => keptPolicies(open));
+    });
     describe("sweep and stats", () => sweepCases(check));
     describe("values", () => {
       valueCases(check);

@@ -3,10 +3,12 @@ import { batches } from "./cases/batches.js";
 import { counting } from "./cases/counting.js";
 import { creating } from "./cases/creating.js";
 import { data } from "./cases/data.js";
+import { devices } from "./cases/devices.js";
 import { ending } from "./cases/ending.js";
 import { extending } from "./cases/extending.js";
 import { fields } from "./cases/fields.js";
 import { listing } from "./cases/listing.js";
+import { policies } from "./cases/policies.js";
 import { reading } from "./cases/reading.js";
 import { repeating } from "./cases/repeating.js";
 import { rotating } from "./cases/rotating.js";
@@ -25,6 +27,8 @@ export const CASES: readonly Case[] = [
   ...ending,
   ...listing,
   ...counting,
+  ...devices,
+  ...policies,
   ...fields,
   ...data,
   ...undecodable,

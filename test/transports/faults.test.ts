@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import { NO_POLICY } from "../../src/domain/app-policy.js";
 import { type ErrorCode, LatchkeyError } from "../../src/domain/error.js";
 import type { SessionStore } from "../../src/domain/session-store.js";
 import { assertRefused } from "./case.js";
@@ -17,6 +18,8 @@ const INSIDE = "inside /var/lib/latchkey.db of 10.1.2.3";
 function failingStore(fault: () => unknown): SessionStore {
   const fail = () => Promise.reject(fault());
   return {
+    policy: () => NO_POLICY,
+    setPolicy: fail,
     create: fail,
     peek: fail,
     touch: fail,

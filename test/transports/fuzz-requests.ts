@@ -41,6 +41,21 @@ const duration = fc.oneof(
   { weight: 6, arbitrary: fc.record({ seconds: fc.bigInt(10n, 9_999n) }) },
   fc.record({ seconds: fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n), nanos: fc.integer() }),
 );
+const enumValue = fc.oneof(fc.nat(3), fc.integer());
+const policy = fc.record(
+  {
+    defaultIdleTtl: duration,
+    maxIdleTtl: duration,
+    defaultAbsoluteTtl: duration,
+    maxAbsoluteTtl: duration,
+    maxSessionsPerUser: fc.oneof(fc.nat(5), fc.integer()),
+    atLimit: enumValue,
+    bindIp: enumValue,
+    bindUserAgent: enumValue,
+    touchInterval: duration,
+  },
+  { requiredKeys: [] },
+);
 const int64 = fc.oneof(fc.bigInt(-2n, 5n), fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n));
 const pageSize = fc.oneof(fc.integer({ min: -1, max: 1001 }), fc.integer());
 const pageToken = fc.oneof(
@@ -84,7 +99,7 @@ export const rpcCalls = fc.oneof(
       },
       ["app", "userId"],
     ),
-    getSession: record({ app, token, peek: fc.boolean() }, ["app", "token"]),
+    getSession: record({ app, token, peek: fc.boolean(), ip, userAgent: text }, ["app", "token"]),
     batchGetSessions: record(
       { app, tokens: fc.array(token, { maxLength: 9 }), peek: fc.boolean() },
       ["app", "tokens"],
@@ -130,9 +145,18 @@ export const rpcCalls = fc.oneof(
       ["app", "userId"],
     ),
     deleteAppSessions: record({ app: fc.constantFrom("forum", "?"), requestId }, ["app"]),
-    listSessions: record({ app, activeWithin: duration, pageSize, pageToken }, ["app"]),
-    listUserSessions: record({ app, userId, pageSize, pageToken }, ["app", "userId"]),
+    listSessions: record(
+      { app, activeWithin: duration, pageSize, pageToken, currentToken: token },
+      ["app"],
+    ),
+    listUserSessions: record({ app, userId, pageSize, pageToken, currentToken: token }, [
+      "app",
+      "userId",
+    ]),
     countActiveUsers: record({ app, activeWithin: duration }, ["app"]),
+    getAppPolicy: record({ app }, ["app"]),
+    // Of an app whose sessions the trial does not count on.
+    setAppPolicy: record({ app: fc.constantFrom("forum", "?"), policy }, ["app", "policy"]),
   }).map(([rpc, message]) => fc.record({ rpc: fc.constant(rpc), message })),
 );
 

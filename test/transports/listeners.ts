@@ -6,6 +6,7 @@ import { createKeyring } from "../../src/rke/keyring.js";
 import { allocateLocked } from "../../src/rke/locked-memory.js";
 import { createAuthorization } from "../../src/services/authorization.js";
 import { createCallers } from "../../src/services/callers.js";
+import { createDevices } from "../../src/services/devices.js";
 import { createRke } from "../../src/services/rke.js";
 import { createSessions } from "../../src/services/sessions.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
@@ -62,8 +63,14 @@ export async function withListeners(
     clock: () => performance.now(),
   });
   const now = () => NOW;
-  const sessions = createSessions({ store, now, randomBytes, newSessionId: () => randomUUID() });
   const silent = { info: () => {}, warn: () => {} };
+  const sessions = createSessions({
+    store,
+    now,
+    randomBytes,
+    newSessionId: () => randomUUID(),
+    log: silent,
+  });
   const rke = createRke({
     keyring: createKeyring({
       slots: 16,
@@ -81,7 +88,7 @@ export async function withListeners(
   });
   const { authorize, sessionsOf, rkeOf } = createAuthorization({ sessions, rke, log: silent });
   const callers = createCallers({ connections: null, authorize });
-  const sessionRpcs = rpcs(createSessionRpcs({ sessionsOf, callers }));
+  const sessionRpcs = rpcs(createSessionRpcs({ sessionsOf, callers, devices: createDevices() }));
   const rkeRpcs = createRkeRpcs({ rkeOf });
   const address = "127.0.0.1:0";
   const ping = () => store.ping();

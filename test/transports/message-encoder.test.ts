@@ -10,6 +10,7 @@ import {
 import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { RkeService } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
+import { AtLimit, Binding } from "../../gen/ts/latchkey/session/v1/app_policy_pb.js";
 import { Listener, Role } from "../../gen/ts/latchkey/session/v1/caller_session_pb.js";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import type { JsonObject } from "../../src/domain/json.js";
@@ -38,6 +39,8 @@ const session = fc.record(
     idleTtl: fc.record({ seconds: count }),
     expiresAt: timestamp,
     absoluteExpiresAt: timestamp,
+    isCurrent: fc.boolean(),
+    device: text,
   },
   { requiredKeys: [] },
 );
@@ -66,6 +69,21 @@ const resultOf = (name: string, value: fc.Arbitrary<unknown>) =>
       { requiredKeys: [] },
     ),
   );
+const ttl = fc.record({ seconds: count });
+const policy = fc.record(
+  {
+    defaultIdleTtl: ttl,
+    maxIdleTtl: ttl,
+    defaultAbsoluteTtl: ttl,
+    maxAbsoluteTtl: ttl,
+    maxSessionsPerUser: fc.nat(1_000),
+    atLimit: fc.constantFrom(AtLimit.UNSPECIFIED, AtLimit.REFUSE, AtLimit.EVICT_OLDEST),
+    bindIp: fc.constantFrom(Binding.UNSPECIFIED, Binding.OFF, Binding.END),
+    bindUserAgent: fc.constantFrom(Binding.UNSPECIFIED, Binding.REPORT),
+    touchInterval: ttl,
+  },
+  { requiredKeys: [] },
+);
 
 /** Every response of SessionService, by the name of its method. */
 const sessionResponses = {
@@ -81,6 +99,8 @@ const sessionResponses = {
   listSessions: fc.record({ sessions: fc.array(session), nextPageToken: text }),
   listUserSessions: fc.record({ sessions: fc.array(session), nextPageToken: text }),
   countActiveUsers: fc.record({ userCount: count }),
+  getAppPolicy: fc.record({ policy }),
+  setAppPolicy: fc.record({ policy }),
   getCurrentSession: fc.record({ session: caller }),
   listCallers: fc.record({ callers: fc.array(caller), nextPageToken: text }),
 } satisfies Record<keyof typeof SessionService.method, Message>;

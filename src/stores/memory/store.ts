@@ -1,3 +1,4 @@
+import { type AppPolicy, evictions, isTouchDue, NO_POLICY } from "../../domain/app-policy.js";
 import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError, noSession } from "../../domain/error.js";
 import type { Once } from "../../domain/request-record.js";
@@ -51,6 +52,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
   const byId = new Map<string, Entry>();
   const requests = createRequests();
   const apps = new Map<string, Map<string, Set<Entry>>>();
+  const policies = new Map<string, AppPolicy>();
   let positions = 0;
   let sweepCursor: Iterator<Entry> | null = null;
   /** The first deadline of those that the current pass of the sweep left alive. */
@@ -121,6 +123,8 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
     });
   };
 
+  const policyOf = (app: string): AppPolicy => policies.get(app) ?? NO_POLICY;
+
   const replace = (entry: Entry, after: Session): Change => {
     const before = entry.session;
     entry.session = after;
@@ -133,13 +137,29 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
     else for (const entries of users?.values() ?? []) yield* entries;
   }
 
+  /** Ends the sessions that the policy does not allow beside a new one. */
+  const makeRoom = ({ app, userId, createdAt }: Session) => {
+    const policy = policyOf(app);
+    if (policy.maxSessionsPerUser === 0) return;
+    const live = [...entriesOf(app, userId)].filter(({ session }) => isLive(session, createdAt));
+    for (const entry of evictions(policy, live)) remove(entry);
+  };
+
   return {
+    policy: policyOf,
+
+    async setPolicy(app, policy) {
+      assertOpen();
+      policies.set(app, policy);
+    },
+
     async create(session, tokenHash, once, salt = "") {
       assertOpen();
       return requests.answer(once, () => {
         if (byToken.has(tokenHash) || byId.has(session.id)) {
           throw new LatchkeyError("exists", "the session exists already");
         }
+        makeRoom(session);
         const entry: Entry = { tokenHash, position: ++positions, session, oldTokens: [] };
         byToken.set(tokenHash, entry);
         byId.set(session.id, entry);
@@ -155,10 +175,12 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
     },
 
     async touch(app, tokenHash, now) {
-      return change(
-        { app, key: { tokenHash }, now },
-        (entry) => entry && replace(entry, touched(entry.session, now)),
-      );
+      return change({ app, key: { tokenHash }, now }, (entry) => {
+        if (!entry) return null;
+        const before = entry.session;
+        if (!isTouchDue(policyOf(app), before, now)) return { before, after: before };
+        return replace(entry, touched(before, now));
+      });
     },
 
     async update(app, tokenHash, now, apply, once) {

@@ -1,4 +1,5 @@
 import type { Database, Statement } from "better-sqlite3";
+import type { AppPolicy } from "../../domain/app-policy.js";
 import type { RequestHash, RequestRecord } from "../../domain/request-record.js";
 import { OLD_TOKENS } from "../../domain/rotation.js";
 import { expiresAt, type Session } from "../../domain/session.js";
@@ -29,6 +30,9 @@ const STATEMENTS = {
     body_hash = excluded.body_hash, expires_at = excluded.expires_at, answer = excluded.answer`,
   sweepRequests: `DELETE FROM requests WHERE rowid IN
     (SELECT rowid FROM requests WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`,
+  setPolicy: `INSERT OR REPLACE INTO app_policies (app, default_idle_ttl, max_idle_ttl,
+    default_absolute_ttl, max_absolute_ttl, max_sessions_per_user, at_limit, bind_ip,
+    bind_user_agent, touch_interval) VALUES (${"?, ".repeat(9)}?)`,
 } as const;
 
 type StatementName = keyof typeof STATEMENTS;
@@ -132,6 +136,19 @@ export const rowWrites = {
 
   /** Forgets at most `limit` answers that were kept up to `now` (ms). */
   sweepRequests: (now: number, limit: number): RowWrite => ["sweepRequests", now, limit],
+  setPolicy: (app: string, policy: AppPolicy): RowWrite => [
+    "setPolicy",
+    app,
+    policy.defaultIdleTtl,
+    policy.maxIdleTtl,
+    policy.defaultAbsoluteTtl,
+    policy.maxAbsoluteTtl,
+    policy.maxSessionsPerUser,
+    policy.atLimit,
+    policy.bindIp,
+    policy.bindUserAgent,
+    policy.touchInterval,
+  ],
 };
 
 /** A hash as the statements take it that SQL makes bytes of. */

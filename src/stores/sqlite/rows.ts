@@ -1,7 +1,7 @@
 import type { Database } from "better-sqlite3";
 import type { JsonObject } from "../../domain/json.js";
 import type { RequestHash, RequestRecord } from "../../domain/request-record.js";
-import type { Session } from "../../domain/session.js";
+import type { Lifetime, Session } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 
 /** A session as the table holds it, and where. */
@@ -18,6 +18,13 @@ export interface StoredSession {
 export interface FormerlyOpened {
   readonly stored: StoredSession;
   readonly graceEndsAt: number;
+}
+
+/** What decides whether a session of a user lives, and what finds it. */
+export interface UserRow {
+  readonly row: number;
+  readonly tokenHash: TokenHash;
+  readonly session: Lifetime;
 }
 
 /** What the database keeps so that nothing has to read the table for it. */
@@ -58,6 +65,8 @@ export interface RowQuery {
   readonly limit: number;
 }
 
+export type Rows = ReturnType<typeof createRows>;
+
 /** What reads the tables: prepared statements and the mapping of rows. */
 export function createRows(db: Database) {
   const select = (rest: string) =>
@@ -92,6 +101,12 @@ export function createRows(db: Database) {
     byUser: select(
       "INDEXED BY sessions_by_user WHERE app_id = ? AND user_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
     ),
+    ofUser: db
+      .prepare<[number, string], [number, Buffer, number, number, number | null]>(
+        `SELECT id, token_hash, last_accessed_at, idle_ttl, absolute_expires_at FROM sessions
+         INDEXED BY sessions_by_user WHERE app_id = ? AND user_id = ? ORDER BY id`,
+      )
+      .raw(),
     toSweep: db
       .prepare<[number, number], [...Row, number]>(
         `SELECT ${COLUMNS}, app_id FROM sessions WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ?`,
@@ -154,6 +169,17 @@ export function createRows(db: Database) {
           ? statements.byApp.iterate(appId, before, limit)
           : statements.byUser.iterate(appId, userId, before, limit);
       for (const row of rows) yield fromRow(app, row);
+    },
+
+    /** All of a user, in the order of creation, without what they hold. */
+    ofUser(appId: number, userId: string): UserRow[] {
+      return statements.ofUser
+        .all(appId, userId)
+        .map(([row, tokenHash, lastAccessedAt, idleTtl, absoluteExpiresAt]) => ({
+          row,
+          tokenHash: tokenHash.toString("base64url") as TokenHash,
+          session: { lastAccessedAt, idleTtl, absoluteExpiresAt },
+        }));
     },
 
     /** At most `limit` sessions whose time to be looked at has come. */

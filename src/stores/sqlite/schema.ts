@@ -17,6 +17,7 @@ import { LatchkeyError } from "../../domain/error.js";
  * `rotated_tokens` has the old tokens of sessions; `version` is the session's after the
  * rotation, and orders them. `requests` has the answers given to calls with a request id, as
  * JSON.
+ * `app_policies` has names, for an app has a row in `apps` from its first session only.
  */
 const MIGRATIONS: readonly string[] = [
   `
@@ -103,6 +104,21 @@ const MIGRATIONS: readonly string[] = [
     answer     TEXT    NOT NULL
   ) STRICT;
   CREATE INDEX requests_by_expiry ON requests (expires_at);
+  `,
+  `
+  CREATE TABLE app_policies (
+    app                   TEXT    PRIMARY KEY,
+    default_idle_ttl      INTEGER,
+    max_idle_ttl          INTEGER,
+    default_absolute_ttl  INTEGER,
+    max_absolute_ttl      INTEGER,
+    max_sessions_per_user INTEGER NOT NULL,
+    at_limit              TEXT    NOT NULL
+      CHECK (at_limit IN ('refuse', 'evict_oldest', 'evict_least_recently_used')),
+    bind_ip               TEXT    NOT NULL CHECK (bind_ip IN ('off', 'report', 'end')),
+    bind_user_agent       TEXT    NOT NULL CHECK (bind_user_agent IN ('off', 'report', 'end')),
+    touch_interval        INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
   `,
 ];
 

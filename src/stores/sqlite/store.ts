@@ -1,4 +1,5 @@
 import type { Database } from "better-sqlite3";
+import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
 import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError, noSession } from "../../domain/error.js";
@@ -9,10 +10,12 @@ import type { SessionKey, SessionStore, StoreObserver } from "../../domain/sessi
 import type { TokenHash } from "../../domain/token.js";
 import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
 import { isFatal, isOwnFault, translateFailure } from "./failure.js";
+import { createPolicies } from "./policies.js";
 import { createRequests } from "./requests.js";
 import { createRotatedTokens } from "./rotated-tokens.js";
 import { rowWrites } from "./row-writes.js";
 import { createRows, type StoredSession } from "./rows.js";
+import { createUserCap } from "./user-cap.js";
 import { createWorkingSet, type Entry } from "./working-set.js";
 import type { Writer } from "./writer.js";
 
@@ -63,6 +66,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     const id = appId(app);
     return id === null ? null : rows.byRotatedToken(app, id, tokenHash);
   });
+  const policies = createPolicies(db);
+  const userCap = createUserCap(rows, memory);
   const appIds = new Map<string, number>();
   let saved = rows.totals();
   let total = saved.sessions;
@@ -258,10 +263,23 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   };
 
   return {
+    policy: policies.of,
+
+    async setPolicy(app, policy) {
+      // When it begins, the file has all sessions, also those that no cap counted.
+      await write("rows", (transaction) => policies.set(transaction, app, policy));
+    },
+
     async create(session, tokenHash, once, salt = "") {
       const data = JSON.stringify(session.data);
       const insert = (transaction: Transaction) => {
         let id = appId(session.app);
+        const policy = policies.of(session.app);
+        const isCapped = policy.maxSessionsPerUser > 0;
+        for (const over of isCapped ? userCap.evictions(policy, id, session) : []) {
+          const entry = find(session.app, over, session.createdAt);
+          if (entry) end(transaction, entry, "evicted");
+        }
         if (id === null) {
           id = nextApp++;
           transaction.add(rowWrites.insertApp(id, session.app));
@@ -272,6 +290,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         transaction.add(rowWrites.insert(row, id, tokenHash, session, data));
         const dataBytes = Buffer.byteLength(data);
         memory.create(transaction, { row, tokenHash, session, dataBytes });
+        if (isCapped) userCap.created(transaction, row, tokenHash, session);
         total++;
         transaction.onRollback(() => {
           total--;
@@ -292,6 +311,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const entry = find(app, tokenHash, now);
         if (!entry) return absent(app, tokenHash, now);
         const before = entry.session;
+        if (!isTouchDue(policies.of(app), before, now)) return { before, after: before };
         const after = touched(before, now);
         memory.touch(entry, after);
         return { before, after };

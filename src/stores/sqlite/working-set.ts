@@ -54,16 +54,25 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     return change ? change.entry : (cache.get(tokenHash) ?? touched.get(tokenHash));
   };
 
-  /** As `get`, but by all rotations to the session's token and latest state. */
-  const follow = (tokenHash: TokenHash): Entry | null | undefined => {
+  /** The same without counting as a use of the cache. */
+  const look = (tokenHash: TokenHash): Entry | null | undefined => {
+    const change = pending.get(tokenHash);
+    return change ? change.entry : (cache.peek(tokenHash) ?? touched.get(tokenHash));
+  };
+
+  /** As the function given, but by all rotations to the session's token and latest state. */
+  const following = (ask: typeof get) => (tokenHash: TokenHash) => {
     let asked = tokenHash;
-    let entry = get(asked);
+    let entry = ask(asked);
     while (entry && entry.tokenHash !== asked) {
       asked = entry.tokenHash;
-      entry = get(asked);
+      entry = ask(asked);
     }
     return entry;
   };
+
+  /** Undefined and null as of `get`. */
+  const peek = following(look);
 
   /** The transaction makes this of a session; null: it ends it. */
   const setPending = (
@@ -125,7 +134,8 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
 
   return {
     get,
-    follow,
+    follow: following(get),
+    peek,
 
     /** When the grace of a token ends that a transaction under way rotates; undefined: none does. */
     graceOf: (tokenHash: TokenHash): number | undefined => {
@@ -143,8 +153,8 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     /** The latest state of a row just read, without taking it into the cache; null if the
      * session is about to be gone. */
     latest({ tokenHash, session }: StoredSession): Session | null {
-      if (pending.has(tokenHash)) return follow(tokenHash)?.session ?? null;
-      return (cache.peek(tokenHash) ?? touched.get(tokenHash))?.session ?? session;
+      const entry = peek(tokenHash);
+      return entry === undefined ? session : (entry?.session ?? null);
     },
 
     /** Records a touch that the file does not have yet. */

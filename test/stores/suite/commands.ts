@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { type AppPolicy, NO_POLICY } from "../../../src/domain/app-policy.js";
 
 export const APPS = ["shop", "blog", "shop-2"];
 export const USERS = ["ann", "bob", "a:b/c d", "사용자"];
@@ -20,6 +21,7 @@ export interface Limits {
 /** One step of a random history of a store. */
 export type Command =
   | { readonly do: "create"; readonly app: number; readonly user: number; readonly limits: Limits }
+  | { readonly do: "setPolicy"; readonly app: number; readonly policy: AppPolicy }
   | { readonly do: "createTaken"; readonly of: Pick }
   | { readonly do: "peek" | "touch" | "delete" | "refuse"; readonly of: Pick }
   | { readonly do: "update"; readonly of: Pick; readonly key: string; readonly value: number }
@@ -60,8 +62,18 @@ const of: fc.Arbitrary<Pick> = fc.record({
 });
 const word = <T extends string>(text: T) => fc.constant(text);
 
+/** Of what a store obeys. */
+export const anyPolicy: fc.Arbitrary<AppPolicy> = fc
+  .record({
+    maxSessionsPerUser: fc.nat(3),
+    atLimit: fc.constantFrom("refuse", "evict_oldest", "evict_least_recently_used"),
+    touchInterval: fc.constantFrom(0, 0, 5, 40),
+  })
+  .map((rules) => ({ ...NO_POLICY, ...rules }));
+
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 10, arbitrary: fc.record({ do: word("create"), app, user, limits }) },
+  { weight: 3, arbitrary: fc.record({ do: word("setPolicy"), app, policy: anyPolicy }) },
   { weight: 1, arbitrary: fc.record({ do: word("createTaken"), of }) },
   { weight: 4, arbitrary: fc.record({ do: word("peek"), of }) },
   { weight: 8, arbitrary: fc.record({ do: word("touch"), of }) },

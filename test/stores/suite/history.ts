@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { type AppPolicy, NO_POLICY } from "../../../src/domain/app-policy.js";
 import { LatchkeyError } from "../../../src/domain/error.js";
 import { expiresAt, isLive, type Session, touched } from "../../../src/domain/session.js";
 import { APPS, type Command, histories, type Limits, type Pick, USERS } from "./commands.js";
@@ -37,6 +38,10 @@ function createHistory({ store: first, seen, reopen }: OpenedStore) {
   let store = first;
   let model: models.Model = [];
   let now = NOW;
+
+  const policies = new Map<string, AppPolicy>();
+
+  const policyOf = (app: string): AppPolicy => policies.get(app) ?? NO_POLICY;
 
   const named = ({ pick, by, strayApp }: Pick) => {
     // Before the first creation, and of none at all, a session that never was.
@@ -79,17 +84,22 @@ function createHistory({ store: first, seen, reopen }: OpenedStore) {
       idleTtl: idleTtl ?? 60,
       absoluteExpiresAt: absoluteTtl === null ? null : now + absoluteTtl,
     });
-    await store.create(made.session, made.tokenHash);
-    minted.push(made);
-    model = [...model, made];
+    const creation = store.create(made.session, made.tokenHash);
+    if (adopt(models.create(model, made, policyOf(app)))) {
+      await creation;
+      minted.push(made);
+    } else {
+      await assert.rejects(creation, hasCode("limit"));
+    }
   };
 
   /** Refused if the session lives; what an expired one still takes is the store's affair. */
   const createTaken = async (of: Pick) => {
     const { app, tokenHash, key } = named(of);
     const taken = models.find(model, app, key, now);
-    if (!taken) return;
     const fresh = mint();
+    // A cap may refuse it first, or end the one that it is taken by.
+    if (!taken || policyOf(fresh.session.app).maxSessionsPerUser > 0) return;
     const creation =
       of.by === "token"
         ? store.create(fresh.session, tokenHash)
@@ -137,7 +147,7 @@ function createHistory({ store: first, seen, reopen }: OpenedStore) {
     for (const { app, byToken, index } of targets) {
       const expected = adopt(
         index % 2 === 0
-          ? models.touch(model, app, byToken, now)
+          ? models.touch(model, app, byToken, now, policyOf(app))
           : models.change(model, app, byToken, now, setKey(`together${index}`, index)),
       );
       assert.equal(answers[index] === null, expected === null);
@@ -154,6 +164,12 @@ function createHistory({ store: first, seen, reopen }: OpenedStore) {
     switch (command.do) {
       case "create":
         return create(APPS[command.app] ?? "", USERS[command.user] ?? "", command.limits);
+      case "setPolicy": {
+        const app = APPS[command.app] ?? "";
+        await store.setPolicy(app, command.policy);
+        policies.set(app, command.policy);
+        return;
+      }
       case "createTaken":
         return createTaken(command.of);
       case "peek": {
@@ -165,7 +181,7 @@ function createHistory({ store: first, seen, reopen }: OpenedStore) {
       case "touch": {
         const { app, tokenHash, byToken } = named(command.of);
         const answer = await store.touch(app, tokenHash, now);
-        assert.deepEqual(answer, adopt(models.touch(model, app, byToken, now)));
+        assert.deepEqual(answer, adopt(models.touch(model, app, byToken, now, policyOf(app))));
         return;
       }
       case "update":
@@ -242,8 +258,9 @@ function createHistory({ store: first, seen, reopen }: OpenedStore) {
       assert.ok(sessions <= model.length);
     },
 
-    /** Asks for every session ever made. */
+    /** Asks for every session ever made, and every app's policy. */
     async checkAll(): Promise<void> {
+      for (const app of APPS) assert.deepEqual(store.policy(app), policyOf(app));
       for (const { session, tokenHash } of minted) {
         const expected = models.find(model, session.app, { tokenHash }, now)?.session ?? null;
         assert.deepEqual(await store.peek(session.app, tokenHash, now), expected);

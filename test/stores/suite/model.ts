@@ -1,3 +1,4 @@
+import { type AppPolicy, NO_POLICY } from "../../../src/domain/app-policy.js";
 import { isLive, type Session, touched } from "../../../src/domain/session.js";
 import type { SessionKey } from "../../../src/domain/session-store.js";
 import type { Minted } from "./fixture.js";
@@ -60,8 +61,33 @@ export function change(
   };
 }
 
-export function touch(model: Model, app: string, key: SessionKey, now: number) {
-  return change(model, app, key, now, (session) => touched(session, now));
+export function touch(
+  model: Model,
+  app: string,
+  key: SessionKey,
+  now: number,
+  policy: AppPolicy = NO_POLICY,
+) {
+  const { touchInterval } = policy;
+  return change(model, app, key, now, (session) => {
+    const due = session.lastAccessedAt + Math.min(touchInterval, session.idleTtl / 2);
+    return touchInterval > 0 && now < due ? session : touched(session, now);
+  });
+}
+
+/** One more session; false, and nothing changed, if the policy refuses it. */
+export function create(model: Model, added: Minted, policy: AppPolicy): Outcome<boolean> {
+  const { app, userId, createdAt } = added.session;
+  const { maxSessionsPerUser: most, atLimit } = policy;
+  const oldest = live(model, { app, userId }, createdAt).toReversed();
+  const excess = most === 0 ? 0 : Math.max(0, oldest.length + 1 - most);
+  if (excess > 0 && atLimit === "refuse") return { model, answer: false };
+  if (atLimit === "evict_least_recently_used") {
+    oldest.sort((a, b) => a.lastAccessedAt - b.lastAccessedAt);
+  }
+  const ending = oldest.slice(0, excess);
+  const left = model.filter(({ session }) => !ending.includes(session));
+  return { model: [...left, added], answer: true };
 }
 
 export function end(model: Model, app: string, key: SessionKey, now: number): Outcome<boolean> {

@@ -18,6 +18,8 @@ const REQUESTS: Readonly<Record<Rpc, (added: Added) => object>> = {
   listSessions: () => ({}),
   listUserSessions: () => ({ userId: "ann" }),
   countActiveUsers: () => ({ activeWithin: seconds(60) }),
+  getAppPolicy: () => ({}),
+  setAppPolicy: () => ({ policy: {} }),
 };
 const RPCS = Object.keys(REQUESTS) as Rpc[];
 
@@ -68,14 +70,14 @@ const FIELDS: readonly Field[] = [
   },
   {
     name: "ip",
-    rpcs: ["createSession"],
+    rpcs: ["createSession", "getSession"],
     set: (ip) => ({ ip }),
     accepts: ["", "1", "f".repeat(39)],
     refuses: ["f".repeat(40), "192.0.2.1\n"],
   },
   {
     name: "user_agent",
-    rpcs: ["createSession"],
+    rpcs: ["createSession", "getSession"],
     set: (userAgent) => ({ userAgent }),
     accepts: ["", "x", "✓".repeat(512)],
     refuses: ["x".repeat(513), "a\u0007"],
@@ -142,6 +144,85 @@ const FIELDS: readonly Field[] = [
     set: (pageSize) => ({ pageSize }),
     accepts: [0, 1, 1000],
     refuses: [-1, 1001, -(2 ** 31), MAX],
+  },
+  {
+    name: "current_token",
+    rpcs: ["listSessions", "listUserSessions"],
+    set: (currentToken) => ({ currentToken }),
+    accepts: ["", TOKEN],
+    refuses: NO_TOKENS.slice(1),
+  },
+  ...(
+    [
+      ["policy.default_idle_ttl", "defaultIdleTtl"],
+      ["policy.max_idle_ttl", "maxIdleTtl"],
+      ["policy.default_absolute_ttl", "defaultAbsoluteTtl"],
+      ["policy.max_absolute_ttl", "maxAbsoluteTtl"],
+    ] as const
+  ).map(
+    ([name, key]): Field => ({
+      name,
+      rpcs: ["setAppPolicy"],
+      set: (ttl) => ({ policy: { [key]: ttl } }),
+      accepts: TTLS,
+      refuses: NO_TTLS,
+    }),
+  ),
+  {
+    name: "policy.max_sessions_per_user",
+    rpcs: ["setAppPolicy"],
+    set: (maxSessionsPerUser) => ({ policy: { maxSessionsPerUser } }),
+    accepts: [0, 1000, 1],
+    refuses: [-1, 1001, MAX],
+  },
+  {
+    name: "policy.touch_interval",
+    rpcs: ["setAppPolicy"],
+    set: (touchInterval) => ({ policy: { touchInterval } }),
+    accepts: [seconds(1), seconds(86_400)],
+    refuses: [seconds(0), seconds(-1), seconds(86_401), seconds(1, 500_000_000)],
+  },
+  {
+    name: "policy.at_limit",
+    rpcs: ["setAppPolicy"],
+    set: (atLimit) => ({ policy: { atLimit } }),
+    accepts: [0, 1, 2, 3],
+    refuses: [4, -1],
+  },
+  {
+    name: "policy.bind_ip",
+    rpcs: ["setAppPolicy"],
+    set: (bindIp) => ({ policy: { bindIp } }),
+    accepts: [0, 1, 2, 3],
+    refuses: [4],
+  },
+  {
+    name: "policy.bind_user_agent",
+    rpcs: ["setAppPolicy"],
+    set: (bindUserAgent) => ({ policy: { bindUserAgent } }),
+    accepts: [0, 1, 2, 3],
+    refuses: [4],
+  },
+  {
+    name: "policy.default_idle_ttl",
+    rpcs: ["setAppPolicy"],
+    set: (defaultIdleTtl) => ({ policy: { defaultIdleTtl, maxIdleTtl: seconds(60) } }),
+    accepts: [seconds(60)],
+    refuses: [seconds(61)],
+  },
+  {
+    name: "policy.default_absolute_ttl",
+    rpcs: ["setAppPolicy"],
+    set: (defaultAbsoluteTtl) => ({ policy: { defaultAbsoluteTtl, maxAbsoluteTtl: seconds(60) } }),
+    accepts: [seconds(60)],
+    refuses: [seconds(61)],
+  },
+  {
+    name: "policy",
+    rpcs: ["setAppPolicy"],
+    set: (policy) => ({ policy }),
+    accepts: [{}],
+    refuses: [undefined],
   },
   {
     name: "expected_version",

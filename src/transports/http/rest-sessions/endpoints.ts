@@ -1,6 +1,6 @@
 import { type Awaitable, then } from "../../../domain/awaitable.js";
 import { LatchkeyError } from "../../../domain/error.js";
-import { checkApp, checkIp, checkToken, checkUserId, LIMITS } from "../../../domain/limits.js";
+import { checkApp, checkIp, checkToken, checkUserId } from "../../../domain/limits.js";
 import type { Session } from "../../../domain/session.js";
 import type { ListRequest, Sessions } from "../../../services/sessions.js";
 import { sessionAnswer } from "./answer.js";
@@ -43,17 +43,10 @@ export function createEndpoints({ now, ping }: EndpointOptions) {
       const app = checkApp(params["app"] ?? "");
       const userId = checkUserId(params["id"] ?? "");
       const ip = checkIp(readText(query["ip"]));
-      const idleTtl = query["ttl"] ? readSeconds("ttl", query["ttl"]) : LIMITS.ttlDefault;
+      const ttl = query["ttl"] ? { idleTtl: readSeconds("ttl", query["ttl"]) } : {};
       const data = readInitialData(body);
-      const fixed = readFlag("no_resave", query["no_resave"]);
-      const { token } = await sessions.create({
-        app,
-        userId,
-        ip,
-        data,
-        idleTtl,
-        ...(fixed ? { absoluteTtl: idleTtl } : {}),
-      });
+      const isFixed = readFlag("no_resave", query["no_resave"]);
+      const { token } = await sessions.create({ app, userId, ip, data, isFixed, ...ttl });
       return { token };
     },
 
@@ -61,7 +54,7 @@ export function createEndpoints({ now, ping }: EndpointOptions) {
       const { app = "", token = "" } = params;
       return orEmpty(() =>
         then(sessions.touch(app, token), ({ before, after }) =>
-          sessionAnswer(before, after.lastAccessedAt),
+          sessionAnswer(before, after === before ? now() : after.lastAccessedAt),
         ),
       );
     },

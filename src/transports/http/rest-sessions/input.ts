@@ -76,7 +76,8 @@ export function errorAnswer(error: LatchkeyError): { name: string; message: stri
   const messages = {
     missing: `No ${field} supplied`,
     format: `Invalid ${field} format`,
-    value: error.message,
+    value:
+      violation.field === "idle_ttl" ? error.message.replace("idle_ttl", field) : error.message,
   };
   return { name: KINDS[violation.problem], message: messages[violation.problem] };
 }

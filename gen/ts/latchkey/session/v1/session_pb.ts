@@ -12,7 +12,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/session/v1/session.proto.
  */
 export const file_latchkey_session_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("CiFsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb24ucHJvdG8SE2xhdGNoa2V5LnNlc3Npb24udjEirgMKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRILCgNhcHAYAiABKAkSDwoHdXNlcl9pZBgDIAEoCRIKCgJpcBgEIAEoCRISCgp1c2VyX2FnZW50GAUgASgJEiUKBGRhdGEYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eg0KBXJlYWRzGAcgASgDEg4KBndyaXRlcxgIIAEoAxIPCgd2ZXJzaW9uGAkgASgDEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGxhc3RfYWNjZXNzZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGlkbGVfdHRsGAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KCmV4cGlyZXNfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjcKE2Fic29sdXRlX2V4cGlyZXNfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQjNaMWxhdGNoa2V5LmRldi9nZW4vZ28vbGF0Y2hrZXkvc2Vzc2lvbi92MTtzZXNzaW9udjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("CiFsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb24ucHJvdG8SE2xhdGNoa2V5LnNlc3Npb24udjEi0gMKB1Nlc3Npb24SEgoKc2Vzc2lvbl9pZBgBIAEoCRILCgNhcHAYAiABKAkSDwoHdXNlcl9pZBgDIAEoCRIKCgJpcBgEIAEoCRISCgp1c2VyX2FnZW50GAUgASgJEiUKBGRhdGEYBiABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eg0KBXJlYWRzGAcgASgDEg4KBndyaXRlcxgIIAEoAxIPCgd2ZXJzaW9uGAkgASgDEi4KCmNyZWF0ZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjQKEGxhc3RfYWNjZXNzZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGlkbGVfdHRsGAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi4KCmV4cGlyZXNfYXQYDSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjcKE2Fic29sdXRlX2V4cGlyZXNfYXQYDiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmlzX2N1cnJlbnQYDyABKAgSDgoGZGV2aWNlGBAgASgJQjNaMWxhdGNoa2V5LmRldi9nZW4vZ28vbGF0Y2hrZXkvc2Vzc2lvbi92MTtzZXNzaW9udjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Session is one login of one user in one app.
@@ -131,6 +131,23 @@ export type Session = Message<"latchkey.session.v1.Session"> & {
    * @generated from field: google.protobuf.Timestamp absolute_expires_at = 14;
    */
   absoluteExpiresAt?: Timestamp | undefined;
+
+  /**
+   * Set in lists only: whether the list was asked for with this session's token
+   * as `current_token`.
+   *
+   * @generated from field: bool is_current = 15;
+   */
+  isCurrent: boolean;
+
+  /**
+   * Set in lists only: a name of the device for people, made of `user_agent`,
+   * such as `Firefox on Windows`; empty if it tells nothing. It is what the
+   * device says of itself: show it as any text that a user typed.
+   *
+   * @generated from field: string device = 16;
+   */
+  device: string;
 };
 
 /**

@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { AppPolicy } from "./app_policy_pb.js";
+import { file_latchkey_session_v1_app_policy } from "./app_policy_pb.js";
 import type { CallerSession } from "./caller_session_pb.js";
 import { file_latchkey_session_v1_caller_session } from "./caller_session_pb.js";
 import type { Session } from "./session_pb.js";
@@ -16,7 +18,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file latchkey/session/v1/session_service.proto.
  */
 export const file_latchkey_session_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLtAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgIIAEoCSJVChVDcmVhdGVTZXNzaW9uUmVzcG9uc2USDQoFdG9rZW4YASABKAkSLQoHc2Vzc2lvbhgCIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiI9ChFHZXRTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDQoFdG9rZW4YAiABKAkSDAoEcGVlaxgDIAEoCCJDChJHZXRTZXNzaW9uUmVzcG9uc2USLQoHc2Vzc2lvbhgBIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiJEChdCYXRjaEdldFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSDgoGdG9rZW5zGAIgAygJEgwKBHBlZWsYAyABKAgiWAoYQmF0Y2hHZXRTZXNzaW9uc1Jlc3BvbnNlEjwKB3Jlc3VsdHMYASADKAsyKy5sYXRjaGtleS5zZXNzaW9uLnYxLkJhdGNoR2V0U2Vzc2lvbnNSZXN1bHQihAEKFkJhdGNoR2V0U2Vzc2lvbnNSZXN1bHQSLwoHc2Vzc2lvbhgBIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbkgAEi8KBWVycm9yGAIgASgLMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5JdGVtRXJyb3JIAEIICgZyZXN1bHQiLAoJSXRlbUVycm9yEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJItABChRVcGRhdGVTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDQoFdG9rZW4YAiABKAkSJQoEZGF0YRgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSHQoQZXhwZWN0ZWRfdmVyc2lvbhgEIAEoA0gAiAEBEi0KBW1lcmdlGAUgASgOMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5EYXRhTWVyZ2USEgoKcmVxdWVzdF9pZBgGIAEoCUITChFfZXhwZWN0ZWRfdmVyc2lvbiJGChVVcGRhdGVTZXNzaW9uUmVzcG9uc2USLQoHc2Vzc2lvbhgBIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiLYAQoURXh0ZW5kU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEisKCGlkbGVfdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGFic29sdXRlX3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIdChBleHBlY3RlZF92ZXJzaW9uGAUgASgDSACIAQESEgoKcmVxdWVzdF9pZBgGIAEoCUITChFfZXhwZWN0ZWRfdmVyc2lvbiJGChVFeHRlbmRTZXNzaW9uUmVzcG9uc2USLQoHc2Vzc2lvbhgBIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiKiAQoSUm90YXRlVG9rZW5SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIoCgVncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIdChBleHBlY3RlZF92ZXJzaW9uGAQgASgDSACIAQESEgoKcmVxdWVzdF9pZBgFIAEoCUITChFfZXhwZWN0ZWRfdmVyc2lvbiKGAQoTUm90YXRlVG9rZW5SZXNwb25zZRINCgV0b2tlbhgBIAEoCRItCgdzZXNzaW9uGAIgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uEjEKDWdyYWNlX2VuZHNfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrMBChREZWxldGVTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDwoFdG9rZW4YAiABKAlIABIUCgpzZXNzaW9uX2lkGAMgASgJSAASFQoNYWxsb3dfbWlzc2luZxgEIAEoCBIdChBleHBlY3RlZF92ZXJzaW9uGAUgASgDSAGIAQESEgoKcmVxdWVzdF9pZBgGIAEoCUIICgZ0YXJnZXRCEwoRX2V4cGVjdGVkX3ZlcnNpb24iFwoVRGVsZXRlU2Vzc2lvblJlc3BvbnNlIp0BChlEZWxldGVVc2VyU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhQKCmtlZXBfdG9rZW4YAyABKAlIABIZCg9rZWVwX3Nlc3Npb25faWQYBCABKAlIABIVCg1hbGxvd19taXNzaW5nGAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAlCBgoEa2VlcCIzChpEZWxldGVVc2VyU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDIjsKGERlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIyChlEZWxldGVBcHBTZXNzaW9uc1Jlc3BvbnNlEhUKDWRlbGV0ZWRfY291bnQYASABKAMiewoTTGlzdFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSMAoNYWN0aXZlX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJfChRMaXN0U2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiXgoXTGlzdFVzZXJTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiYwoYTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlEi4KCHNlc3Npb25zGAEgAygLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJYChdDb3VudEFjdGl2ZVVzZXJzUmVxdWVzdBILCgNhcHAYASABKAkSMAoNYWN0aXZlX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIuChhDb3VudEFjdGl2ZVVzZXJzUmVzcG9uc2USEgoKdXNlcl9jb3VudBgBIAEoAyIaChhHZXRDdXJyZW50U2Vzc2lvblJlcXVlc3QiUAoZR2V0Q3VycmVudFNlc3Npb25SZXNwb25zZRIzCgdzZXNzaW9uGAEgASgLMiIubGF0Y2hrZXkuc2Vzc2lvbi52MS5DYWxsZXJTZXNzaW9uIjsKEkxpc3RDYWxsZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJjChNMaXN0Q2FsbGVyc1Jlc3BvbnNlEjMKB2NhbGxlcnMYASADKAsyIi5sYXRjaGtleS5zZXNzaW9uLnYxLkNhbGxlclNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKlIKCURhdGFNZXJnZRIaChZEQVRBX01FUkdFX1VOU1BFQ0lGSUVEEAASEwoPREFUQV9NRVJHRV9GTEFUEAESFAoQREFUQV9NRVJHRV9QQVRDSBACMuoLCg5TZXNzaW9uU2VydmljZRJmCg1DcmVhdGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5DcmVhdGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuQ3JlYXRlU2Vzc2lvblJlc3BvbnNlEl0KCkdldFNlc3Npb24SJi5sYXRjaGtleS5zZXNzaW9uLnYxLkdldFNlc3Npb25SZXF1ZXN0GicubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRTZXNzaW9uUmVzcG9uc2USbwoQQmF0Y2hHZXRTZXNzaW9ucxIsLmxhdGNoa2V5LnNlc3Npb24udjEuQmF0Y2hHZXRTZXNzaW9uc1JlcXVlc3QaLS5sYXRjaGtleS5zZXNzaW9uLnYxLkJhdGNoR2V0U2Vzc2lvbnNSZXNwb25zZRJmCg1VcGRhdGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5VcGRhdGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuVXBkYXRlU2Vzc2lvblJlc3BvbnNlEmYKDUV4dGVuZFNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLkV4dGVuZFNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5FeHRlbmRTZXNzaW9uUmVzcG9uc2USYAoLUm90YXRlVG9rZW4SJy5sYXRjaGtleS5zZXNzaW9uLnYxLlJvdGF0ZVRva2VuUmVxdWVzdBooLmxhdGNoa2V5LnNlc3Npb24udjEuUm90YXRlVG9rZW5SZXNwb25zZRJmCg1EZWxldGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlU2Vzc2lvblJlc3BvbnNlEnUKEkRlbGV0ZVVzZXJTZXNzaW9ucxIuLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBovLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVzcG9uc2UScgoRRGVsZXRlQXBwU2Vzc2lvbnMSLS5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBouLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRJjCgxMaXN0U2Vzc2lvbnMSKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaKS5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlEm8KEExpc3RVc2VyU2Vzc2lvbnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0VXNlclNlc3Npb25zUmVzcG9uc2USbwoQQ291bnRBY3RpdmVVc2VycxIsLmxhdGNoa2V5LnNlc3Npb24udjEuQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QaLS5sYXRjaGtleS5zZXNzaW9uLnYxLkNvdW50QWN0aXZlVXNlcnNSZXNwb25zZRJyChFHZXRDdXJyZW50U2Vzc2lvbhItLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0Gi4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRDdXJyZW50U2Vzc2lvblJlc3BvbnNlEmAKC0xpc3RDYWxsZXJzEicubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0Q2FsbGVyc1JlcXVlc3QaKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RDYWxsZXJzUmVzcG9uc2VCM1oxbGF0Y2hrZXkuZGV2L2dlbi9nby9sYXRjaGtleS9zZXNzaW9uL3YxO3Nlc3Npb252MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_latchkey_session_v1_caller_session, file_latchkey_session_v1_session]);
+  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLtAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgIIAEoCSJVChVDcmVhdGVTZXNzaW9uUmVzcG9uc2USDQoFdG9rZW4YASABKAkSLQoHc2Vzc2lvbhgCIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiJdChFHZXRTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDQoFdG9rZW4YAiABKAkSDAoEcGVlaxgDIAEoCBIKCgJpcBgEIAEoCRISCgp1c2VyX2FnZW50GAUgASgJIkMKEkdldFNlc3Npb25SZXNwb25zZRItCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uIkQKF0JhdGNoR2V0U2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIOCgZ0b2tlbnMYAiADKAkSDAoEcGVlaxgDIAEoCCJYChhCYXRjaEdldFNlc3Npb25zUmVzcG9uc2USPAoHcmVzdWx0cxgBIAMoCzIrLmxhdGNoa2V5LnNlc3Npb24udjEuQmF0Y2hHZXRTZXNzaW9uc1Jlc3VsdCKEAQoWQmF0Y2hHZXRTZXNzaW9uc1Jlc3VsdBIvCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uSAASLwoFZXJyb3IYAiABKAsyHi5sYXRjaGtleS5zZXNzaW9uLnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCIsCglJdGVtRXJyb3ISDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAki0AEKFFVwZGF0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIlCgRkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIdChBleHBlY3RlZF92ZXJzaW9uGAQgASgDSACIAQESLQoFbWVyZ2UYBSABKA4yHi5sYXRjaGtleS5zZXNzaW9uLnYxLkRhdGFNZXJnZRISCgpyZXF1ZXN0X2lkGAYgASgJQhMKEV9leHBlY3RlZF92ZXJzaW9uIkYKFVVwZGF0ZVNlc3Npb25SZXNwb25zZRItCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uItgBChRFeHRlbmRTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDQoFdG9rZW4YAiABKAkSKwoIaWRsZV90dGwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoMYWJzb2x1dGVfdHRsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEh0KEGV4cGVjdGVkX3ZlcnNpb24YBSABKANIAIgBARISCgpyZXF1ZXN0X2lkGAYgASgJQhMKEV9leHBlY3RlZF92ZXJzaW9uIkYKFUV4dGVuZFNlc3Npb25SZXNwb25zZRItCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uIqIBChJSb3RhdGVUb2tlblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEh0KEGV4cGVjdGVkX3ZlcnNpb24YBCABKANIAIgBARISCgpyZXF1ZXN0X2lkGAUgASgJQhMKEV9leHBlY3RlZF92ZXJzaW9uIoYBChNSb3RhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi0KB3Nlc3Npb24YAiABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24SMQoNZ3JhY2VfZW5kc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiswEKFERlbGV0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgV0b2tlbhgCIAEoCUgAEhQKCnNlc3Npb25faWQYAyABKAlIABIVCg1hbGxvd19taXNzaW5nGAQgASgIEh0KEGV4cGVjdGVkX3ZlcnNpb24YBSABKANIAYgBARISCgpyZXF1ZXN0X2lkGAYgASgJQggKBnRhcmdldEITChFfZXhwZWN0ZWRfdmVyc2lvbiIXChVEZWxldGVTZXNzaW9uUmVzcG9uc2UinQEKGURlbGV0ZVVzZXJTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSFAoKa2VlcF90b2tlbhgDIAEoCUgAEhkKD2tlZXBfc2Vzc2lvbl9pZBgEIAEoCUgAEhUKDWFsbG93X21pc3NpbmcYBSABKAgSEgoKcmVxdWVzdF9pZBgGIAEoCUIGCgRrZWVwIjMKGkRlbGV0ZVVzZXJTZXNzaW9uc1Jlc3BvbnNlEhUKDWRlbGV0ZWRfY291bnQYASABKAMiOwoYRGVsZXRlQXBwU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIjIKGURlbGV0ZUFwcFNlc3Npb25zUmVzcG9uc2USFQoNZGVsZXRlZF9jb3VudBgBIAEoAyKSAQoTTGlzdFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSMAoNYWN0aXZlX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIVCg1jdXJyZW50X3Rva2VuGAUgASgJIl8KFExpc3RTZXNzaW9uc1Jlc3BvbnNlEi4KCHNlc3Npb25zGAEgAygLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ1ChdMaXN0VXNlclNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIVCg1jdXJyZW50X3Rva2VuGAUgASgJImMKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWAoXQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoYQ291bnRBY3RpdmVVc2Vyc1Jlc3BvbnNlEhIKCnVzZXJfY291bnQYASABKAMiIgoTR2V0QXBwUG9saWN5UmVxdWVzdBILCgNhcHAYASABKAkiRgoUR2V0QXBwUG9saWN5UmVzcG9uc2USLgoGcG9saWN5GAEgASgLMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5BcHBQb2xpY3kiUgoTU2V0QXBwUG9saWN5UmVxdWVzdBILCgNhcHAYASABKAkSLgoGcG9saWN5GAIgASgLMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5BcHBQb2xpY3kiRgoUU2V0QXBwUG9saWN5UmVzcG9uc2USLgoGcG9saWN5GAEgASgLMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5BcHBQb2xpY3kiGgoYR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0IlAKGUdldEN1cnJlbnRTZXNzaW9uUmVzcG9uc2USMwoHc2Vzc2lvbhgBIAEoCzIiLmxhdGNoa2V5LnNlc3Npb24udjEuQ2FsbGVyU2Vzc2lvbiI7ChJMaXN0Q2FsbGVyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiYwoTTGlzdENhbGxlcnNSZXNwb25zZRIzCgdjYWxsZXJzGAEgAygLMiIubGF0Y2hrZXkuc2Vzc2lvbi52MS5DYWxsZXJTZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSpSCglEYXRhTWVyZ2USGgoWREFUQV9NRVJHRV9VTlNQRUNJRklFRBAAEhMKD0RBVEFfTUVSR0VfRkxBVBABEhQKEERBVEFfTUVSR0VfUEFUQ0gQAjK0DQoOU2Vzc2lvblNlcnZpY2USZgoNQ3JlYXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuQ3JlYXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkNyZWF0ZVNlc3Npb25SZXNwb25zZRJdCgpHZXRTZXNzaW9uEiYubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRTZXNzaW9uUmVxdWVzdBonLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0U2Vzc2lvblJlc3BvbnNlEm8KEEJhdGNoR2V0U2Vzc2lvbnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkJhdGNoR2V0U2Vzc2lvbnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5CYXRjaEdldFNlc3Npb25zUmVzcG9uc2USZgoNVXBkYXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuVXBkYXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLlVwZGF0ZVNlc3Npb25SZXNwb25zZRJmCg1FeHRlbmRTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5FeHRlbmRTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuRXh0ZW5kU2Vzc2lvblJlc3BvbnNlEmAKC1JvdGF0ZVRva2VuEicubGF0Y2hrZXkuc2Vzc2lvbi52MS5Sb3RhdGVUb2tlblJlcXVlc3QaKC5sYXRjaGtleS5zZXNzaW9uLnYxLlJvdGF0ZVRva2VuUmVzcG9uc2USZgoNRGVsZXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVNlc3Npb25SZXNwb25zZRJ1ChJEZWxldGVVc2VyU2Vzc2lvbnMSLi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVVzZXJTZXNzaW9uc1JlcXVlc3QaLy5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVVzZXJTZXNzaW9uc1Jlc3BvbnNlEnIKEURlbGV0ZUFwcFNlc3Npb25zEi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVBcHBTZXNzaW9uc1JlcXVlc3QaLi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZUFwcFNlc3Npb25zUmVzcG9uc2USYwoMTGlzdFNlc3Npb25zEigubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GikubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZRJvChBMaXN0VXNlclNlc3Npb25zEiwubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0VXNlclNlc3Npb25zUmVxdWVzdBotLmxhdGNoa2V5LnNlc3Npb24udjEuTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlEm8KEENvdW50QWN0aXZlVXNlcnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkNvdW50QWN0aXZlVXNlcnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5Db3VudEFjdGl2ZVVzZXJzUmVzcG9uc2USYwoMR2V0QXBwUG9saWN5EigubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRBcHBQb2xpY3lSZXF1ZXN0GikubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRBcHBQb2xpY3lSZXNwb25zZRJjCgxTZXRBcHBQb2xpY3kSKC5sYXRjaGtleS5zZXNzaW9uLnYxLlNldEFwcFBvbGljeVJlcXVlc3QaKS5sYXRjaGtleS5zZXNzaW9uLnYxLlNldEFwcFBvbGljeVJlc3BvbnNlEnIKEUdldEN1cnJlbnRTZXNzaW9uEi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRDdXJyZW50U2Vzc2lvblJlcXVlc3QaLi5sYXRjaGtleS5zZXNzaW9uLnYxLkdldEN1cnJlbnRTZXNzaW9uUmVzcG9uc2USYAoLTGlzdENhbGxlcnMSJy5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RDYWxsZXJzUmVxdWVzdBooLmxhdGNoa2V5LnNlc3Npb24udjEuTGlzdENhbGxlcnNSZXNwb25zZUIzWjFsYXRjaGtleS5kZXYvZ2VuL2dvL2xhdGNoa2V5L3Nlc3Npb24vdjE7c2Vzc2lvbnYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_latchkey_session_v1_app_policy, file_latchkey_session_v1_caller_session, file_latchkey_session_v1_session]);
 
 /**
  * The request of SessionService.CreateSession.
@@ -63,14 +65,16 @@ export type CreateSessionRequest = Message<"latchkey.session.v1.CreateSessionReq
   data?: JsonObject | undefined;
 
   /**
-   * Optional, 7200 s if unset: whole seconds, 10 to 2,147,483,647.
+   * Optional, the default of the app's policy or 7200 s if unset: whole seconds,
+   * 10 to 2,147,483,647, at most the policy's maximum.
    *
    * @generated from field: google.protobuf.Duration idle_ttl = 6;
    */
   idleTtl?: Duration | undefined;
 
   /**
-   * Optional, no limit if unset: whole seconds from now, 10 to 2,147,483,647.
+   * Optional, the default of the app's policy or no limit if unset: whole seconds
+   * from now, 10 to 2,147,483,647, at most the policy's maximum.
    *
    * @generated from field: google.protobuf.Duration absolute_ttl = 7;
    */
@@ -149,6 +153,21 @@ export type GetSessionRequest = Message<"latchkey.session.v1.GetSessionRequest">
    * @generated from field: bool peek = 3;
    */
   peek: boolean;
+
+  /**
+   * Optional: the address that the user has at this read, for the app's policy to
+   * compare; at most 39 characters, none of them a control character.
+   *
+   * @generated from field: string ip = 4;
+   */
+  ip: string;
+
+  /**
+   * Optional: the same of the browser or device, at most 512 characters.
+   *
+   * @generated from field: string user_agent = 5;
+   */
+  userAgent: string;
 };
 
 /**
@@ -402,8 +421,9 @@ export type ExtendSessionRequest = Message<"latchkey.session.v1.ExtendSessionReq
   token: string;
 
   /**
-   * Optional: the new idle limit, whole seconds, 10 to 2,147,483,647. At least
-   * one of idle_ttl and absolute_ttl is required.
+   * Optional: the new idle limit, whole seconds, 10 to 2,147,483,647, at most the
+   * maximum of the app's policy. At least one of idle_ttl and absolute_ttl is
+   * required.
    *
    * @generated from field: google.protobuf.Duration idle_ttl = 3;
    */
@@ -411,7 +431,8 @@ export type ExtendSessionRequest = Message<"latchkey.session.v1.ExtendSessionReq
 
   /**
    * Optional: the new absolute limit, whole seconds from now, 10 to
-   * 2,147,483,647.
+   * 2,147,483,647. It may not end after the session's creation and the maximum of
+   * the app's policy.
    *
    * @generated from field: google.protobuf.Duration absolute_ttl = 4;
    */
@@ -804,6 +825,15 @@ export type ListSessionsRequest = Message<"latchkey.session.v1.ListSessionsReque
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
+
+  /**
+   * Optional: the token of the caller's own session, which is then marked by
+   * `is_current`. 64 characters of `[A-Za-z0-9]`; no session is marked if it
+   * opens none of the app. The session is not touched.
+   *
+   * @generated from field: string current_token = 5;
+   */
+  currentToken: string;
 };
 
 /**
@@ -874,6 +904,13 @@ export type ListUserSessionsRequest = Message<"latchkey.session.v1.ListUserSessi
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
+
+  /**
+   * As in ListSessionsRequest.
+   *
+   * @generated from field: string current_token = 5;
+   */
+  currentToken: string;
 };
 
 /**
@@ -961,6 +998,97 @@ export const CountActiveUsersResponseSchema: GenMessage<CountActiveUsersResponse
   messageDesc(file_latchkey_session_v1_session_service, 25);
 
 /**
+ * The request of SessionService.GetAppPolicy.
+ *
+ * @generated from message latchkey.session.v1.GetAppPolicyRequest
+ */
+export type GetAppPolicyRequest = Message<"latchkey.session.v1.GetAppPolicyRequest"> & {
+  /**
+   * Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
+   *
+   * @generated from field: string app = 1;
+   */
+  app: string;
+};
+
+/**
+ * Describes the message latchkey.session.v1.GetAppPolicyRequest.
+ * Use `create(GetAppPolicyRequestSchema)` to create a new message.
+ */
+export const GetAppPolicyRequestSchema: GenMessage<GetAppPolicyRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 26);
+
+/**
+ * The response of SessionService.GetAppPolicy.
+ *
+ * @generated from message latchkey.session.v1.GetAppPolicyResponse
+ */
+export type GetAppPolicyResponse = Message<"latchkey.session.v1.GetAppPolicyResponse"> & {
+  /**
+   * The app's policy.
+   *
+   * @generated from field: latchkey.session.v1.AppPolicy policy = 1;
+   */
+  policy?: AppPolicy | undefined;
+};
+
+/**
+ * Describes the message latchkey.session.v1.GetAppPolicyResponse.
+ * Use `create(GetAppPolicyResponseSchema)` to create a new message.
+ */
+export const GetAppPolicyResponseSchema: GenMessage<GetAppPolicyResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 27);
+
+/**
+ * The request of SessionService.SetAppPolicy.
+ *
+ * @generated from message latchkey.session.v1.SetAppPolicyRequest
+ */
+export type SetAppPolicyRequest = Message<"latchkey.session.v1.SetAppPolicyRequest"> & {
+  /**
+   * Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
+   *
+   * @generated from field: string app = 1;
+   */
+  app: string;
+
+  /**
+   * Required: the whole policy. One without any field takes all rules away.
+   *
+   * @generated from field: latchkey.session.v1.AppPolicy policy = 2;
+   */
+  policy?: AppPolicy | undefined;
+};
+
+/**
+ * Describes the message latchkey.session.v1.SetAppPolicyRequest.
+ * Use `create(SetAppPolicyRequestSchema)` to create a new message.
+ */
+export const SetAppPolicyRequestSchema: GenMessage<SetAppPolicyRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 28);
+
+/**
+ * The response of SessionService.SetAppPolicy.
+ *
+ * @generated from message latchkey.session.v1.SetAppPolicyResponse
+ */
+export type SetAppPolicyResponse = Message<"latchkey.session.v1.SetAppPolicyResponse"> & {
+  /**
+   * The app's policy as it is from here on.
+   *
+   * @generated from field: latchkey.session.v1.AppPolicy policy = 1;
+   */
+  policy?: AppPolicy | undefined;
+};
+
+/**
+ * Describes the message latchkey.session.v1.SetAppPolicyResponse.
+ * Use `create(SetAppPolicyResponseSchema)` to create a new message.
+ */
+export const SetAppPolicyResponseSchema: GenMessage<SetAppPolicyResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 29);
+
+/**
  * The request of SessionService.GetCurrentSession.
  *
  * @generated from message latchkey.session.v1.GetCurrentSessionRequest
@@ -973,7 +1101,7 @@ export type GetCurrentSessionRequest = Message<"latchkey.session.v1.GetCurrentSe
  * Use `create(GetCurrentSessionRequestSchema)` to create a new message.
  */
 export const GetCurrentSessionRequestSchema: GenMessage<GetCurrentSessionRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 26);
+  messageDesc(file_latchkey_session_v1_session_service, 30);
 
 /**
  * The response of SessionService.GetCurrentSession.
@@ -994,7 +1122,7 @@ export type GetCurrentSessionResponse = Message<"latchkey.session.v1.GetCurrentS
  * Use `create(GetCurrentSessionResponseSchema)` to create a new message.
  */
 export const GetCurrentSessionResponseSchema: GenMessage<GetCurrentSessionResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 27);
+  messageDesc(file_latchkey_session_v1_session_service, 31);
 
 /**
  * The request of SessionService.ListCallers.
@@ -1022,7 +1150,7 @@ export type ListCallersRequest = Message<"latchkey.session.v1.ListCallersRequest
  * Use `create(ListCallersRequestSchema)` to create a new message.
  */
 export const ListCallersRequestSchema: GenMessage<ListCallersRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 28);
+  messageDesc(file_latchkey_session_v1_session_service, 32);
 
 /**
  * The response of SessionService.ListCallers.
@@ -1050,7 +1178,7 @@ export type ListCallersResponse = Message<"latchkey.session.v1.ListCallersRespon
  * Use `create(ListCallersResponseSchema)` to create a new message.
  */
 export const ListCallersResponseSchema: GenMessage<ListCallersResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 29);
+  messageDesc(file_latchkey_session_v1_session_service, 33);
 
 /**
  * DataMerge is how an update's data is merged into the session's.
@@ -1134,10 +1262,14 @@ export const SessionService: GenService<{
   /**
    * CreateSession starts a session and answers its token, which cannot be had
    * again but by the same `request_id`. The write is on disk before the answer.
+   * Where the app's policy limits the sessions of a user, the user never has more,
+   * at no instant.
    *
    * Permission: an Admin, or a User of the app.
    *
    * Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before.
+   * RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
+   * allows, and it says to refuse more.
    *
    * @generated from rpc latchkey.session.v1.SessionService.CreateSession
    */
@@ -1149,7 +1281,9 @@ export const SessionService: GenService<{
   /**
    * GetSession reads a session by its token. Unless `peek` is set it counts
    * the read and restarts the idle time; the answer shows the session after
-   * that. A crash of the server may lose the last second of such touches.
+   * that. A crash of the server may lose the last second of such touches. The
+   * app's policy may have reads that follow each other closely count as one, and
+   * may bind sessions to what `ip` and `user_agent` say.
    *
    * Permission: an Admin, or a User of the app.
    *
@@ -1204,8 +1338,9 @@ export const SessionService: GenService<{
    *
    * Permission: an Admin, or a User of the app.
    *
-   * Errors: NOT_FOUND (NOT_FOUND) as GetSession. ABORTED (VERSION_MISMATCH) as
-   * UpdateSession. ALREADY_EXISTS (EXISTS) as CreateSession.
+   * Errors: NOT_FOUND (NOT_FOUND) as GetSession. INVALID_ARGUMENT (INVALID) also
+   * if a limit would be over the maximum of the app's policy. ABORTED
+   * (VERSION_MISMATCH) as UpdateSession. ALREADY_EXISTS (EXISTS) as CreateSession.
    *
    * @generated from rpc latchkey.session.v1.SessionService.ExtendSession
    */
@@ -1333,6 +1468,36 @@ export const SessionService: GenService<{
     methodKind: "unary";
     input: typeof CountActiveUsersRequestSchema;
     output: typeof CountActiveUsersResponseSchema;
+  },
+  /**
+   * GetAppPolicy answers the policy of an app; one that was never set has no
+   * rules.
+   *
+   * Permission: an Admin, or a User of the app.
+   *
+   * Errors: none but those of every RPC.
+   *
+   * @generated from rpc latchkey.session.v1.SessionService.GetAppPolicy
+   */
+  getAppPolicy: {
+    methodKind: "unary";
+    input: typeof GetAppPolicyRequestSchema;
+    output: typeof GetAppPolicyResponseSchema;
+  },
+  /**
+   * SetAppPolicy sets the whole policy of an app, which need not have a session
+   * yet. It is on disk before the answer.
+   *
+   * Permission: an Admin.
+   *
+   * Errors: none but those of every RPC.
+   *
+   * @generated from rpc latchkey.session.v1.SessionService.SetAppPolicy
+   */
+  setAppPolicy: {
+    methodKind: "unary";
+    input: typeof SetAppPolicyRequestSchema;
+    output: typeof SetAppPolicyResponseSchema;
   },
   /**
    * GetCurrentSession tells the caller who it is on this connection, and since

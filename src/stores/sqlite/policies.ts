@@ -1,0 +1,33 @@
+import type { Database } from "better-sqlite3";
+import { type AppPolicy, NO_POLICY } from "../../domain/app-policy.js";
+import type { Transaction } from "./commit-queue.js";
+import { rowWrites } from "./row-writes.js";
+
+/** The apps' policies: all in memory, read once at opening. */
+export function createPolicies(db: Database) {
+  const rows = db
+    .prepare<[], AppPolicy & { readonly app: string }>(
+      `SELECT app, default_idle_ttl AS defaultIdleTtl, max_idle_ttl AS maxIdleTtl,
+         default_absolute_ttl AS defaultAbsoluteTtl, max_absolute_ttl AS maxAbsoluteTtl,
+         max_sessions_per_user AS maxSessionsPerUser, at_limit AS atLimit, bind_ip AS bindIp,
+         bind_user_agent AS bindUserAgent, touch_interval AS touchInterval
+       FROM app_policies`,
+    )
+    .all();
+  const policies = new Map<string, AppPolicy>(rows.map(({ app, ...policy }) => [app, policy]));
+
+  return {
+    of: (app: string): AppPolicy => policies.get(app) ?? NO_POLICY,
+
+    /** The transaction sets the app's policy. */
+    set(transaction: Transaction, app: string, policy: AppPolicy): void {
+      const before = policies.get(app);
+      policies.set(app, policy);
+      transaction.onRollback(() => {
+        if (before) policies.set(app, before);
+        else policies.delete(app);
+      });
+      transaction.add(rowWrites.setPolicy(app, policy));
+    },
+  };
+}
