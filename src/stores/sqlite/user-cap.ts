@@ -2,8 +2,14 @@ import { type AppPolicy, evictions } from "../../domain/app-policy.js";
 import { isLive, type Lifetime, type Session } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 import type { Transaction } from "./commit-queue.js";
-import type { Rows, UserRow } from "./rows.js";
+import type { Rows } from "./rows.js";
 import type { WorkingSet } from "./working-set.js";
+
+/** A session that may have to give way, and what finds it. */
+interface Candidate {
+  readonly tokenHash: TokenHash;
+  readonly session: Lifetime;
+}
 
 /**
  * Counts the sessions of users whose app caps them, those that the file does not
@@ -22,18 +28,17 @@ export function createUserCap(rows: Pick<Rows, "ofUser">, memory: Pick<WorkingSe
     if (created?.size === 0) underWay.delete(user);
   };
 
-  /** The user's sessions as memory knows them, in the order of their creation. */
-  const listAll = (appId: number | null, session: Session) => {
-    const known = new Map<number, UserRow | { tokenHash: TokenHash; session: null }>();
+  /** The latest of the user's sessions, live or not, in the order of their creation. */
+  const listAll = (appId: number | null, session: Session): Candidate[] => {
     const inFile = appId === null ? [] : rows.ofUser(appId, session.userId);
-    for (const one of inFile) known.set(one.row, one);
-    for (const [row, tokenHash] of underWay.get(keyOf(session)) ?? []) {
-      if (!known.has(row)) known.set(row, { tokenHash, session: null });
-    }
-    return [...known.values()].flatMap(({ tokenHash, session: stored }) => {
+    const known = new Set(inFile.map(({ row }) => row));
+    const created = [...(underWay.get(keyOf(session)) ?? [])]
+      .filter(([row]) => !known.has(row))
+      .map(([, tokenHash]) => ({ tokenHash, session: null }));
+    return [...inFile, ...created].flatMap(({ tokenHash, session: stored }) => {
       const entry = memory.peek(tokenHash);
-      const latest: Lifetime | null = entry === undefined ? stored : (entry?.session ?? null);
-      return latest ? [{ tokenHash: entry?.tokenHash ?? tokenHash, session: latest }] : [];
+      if (entry) return [{ tokenHash: entry.tokenHash, session: entry.session }];
+      return entry === undefined && stored ? [{ tokenHash, session: stored }] : [];
     });
   };
 
