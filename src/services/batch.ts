@@ -16,7 +16,7 @@ const SLICE = 100;
 
 /**
  * What `read` answers for each of the tokens, in their order, or why it fails; `limit` once the
- * sessions before hold about LIMITS.batchBytes of data. Throws `invalid` for the batch as a whole, and what
+ * sessions before take about LIMITS.batchBytes as messages. Throws `invalid` for the batch as a whole, and what
  * is not of one token, such as `unavailable`.
  */
 export async function readBatch(
@@ -33,10 +33,19 @@ export async function readBatch(
   for (const token of tokens) {
     if (results.length % SLICE === SLICE - 1) await new Promise(setImmediate);
     const result = bytes > LIMITS.batchBytes ? full() : await attempt(() => read(app, token));
-    if (!(result instanceof LatchkeyError)) bytes += messageBytes(result.data);
+    if (!(result instanceof LatchkeyError)) bytes += sessionBytes(result);
     results.push(result);
   }
   return results;
+}
+
+/** Of a session's message: what its numbers, instants and ids take, in bytes. */
+const FIXED_BYTES = 200;
+
+function sessionBytes({ userId, userAgent, data }: Session): number {
+  return (
+    FIXED_BYTES + Buffer.byteLength(userId) + Buffer.byteLength(userAgent) + messageBytes(data)
+  );
 }
 
 const OF_ONE_TOKEN: readonly LatchkeyError["code"][] = ["invalid", "not_found"];

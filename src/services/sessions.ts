@@ -138,8 +138,8 @@ export type Sessions = ReturnType<typeof createSessions>;
  * The use cases of app sessions. Every method checks its input, and rejects with
  * `invalid` naming the field (as the .proto files call it) before anything
  * happens (reads throw it); those that need a session reject with `not_found` if the app has no
- * live one of that name, and the `theft` if that ended it. Those that may have a request id reject with `exists` if it
- * was another request's. Storage failures reject with `unavailable`.
+ * live one of that name, and the `theft` if that ended it. Those that may have a request id
+ * reject with `exists` if it was another request's. Storage failures reject with `unavailable`.
  */
 export function createSessions({ store, now, randomBytes, newSessionId, log }: SessionsOptions) {
   const bindings = createBindings({ store, log });
@@ -171,7 +171,7 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
   return {
     ...createAppPolicies(store),
 
-    /** Starts a session; its token is answered here and never again. */
+    /** Starts a session; its token is answered here and never again, but to the same request. */
     async create(request: CreateRequest): Promise<{ token: string; session: Session }> {
       const { data = {} } = request;
       const createdAt = now();
@@ -272,7 +272,7 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
     },
 
     /**
-     * Gives the session a new token, which is answered here and never again. Rejects with
+     * Gives the session a new token, answered as that of `create`. Rejects with
      * `version_mismatch` as `update`, and if the token was rotated already.
      */
     async rotate(request: RotateRequest): Promise<RotateAnswer> {

@@ -361,6 +361,7 @@ describe("the database file of accounts", () => {
       tamper(`
         DROP TABLE api_keys; DROP TABLE accounts; DROP TABLE account_changes;
         DROP TABLE app_policies;
+        DROP TABLE rotated_tokens; DROP TABLE requests;
         PRAGMA user_version = 1;
       `);
       const accounts = openAccounts(path);

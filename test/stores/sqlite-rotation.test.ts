@@ -21,7 +21,7 @@ const to = (name: string): Rotation => ({
 const count = ({ inspect }: DatabaseTrial, table: string) =>
   inspect((db) => db.prepare(`SELECT count(*) FROM ${table}`).pluck().get());
 
-describe("rotation over SQLite", () => {
+describe("rotation and repetition over SQLite", () => {
   test("a session is listed once, at its latest, while its rotations are on their way", async () => {
     const disk = createFaultyDisk();
     await withDatabase(
@@ -138,6 +138,36 @@ describe("rotation over SQLite", () => {
       await assert.rejects(oldest, hasCode("not_found"));
       assert.equal(await store.peek("shop", token, NOW + GRACE), null);
     }));
+
+  test("a call that comes again meanwhile is answered when the first is on disk", async () => {
+    const disk = createFaultyDisk();
+    await withDatabase(
+      async (trial) => {
+        const { store } = trial;
+        const { mint } = createTrial(trial);
+        const requestId = "a-request-id-of-some-length";
+        const once = onceOf("CreateSession", { app: "shop", requestId, now: NOW }, {});
+        const answers: unknown[] = [];
+        const create = (salt: string) => {
+          const { session, tokenHash } = mint();
+          const created = store.create(session, tokenHash, once, salt);
+          return created.then((answer) => answers.push(answer));
+        };
+        const calls = [create("a"), create("b")];
+        await turns(2);
+        calls.push(create("c"));
+        await turns(4);
+        assert.deepEqual(answers, []);
+        await disk.drain();
+        await Promise.all(calls);
+        assert.equal(answers.length, 3);
+        for (const answer of answers) assert.deepEqual(answer, answers[0]);
+        assert.equal(count(trial, "sessions"), 1);
+        await disk.calm();
+      },
+      { openWriter: disk.openWriter },
+    );
+  });
 
   test("answers kept too long are swept, a bounded number at a time", () =>
     withDatabase(async (trial) => {

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { toBinary } from "@bufbuild/protobuf";
+import { BatchGetSessionsResultSchema } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { assertRefused, type Case, NOT_FOUND, plain, seconds, type Trial } from "../case.js";
 import { SECOND } from "../server.js";
 
@@ -86,6 +88,16 @@ export const batches: readonly Case[] = [
       // Numbers take most in a message for what they take as JSON.
       const numbers = await trial.add({ data: { numbers: Array(25_000).fill(1) } });
       assert.ok((await batch(trial, Array(100).fill(numbers.token))).includes("LIMIT"));
+      const named = await trial.add({ userId: "한".repeat(128), userAgent: "✓".repeat(512) });
+      const { results } = await client.batchGetSessions({
+        app,
+        tokens: Array(1_000).fill(named.token),
+      });
+      const size = results.reduce(
+        (sum, result) => sum + toBinary(BatchGetSessionsResultSchema, result).length,
+        0,
+      );
+      assert.ok(size < 4 * 1024 * 1024, `${size}`);
     },
   },
 ];

@@ -18,8 +18,8 @@ export const file_latchkey_session_v1_session: GenFile = /*@__PURE__*/
  * Session is one login of one user in one app.
  *
  * It lives while the server's clock is before `expires_at`. The token that
- * opens it is answered once, by CreateSession, and never appears in this
- * message, in a list, a log line or an error.
+ * opens it is answered by CreateSession, or RotateToken, alone, and never
+ * appears in this message, in a list, a log line or an error.
  *
  * @generated from message latchkey.session.v1.Session
  */
@@ -102,7 +102,8 @@ export type Session = Message<"latchkey.session.v1.Session"> & {
   createdAt?: Timestamp | undefined;
 
   /**
-   * When the session was created, read with a touch, updated or extended last.
+   * When the session was created, read with a touch, updated, extended or
+   * rotated last.
    *
    * @generated from field: google.protobuf.Timestamp last_accessed_at = 11;
    */

@@ -240,8 +240,8 @@ export const BatchGetSessionsRequestSchema: GenMessage<BatchGetSessionsRequest> 
  */
 export type BatchGetSessionsResponse = Message<"latchkey.session.v1.BatchGetSessionsResponse"> & {
   /**
-   * One for each token, in the order of the request. Once they hold about 3 MiB
-   * of data, the tokens left are not looked at, and have the error LIMIT: ask for
+   * One for each token, in the order of the request. Once they take about 3 MiB,
+   * the tokens left are not looked at, and have the error LIMIT: ask for
    * them again.
    *
    * @generated from field: repeated latchkey.session.v1.BatchGetSessionsResult results = 1;
