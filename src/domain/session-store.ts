@@ -1,4 +1,5 @@
 import type { Awaitable } from "./awaitable.js";
+import type { EventLog } from "./event-log.js";
 import type { Change, Session } from "./session.js";
 import type { TokenHash } from "./token.js";
 
@@ -18,6 +19,8 @@ export interface ListQuery {
   /** The page ends when its data, as JSON in UTF-8, passes this many bytes; it holds at least
    * one session. */
   readonly maxBytes: number;
+  /** Show sessions, too, whose end is under way but not durable. */
+  readonly includeEnding?: boolean;
 }
 
 /** A page of a listing, the newest created first. */
@@ -104,6 +107,9 @@ export interface SessionStore {
   ping(): Promise<void>;
 
   stats(): StoreStats;
+
+  /** What happens to the sessions. A change that succeeds has its event, one that fails none. */
+  readonly events: EventLog;
 
   /** Writes what is pending and releases everything. May be called again. */
   close(): Promise<void>;

@@ -8,15 +8,17 @@ import type { Callers } from "../services/callers.js";
 import type { SessionName } from "../services/sessions.js";
 import { toCallerMessage, toMessage, toPositive, toSeconds } from "./messages.js";
 import type { Rpcs } from "./rpcs.js";
+import { toWatchMessage, toWatchRequest } from "./watch-messages.js";
 
 export interface SessionRpcsOptions {
   readonly sessionsOf: Authorization["sessionsOf"];
+  readonly watchOf: Authorization["watchOf"];
   readonly callers: Callers;
 }
 
 /** SessionService as the wires see it: messages to use cases and back. */
 export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof SessionService> {
-  const { sessionsOf, callers } = options;
+  const { sessionsOf, watchOf, callers } = options;
   return {
     async createSession(request, { caller }) {
       const { app, userId, ip, userAgent, data = {} } = request;
@@ -94,6 +96,12 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       if (!activeWithin) throw invalid("active_within", "missing", "active_within is required");
       const within = toSeconds("active_within", activeWithin);
       return { userCount: BigInt(await sessionsOf(caller).countActiveUsers(app, within)) };
+    },
+
+    async *watchSessions(request, { caller, signal }) {
+      for await (const answer of watchOf(caller, toWatchRequest(request), signal)) {
+        yield toWatchMessage(answer);
+      }
     },
 
     getCurrentSession: (_request, { caller }) => ({

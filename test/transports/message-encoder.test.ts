@@ -12,6 +12,7 @@ import fc from "fast-check";
 import { RkeService } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { Listener, Role } from "../../gen/ts/latchkey/session/v1/caller_session_pb.js";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import { EndReason, SessionEventType } from "../../gen/ts/latchkey/session/v1/watch_pb.js";
 import type { JsonObject } from "../../src/domain/json.js";
 import { compileEncoder } from "../../src/transports/grpc/message-encoder.js";
 
@@ -55,6 +56,22 @@ const caller = fc.record(
   { requiredKeys: [] },
 );
 
+const sessionEvent = fc.record({
+  revision: count,
+  type: fc.constantFrom(SessionEventType.UNSPECIFIED, SessionEventType.ENDED),
+  sessionId: text,
+  userId: text,
+  version: count,
+  occurredAt: timestamp,
+  endReason: fc.constantFrom(EndReason.UNSPECIFIED, EndReason.THEFT),
+});
+const oneOf = (contents: Readonly<Record<string, fc.Arbitrary<unknown>>>) =>
+  fc.oneof(
+    ...Object.entries(contents).map(([name, value]) =>
+      fc.record({ case: fc.constant(name), value }),
+    ),
+  );
+
 /** Every response of SessionService, by the name of its method. */
 const sessionResponses = {
   createSession: fc.record({ token: text, session }),
@@ -67,6 +84,16 @@ const sessionResponses = {
   listSessions: fc.record({ sessions: fc.array(session), nextPageToken: text }),
   listUserSessions: fc.record({ sessions: fc.array(session), nextPageToken: text }),
   countActiveUsers: fc.record({ userCount: count }),
+  watchSessions: fc.record({
+    revision: count,
+    content: oneOf({
+      snapshot: fc.record({ sessions: fc.array(session) }),
+      snapshotEnd: fc.constant({}),
+      events: fc.record({ events: fc.array(sessionEvent) }),
+      progress: fc.constant({}),
+      reset: fc.constant({}),
+    }),
+  }),
   getCurrentSession: fc.record({ session: caller }),
   listCallers: fc.record({ callers: fc.array(caller), nextPageToken: text }),
 } satisfies Record<keyof typeof SessionService.method, Message>;

@@ -1,3 +1,4 @@
+import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type {
@@ -8,6 +9,7 @@ import type {
   StoreObserver,
 } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
+import { createMemoryEventLog } from "./event-log.js";
 
 /** A session and what finds it. */
 interface Entry {
@@ -23,15 +25,22 @@ const SLICE = 1_000;
 /**
  * Keeps sessions in this process only: they end with it. For tests, trials and
  * apps that can afford to log everybody out. Lists cost time in proportion to
- * the app's sessions.
+ * the app's sessions. `firstRevision` is what its events are numbered from.
  */
-export function createMemoryStore(observer: Pick<StoreObserver, "swept">): SessionStore {
+export function createMemoryStore(
+  observer: Pick<StoreObserver, "swept">,
+  firstRevision = 0,
+): SessionStore {
+  const events = createMemoryEventLog(firstRevision);
   const byToken = new Map<TokenHash, Entry>();
   const byId = new Map<string, Entry>();
   const apps = new Map<string, Map<string, Set<Entry>>>();
   let positions = 0;
   let sweepCursor: Iterator<Entry> | null = null;
-  /** The first deadline of those that the current pass of the sweep left alive. */
+  /**
+   * No session expires before this instant: by the last pass of the sweep, and what came since.
+   * During a pass, of those only that it left alive.
+   */
   let nextDeadline = Number.POSITIVE_INFINITY;
   let closed = false;
 
@@ -52,8 +61,9 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
     return entry && entry.session.app === app && isLive(entry.session, now) ? entry : null;
   };
 
-  const remove = (entry: Entry) => {
+  const remove = (entry: Entry, reason: EndReason, now: number) => {
     const { session } = entry;
+    events.note("ended", session, now, reason);
     byToken.delete(entry.tokenHash);
     byId.delete(session.id);
     const users = apps.get(session.app);
@@ -87,6 +97,8 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
       const users = apps.get(session.app) ?? new Map<string, Set<Entry>>();
       const entries = users.get(session.userId) ?? new Set<Entry>();
       apps.set(session.app, users.set(session.userId, entries.add(entry)));
+      nextDeadline = Math.min(nextDeadline, expiresAt(session));
+      events.note("created", session, session.createdAt, null);
     },
 
     async peek(app, tokenHash, now) {
@@ -95,7 +107,10 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
 
     async touch(app, tokenHash, now) {
       const entry = find(app, tokenHash, now);
-      return entry && replace(entry, touched(entry.session, now));
+      if (!entry) return null;
+      const change = replace(entry, touched(entry.session, now));
+      events.touched(change.after);
+      return change;
     },
 
     async update(app, tokenHash, now, change) {
@@ -103,12 +118,13 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
       if (!entry) return null;
       const changed = replace(entry, change(entry.session));
       nextDeadline = Math.min(nextDeadline, expiresAt(changed.after));
+      events.note("updated", changed.after, now, null);
       return changed;
     },
 
     async delete(app, key, now) {
       const entry = findKey(app, key, now);
-      if (entry) remove(entry);
+      if (entry) remove(entry, "deleted", now);
       return entry !== null;
     },
 
@@ -120,7 +136,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
       for (const entry of [...entriesOf(app, userId)]) {
         if (entry === kept) continue;
         if (isLive(entry.session, now)) ended++;
-        remove(entry);
+        remove(entry, "user", now);
       }
       return ended;
     },
@@ -133,7 +149,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
         for (const entry of entries.slice(from, from + SLICE)) {
           if (byToken.get(entry.tokenHash) !== entry) continue;
           if (isLive(entry.session, now)) ended++;
-          remove(entry);
+          remove(entry, "app", now);
         }
         await new Promise(setImmediate);
       }
@@ -161,14 +177,18 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
     async sweep(now, limit) {
       assertOpen();
       let swept = 0;
-      // A Map's iterator bears removals and sees what is added meanwhile.
-      sweepCursor ??= byToken.values();
+      if (!sweepCursor) {
+        if (nextDeadline > now) return false;
+        nextDeadline = Number.POSITIVE_INFINITY;
+        // A Map's iterator bears removals and sees what is added meanwhile.
+        sweepCursor = byToken.values();
+      }
       for (let examined = 0; examined < limit && sweepCursor; examined++) {
         const next = sweepCursor.next();
         if (next.done) {
           sweepCursor = null;
         } else if (!isLive(next.value.session, now)) {
-          remove(next.value);
+          remove(next.value, "idle", now);
           swept++;
         } else {
           nextDeadline = Math.min(nextDeadline, expiresAt(next.value.session));
@@ -177,9 +197,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
       if (swept > 0) observer.swept(swept);
       if (sweepCursor !== null) return true;
       // What the pass met alive may have expired before it ended.
-      const mayBeMore = nextDeadline <= now;
-      nextDeadline = Number.POSITIVE_INFINITY;
-      return mayBeMore;
+      return nextDeadline <= now;
     },
 
     async ping() {
@@ -188,8 +206,17 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
 
     stats: () => ({ sessions: byToken.size, walBytes: 0 }),
 
+    events: {
+      ...events.log,
+      async watch(app, now) {
+        assertOpen();
+        events.watch(app, now);
+      },
+    },
+
     async close() {
       closed = true;
+      events.close();
       byToken.clear();
       byId.clear();
       apps.clear();

@@ -1,5 +1,6 @@
 import type { Database, Statement } from "better-sqlite3";
 import { expiresAt, type Session } from "../../domain/session.js";
+import type { SessionEvent } from "../../domain/session-event.js";
 import type { TokenHash } from "../../domain/token.js";
 import { COLUMNS, idToBytes, type Totals } from "./rows.js";
 
@@ -16,6 +17,10 @@ const STATEMENTS = {
   delete: "DELETE FROM sessions WHERE id = ?",
   deferSweep: "UPDATE sessions SET sweep_at = ? WHERE id = ?",
   totals: "UPDATE totals SET sessions = ?, last_id = ?",
+  watchApp: "UPDATE apps SET logged_from = ?, logged_until = ? WHERE id = ?",
+  insertEvent: `INSERT INTO events (revision, app_id, type, session_id, user_id, version,
+    occurred_at, end_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  pruneEvents: "DELETE FROM events WHERE revision < ?",
 } as const;
 
 type StatementName = keyof typeof STATEMENTS;
@@ -87,6 +92,26 @@ export const rowWrites = {
   deferSweep: (row: number, until: number): RowWrite => ["deferSweep", until, row],
 
   totals: ({ sessions, lastRow }: Totals): RowWrite => ["totals", sessions, lastRow],
+
+  watchApp: (
+    appId: number,
+    { from, until }: { readonly from: number; readonly until: number },
+  ): RowWrite => ["watchApp", from, until, appId],
+
+  insertEvent: (appId: number, event: SessionEvent): RowWrite => [
+    "insertEvent",
+    event.revision,
+    appId,
+    event.type,
+    event.sessionId,
+    event.userId,
+    event.version,
+    event.occurredAt,
+    event.endReason,
+  ],
+
+  /** Removes the events before a revision. */
+  pruneEvents: (before: number): RowWrite => ["pruneEvents", before],
 };
 
 /** What carries out one write on the connection. */

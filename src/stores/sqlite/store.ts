@@ -1,10 +1,12 @@
 import type { Database } from "better-sqlite3";
 import type { Awaitable } from "../../domain/awaitable.js";
+import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type { SessionKey, SessionStore, StoreObserver } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
 import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
+import { createEventLog } from "./event-log.js";
 import { isFatal, isOwnFault, translateFailure } from "./failure.js";
 import { rowWrites } from "./row-writes.js";
 import { createRows, type StoredSession } from "./rows.js";
@@ -45,6 +47,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const { db, writer, observer } = options;
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes, () => scheduleTouches());
+  const events = createEventLog(db);
   const appIds = new Map<string, number>();
   let saved = rows.totals();
   let total = saved.sessions;
@@ -71,6 +74,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     isOwnFault,
     beforeCommit(transaction) {
       if (failure) throw failure;
+      events.seal(transaction);
       const before = saved;
       if (total === before.sessions && nextRow === before.lastRow + 1) return;
       saved = { sessions: total, lastRow: nextRow - 1 };
@@ -135,7 +139,26 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return stored && find(app, stored.tokenHash, now);
   };
 
-  const remove = (transaction: Transaction, { row, tokenHash }: Entry | StoredSession) => {
+  /** The app's number; if it has none, the transaction gives it one. */
+  const addApp = (transaction: Transaction, app: string): number => {
+    const known = appId(app);
+    if (known !== null) return known;
+    const id = nextApp++;
+    transaction.add(rowWrites.insertApp(id, app));
+    appIds.set(app, id);
+    transaction.onRollback(() => appIds.delete(app));
+    return id;
+  };
+
+  /** The transaction ends `session`, the latest of what is stored, for `reason` unless it expired. */
+  const remove = (
+    transaction: Transaction,
+    { row, tokenHash }: Entry | StoredSession,
+    session: Session,
+    reason: EndReason,
+    now: number,
+  ) => {
+    events.note(transaction, "ended", session, now, reason);
     transaction.add(rowWrites.delete(row));
     memory.remove(transaction, tokenHash);
     total--;
@@ -148,13 +171,14 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const removeAll = (
     transaction: Transaction,
     stored: readonly StoredSession[],
+    reason: EndReason,
     now: number,
   ): number => {
     let live = 0;
     for (const one of stored) {
-      const session = memory.latest(one);
-      if (session && isLive(session, now)) live++;
-      remove(transaction, one);
+      const session = memory.latest(one) ?? one.session;
+      if (isLive(session, now)) live++;
+      remove(transaction, one, session, reason, now);
     }
     return live;
   };
@@ -167,6 +191,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           // Ended or rewritten since: its row may not be touched.
           if (!memory.settle(transaction, entry)) continue;
           transaction.add(rowWrites.touch(entry.row, entry.session));
+          events.touched(transaction, entry.session);
         }
       });
     }
@@ -198,17 +223,12 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     async create(session, tokenHash) {
       const data = JSON.stringify(session.data);
       await write("memory", (transaction) => {
-        let id = appId(session.app);
-        if (id === null) {
-          id = nextApp++;
-          transaction.add(rowWrites.insertApp(id, session.app));
-          appIds.set(session.app, id);
-          transaction.onRollback(() => appIds.delete(session.app));
-        }
+        const id = addApp(transaction, session.app);
         const row = nextRow++;
         transaction.add(rowWrites.insert(row, id, tokenHash, session, data));
         const dataBytes = Buffer.byteLength(data);
         memory.create(transaction, { row, tokenHash, session, dataBytes });
+        events.note(transaction, "created", session, session.createdAt);
         total++;
         transaction.onRollback(() => {
           total--;
@@ -242,6 +262,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
         const dataBytes = Buffer.byteLength(data);
         memory.update(transaction, entry, { row: entry.row, tokenHash, session: after, dataBytes });
+        events.note(transaction, "updated", after, now);
         return { before, after };
       });
     },
@@ -249,7 +270,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     async delete(app, key, now) {
       return write("id" in key ? "rows" : "memory", (transaction) => {
         const entry = findKey(app, key, now);
-        if (entry) remove(transaction, entry);
+        if (entry) remove(transaction, entry, entry.session, "deleted", now);
         return entry !== null;
       });
     },
@@ -262,7 +283,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         if (id === null) return 0;
         const all = { app, appId: id, userId, before: nextRow, limit: -1 };
         const ended = [...rows.list(all)].filter(({ row }) => row !== kept?.row);
-        return removeAll(transaction, ended, now);
+        return removeAll(transaction, ended, "user", now);
       });
     },
 
@@ -273,7 +294,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const { stored, live } = await write("rows", (transaction) => {
           const id = appId(app);
           const slice = id === null ? [] : [...rows.list({ app, appId: id, before, limit: SLICE })];
-          return { stored: slice, live: removeAll(transaction, slice, now) };
+          return { stored: slice, live: removeAll(transaction, slice, "app", now) };
         });
         ended += live;
         const last = stored.at(-1);
@@ -296,7 +317,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           if (sessions.length === limit || bytes > maxBytes) return { sessions, next: last };
           examined++;
           last = stored.row;
-          const session = memory.latest(stored);
+          const session = memory.latest(stored) ?? (query.includeEnding ? stored.session : null);
           if (!session || session.lastAccessedAt < activeSince || !isLive(session, now)) continue;
           sessions.push(session);
           bytes += stored.dataBytes;
@@ -321,11 +342,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const due = rows.toSweep(now, limit);
         let removed = 0;
         for (const stored of due) {
-          const session = memory.latest(stored);
-          if (session && isLive(session, now)) {
+          const session = memory.latest(stored) ?? stored.session;
+          if (isLive(session, now)) {
             transaction.add(rowWrites.deferSweep(stored.row, expiresAt(session)));
           } else {
-            remove(transaction, stored);
+            remove(transaction, stored, session, "idle", now);
             removed++;
           }
         }
@@ -340,6 +361,18 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     stats: () => ({ sessions: total, walBytes: options.walBytes() }),
+
+    events: {
+      ...events.log,
+      read: (query) => attempt(() => events.log.read(query)),
+      async watch(app, now) {
+        assertUsable();
+        if (events.isWatched(app, now)) return;
+        await write("memory", (transaction) => {
+          events.watch(transaction, app, addApp(transaction, app), now);
+        });
+      },
+    },
 
     close() {
       closing ??= (async () => {

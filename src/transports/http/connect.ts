@@ -15,9 +15,16 @@ import {
 } from "@connectrpc/connect-node";
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { LatchkeyError } from "../../domain/error.js";
+import type { CallerSession } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
 import { errorDetails } from "../error-details.js";
-import { listRpcs, type Rpc, type Rpcs } from "../rpcs.js";
+import {
+  listRpcs,
+  listServerStreamRpcs,
+  type Rpc,
+  type Rpcs,
+  type ServerStreamRpc,
+} from "../rpcs.js";
 import { STATUS } from "../status.js";
 import { type CallerOf, CHALLENGE } from "./rest-sessions/routes.js";
 
@@ -31,12 +38,22 @@ const LIMITS = {
   acceptCompression: [compressionGzip],
 };
 
-/** A frame of gRPC-Web: a byte of flags and four of length before the message. */
+/** A frame of gRPC-Web or of a Connect stream: a byte of flags and four of length before the message. */
 const FRAME_PREFIX = 5;
 const FLAG_COMPRESSED = 1;
+const FLAG_END_STREAM = 2;
 
 /** What says something of a body that is replaced. */
-const BODY_HEADERS = ["content-length", "content-encoding", "grpc-encoding"];
+const BODY_HEADERS = [
+  "content-length",
+  "content-encoding",
+  "grpc-encoding",
+  "connect-content-encoding",
+];
+
+/** The content types of messages. */
+const MESSAGE_TYPE =
+  /^application\/(?:grpc-web(?:\+(?:proto|json))?|(?:connect\+)?(?:proto|json))\s*(?:;|$)/;
 
 /** Why a request could not be decoded; empty if it could. */
 const flawKey = createContextKey("");
@@ -60,6 +77,9 @@ export function addConnect<S extends DescService>(
   const implementation: Record<string, unknown> = {};
   for (const { method, name, rpc } of listRpcs(service, rpcs)) {
     implementation[method.localName] = unary(name, rpc, calls, callerOf);
+  }
+  for (const { method, name, rpc } of listServerStreamRpcs(service, rpcs)) {
+    implementation[method.localName] = serverStream(name, rpc, calls, callerOf);
   }
   // gRPC itself needs HTTP/2; its own listener serves it, and faster.
   const router = createConnectRouter({ ...LIMITS, grpc: false });
@@ -99,25 +119,65 @@ function unary(name: string, rpc: Rpc, calls: Calls, callerOf: CallerOf) {
   const run = calls.of("connect", name);
   return (request: Parameters<Rpc>[0], { signal, values }: HandlerContext) => {
     const call = async () => {
-      const origin = values.get(requestKey);
-      const caller = origin && (await callerOf(origin));
-      const flaw = values.get(flawKey);
-      if (flaw) throw new LatchkeyError("invalid", flaw);
+      const caller = await identify(values, callerOf);
       return rpc(request, { cancelled: () => signal.aborted, caller });
     };
-    const answer = Promise.resolve(run(call, undefined)).catch((error: LatchkeyError) => {
-      // Connect numbers its codes as gRPC does.
-      const code = STATUS[error.code].grpc as number as Code;
-      const headers =
-        error.code === "unauthenticated" ? { "www-authenticate": CHALLENGE } : undefined;
-      throw new ConnectError(error.message, code, headers, errorDetails(error));
-    });
+    const answer = Promise.resolve(run(call, undefined)).catch(fail);
     // The library tells of a deadline that passed, and waits on.
     const aborted = new Promise<never>((_, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     });
     return Promise.race([answer, aborted]);
   };
+}
+
+function serverStream(name: string, rpc: ServerStreamRpc, calls: Calls, callerOf: CallerOf) {
+  const run = calls.of("connect", name);
+  return async function* (
+    request: Parameters<ServerStreamRpc>[0],
+    { signal, values }: HandlerContext,
+  ) {
+    let succeed = () => {};
+    let giveUp: (error: unknown) => void = () => {};
+    const ended = new Promise<void>((resolve, reject) => {
+      succeed = resolve;
+      giveUp = reject;
+    });
+    // The library does not always come back for what is left once the caller has gone.
+    signal.addEventListener("abort", succeed, { once: true });
+    const answered = Promise.resolve(run(() => ended, undefined)).catch(fail);
+    try {
+      const caller = await identify(values, callerOf);
+      yield* rpc(request, { cancelled: () => signal.aborted, caller, signal });
+    } catch (error) {
+      giveUp(error);
+      await answered;
+    } finally {
+      succeed();
+    }
+    // Of a deadline that passed the library tells nobody by itself.
+    signal.throwIfAborted();
+  };
+}
+
+/** Who makes the call; throws `unauthenticated`, and `invalid` if its request has a flaw. */
+async function identify(
+  values: HandlerContext["values"],
+  callerOf: CallerOf,
+): Promise<CallerSession | null> {
+  const origin = values.get(requestKey);
+  const caller = origin && (await callerOf(origin));
+  const flaw = values.get(flawKey);
+  if (flaw) throw new LatchkeyError("invalid", flaw);
+  return caller;
+}
+
+/** Throws the error in Connect's form. */
+function fail(error: LatchkeyError): never {
+  // Connect numbers its codes as gRPC does.
+  const code = STATUS[error.code].grpc as number as Code;
+  const headers = error.code === "unauthenticated" ? { "www-authenticate": CHALLENGE } : undefined;
+  throw new ConnectError(error.message, code, headers, errorDetails(error));
 }
 
 function typeOf(request: FastifyRequest): string {
@@ -128,21 +188,36 @@ function isGrpcWeb(contentType: string): boolean {
   return contentType.startsWith("application/grpc-web");
 }
 
+function isConnectStream(contentType: string): boolean {
+  return contentType.startsWith("application/connect+");
+}
+
 function isJson(contentType: string): boolean {
-  return /^application\/(?:grpc-web\+)?json\b/.test(contentType);
+  return /^application\/(?:(?:grpc-web|connect)\+)?json\b/.test(contentType);
 }
 
 /** Bytes before the message in a body of this type. */
 function prefixOf(contentType: string): number {
-  return isGrpcWeb(contentType) ? FRAME_PREFIX : 0;
+  return isGrpcWeb(contentType) || isConnectStream(contentType) ? FRAME_PREFIX : 0;
 }
 
 /** A body of this type whose message has no fields. */
 function emptyBody(contentType: string): Buffer {
-  const message = isJson(contentType) ? "{}" : "";
-  const prefix = Buffer.alloc(prefixOf(contentType));
-  if (prefix.length > 0) prefix.writeUInt32BE(message.length, FRAME_PREFIX - 4);
-  return Buffer.concat([prefix, Buffer.from(message)]);
+  const message = Buffer.from(isJson(contentType) ? "{}" : "");
+  return prefixOf(contentType) > 0 ? framed(0, message) : message;
+}
+
+function framed(flags: number, message: Buffer): Buffer {
+  const prefix = Buffer.alloc(FRAME_PREFIX);
+  prefix.writeUInt8(flags);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+/** The header that names how messages of this type are compressed. */
+function encodingHeaderOf(contentType: string): string {
+  if (isGrpcWeb(contentType)) return "grpc-encoding";
+  return isConnectStream(contentType) ? "connect-content-encoding" : "content-encoding";
 }
 
 async function findFlaw(
@@ -151,14 +226,12 @@ async function findFlaw(
   body: Buffer,
 ): Promise<string> {
   const contentType = typeOf(request);
-  if (!/^application\/(?:grpc-web(?:\+(?:proto|json))?|proto|json)\s*(?:;|$)/.test(contentType)) {
-    return "";
-  }
-  const isWeb = isGrpcWeb(contentType);
+  if (!MESSAGE_TYPE.test(contentType)) return "";
+  const isFramed = prefixOf(contentType) > 0;
   let message: Uint8Array = body.subarray(prefixOf(contentType));
   if (message.length > MAX_REQUEST) return ""; // The library refuses it for its size.
-  const encoding = request.headers[isWeb ? "grpc-encoding" : "content-encoding"] ?? "identity";
-  const isPacked = isWeb ? ((body[0] ?? 0) & FLAG_COMPRESSED) !== 0 : encoding !== "identity";
+  const encoding = request.headers[encodingHeaderOf(contentType)] ?? "identity";
+  const isPacked = isFramed ? ((body[0] ?? 0) & FLAG_COMPRESSED) !== 0 : encoding !== "identity";
   if (isPacked) {
     // The library says what is wrong with an encoding that it does not know.
     if (encoding !== compressionGzip.name) return "";
@@ -202,10 +275,16 @@ function refuseLarge(request: FastifyRequest, reply: FastifyReply): void {
       .send();
     return;
   }
+  const error = { code: "resource_exhausted", message };
+  if (isConnectStream(contentType)) {
+    const end = framed(FLAG_END_STREAM, Buffer.from(JSON.stringify({ error })));
+    void reply.code(200).header("content-type", contentType).send(end);
+    return;
+  }
   void reply
     .code(STATUS.limit.http)
     .header("content-type", "application/json")
-    .send(JSON.stringify({ code: "resource_exhausted", message }));
+    .send(JSON.stringify(error));
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {

@@ -10,13 +10,15 @@ import type { CallerSession } from "./caller_session_pb.js";
 import { file_latchkey_session_v1_caller_session } from "./caller_session_pb.js";
 import type { Session } from "./session_pb.js";
 import { file_latchkey_session_v1_session } from "./session_pb.js";
+import type { WatchEvents, WatchProgress, WatchReset, WatchSnapshot, WatchSnapshotEnd } from "./watch_pb.js";
+import { file_latchkey_session_v1_watch } from "./watch_pb.js";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file latchkey/session/v1/session_service.proto.
  */
 export const file_latchkey_session_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLZAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iVQoVQ3JlYXRlU2Vzc2lvblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi0KB3Nlc3Npb24YAiABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iPQoRR2V0U2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEgwKBHBlZWsYAyABKAgiQwoSR2V0U2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ijQEKFFVwZGF0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIlCgRkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIdChBleHBlY3RlZF92ZXJzaW9uGAQgASgDSACIAQFCEwoRX2V4cGVjdGVkX3ZlcnNpb24iRgoVVXBkYXRlU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ikAEKFEV4dGVuZFNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIrCghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRgoVRXh0ZW5kU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iVAoURGVsZXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KBXRva2VuGAIgASgJSAASFAoKc2Vzc2lvbl9pZBgDIAEoCUgAQggKBnRhcmdldCIXChVEZWxldGVTZXNzaW9uUmVzcG9uc2UicgoZRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIUCgprZWVwX3Rva2VuGAMgASgJSAASGQoPa2VlcF9zZXNzaW9uX2lkGAQgASgJSABCBgoEa2VlcCIzChpEZWxldGVVc2VyU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDIicKGERlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkiMgoZRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDInsKE0xpc3RTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiXwoUTGlzdFNlc3Npb25zUmVzcG9uc2USLgoIc2Vzc2lvbnMYASADKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KF0xpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJImMKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWAoXQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoYQ291bnRBY3RpdmVVc2Vyc1Jlc3BvbnNlEhIKCnVzZXJfY291bnQYASABKAMiGgoYR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0IlAKGUdldEN1cnJlbnRTZXNzaW9uUmVzcG9uc2USMwoHc2Vzc2lvbhgBIAEoCzIiLmxhdGNoa2V5LnNlc3Npb24udjEuQ2FsbGVyU2Vzc2lvbiI7ChJMaXN0Q2FsbGVyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiYwoTTGlzdENhbGxlcnNSZXNwb25zZRIzCgdjYWxsZXJzGAEgAygLMiIubGF0Y2hrZXkuc2Vzc2lvbi52MS5DYWxsZXJTZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCTKXCgoOU2Vzc2lvblNlcnZpY2USZgoNQ3JlYXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuQ3JlYXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkNyZWF0ZVNlc3Npb25SZXNwb25zZRJdCgpHZXRTZXNzaW9uEiYubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRTZXNzaW9uUmVxdWVzdBonLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0U2Vzc2lvblJlc3BvbnNlEmYKDVVwZGF0ZVNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLlVwZGF0ZVNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5VcGRhdGVTZXNzaW9uUmVzcG9uc2USZgoNRXh0ZW5kU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuRXh0ZW5kU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkV4dGVuZFNlc3Npb25SZXNwb25zZRJmCg1EZWxldGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlU2Vzc2lvblJlc3BvbnNlEnUKEkRlbGV0ZVVzZXJTZXNzaW9ucxIuLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBovLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVzcG9uc2UScgoRRGVsZXRlQXBwU2Vzc2lvbnMSLS5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBouLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRJjCgxMaXN0U2Vzc2lvbnMSKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaKS5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlEm8KEExpc3RVc2VyU2Vzc2lvbnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0VXNlclNlc3Npb25zUmVzcG9uc2USbwoQQ291bnRBY3RpdmVVc2VycxIsLmxhdGNoa2V5LnNlc3Npb24udjEuQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QaLS5sYXRjaGtleS5zZXNzaW9uLnYxLkNvdW50QWN0aXZlVXNlcnNSZXNwb25zZRJyChFHZXRDdXJyZW50U2Vzc2lvbhItLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0Gi4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRDdXJyZW50U2Vzc2lvblJlc3BvbnNlEmAKC0xpc3RDYWxsZXJzEicubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0Q2FsbGVyc1JlcXVlc3QaKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RDYWxsZXJzUmVzcG9uc2VCM1oxbGF0Y2hrZXkuZGV2L2dlbi9nby9sYXRjaGtleS9zZXNzaW9uL3YxO3Nlc3Npb252MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_latchkey_session_v1_caller_session, file_latchkey_session_v1_session]);
+  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLZAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iVQoVQ3JlYXRlU2Vzc2lvblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi0KB3Nlc3Npb24YAiABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iPQoRR2V0U2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEgwKBHBlZWsYAyABKAgiQwoSR2V0U2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ijQEKFFVwZGF0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIlCgRkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIdChBleHBlY3RlZF92ZXJzaW9uGAQgASgDSACIAQFCEwoRX2V4cGVjdGVkX3ZlcnNpb24iRgoVVXBkYXRlU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24ikAEKFEV4dGVuZFNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIrCghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRgoVRXh0ZW5kU2Vzc2lvblJlc3BvbnNlEi0KB3Nlc3Npb24YASABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24iVAoURGVsZXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KBXRva2VuGAIgASgJSAASFAoKc2Vzc2lvbl9pZBgDIAEoCUgAQggKBnRhcmdldCIXChVEZWxldGVTZXNzaW9uUmVzcG9uc2UicgoZRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIUCgprZWVwX3Rva2VuGAMgASgJSAASGQoPa2VlcF9zZXNzaW9uX2lkGAQgASgJSABCBgoEa2VlcCIzChpEZWxldGVVc2VyU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDIicKGERlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkiMgoZRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRIVCg1kZWxldGVkX2NvdW50GAEgASgDInsKE0xpc3RTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiXwoUTGlzdFNlc3Npb25zUmVzcG9uc2USLgoIc2Vzc2lvbnMYASADKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIl4KF0xpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgd1c2VyX2lkGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJImMKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWAoXQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoYQ291bnRBY3RpdmVVc2Vyc1Jlc3BvbnNlEhIKCnVzZXJfY291bnQYASABKAMifwoUV2F0Y2hTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSHAoPcmVzdW1lX3JldmlzaW9uGAMgASgDSACIAQESFwoPaW5jbHVkZV90b3VjaGVzGAQgASgIQhIKEF9yZXN1bWVfcmV2aXNpb24iyQIKFVdhdGNoU2Vzc2lvbnNSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxI2CghzbmFwc2hvdBgCIAEoCzIiLmxhdGNoa2V5LnNlc3Npb24udjEuV2F0Y2hTbmFwc2hvdEgAEj0KDHNuYXBzaG90X2VuZBgDIAEoCzIlLmxhdGNoa2V5LnNlc3Npb24udjEuV2F0Y2hTbmFwc2hvdEVuZEgAEjIKBmV2ZW50cxgEIAEoCzIgLmxhdGNoa2V5LnNlc3Npb24udjEuV2F0Y2hFdmVudHNIABI2Cghwcm9ncmVzcxgFIAEoCzIiLmxhdGNoa2V5LnNlc3Npb24udjEuV2F0Y2hQcm9ncmVzc0gAEjAKBXJlc2V0GAYgASgLMh8ubGF0Y2hrZXkuc2Vzc2lvbi52MS5XYXRjaFJlc2V0SABCCQoHY29udGVudCIaChhHZXRDdXJyZW50U2Vzc2lvblJlcXVlc3QiUAoZR2V0Q3VycmVudFNlc3Npb25SZXNwb25zZRIzCgdzZXNzaW9uGAEgASgLMiIubGF0Y2hrZXkuc2Vzc2lvbi52MS5DYWxsZXJTZXNzaW9uIjsKEkxpc3RDYWxsZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJjChNMaXN0Q2FsbGVyc1Jlc3BvbnNlEjMKB2NhbGxlcnMYASADKAsyIi5sYXRjaGtleS5zZXNzaW9uLnYxLkNhbGxlclNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMoELCg5TZXNzaW9uU2VydmljZRJmCg1DcmVhdGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5DcmVhdGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuQ3JlYXRlU2Vzc2lvblJlc3BvbnNlEl0KCkdldFNlc3Npb24SJi5sYXRjaGtleS5zZXNzaW9uLnYxLkdldFNlc3Npb25SZXF1ZXN0GicubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRTZXNzaW9uUmVzcG9uc2USZgoNVXBkYXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuVXBkYXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLlVwZGF0ZVNlc3Npb25SZXNwb25zZRJmCg1FeHRlbmRTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5FeHRlbmRTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuRXh0ZW5kU2Vzc2lvblJlc3BvbnNlEmYKDURlbGV0ZVNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVTZXNzaW9uUmVzcG9uc2USdQoSRGVsZXRlVXNlclNlc3Npb25zEi4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVVc2VyU2Vzc2lvbnNSZXF1ZXN0Gi8ubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVVc2VyU2Vzc2lvbnNSZXNwb25zZRJyChFEZWxldGVBcHBTZXNzaW9ucxItLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlQXBwU2Vzc2lvbnNSZXF1ZXN0Gi4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVBcHBTZXNzaW9uc1Jlc3BvbnNlEmMKDExpc3RTZXNzaW9ucxIoLmxhdGNoa2V5LnNlc3Npb24udjEuTGlzdFNlc3Npb25zUmVxdWVzdBopLmxhdGNoa2V5LnNlc3Npb24udjEuTGlzdFNlc3Npb25zUmVzcG9uc2USbwoQTGlzdFVzZXJTZXNzaW9ucxIsLmxhdGNoa2V5LnNlc3Npb24udjEuTGlzdFVzZXJTZXNzaW9uc1JlcXVlc3QaLS5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRJvChBDb3VudEFjdGl2ZVVzZXJzEiwubGF0Y2hrZXkuc2Vzc2lvbi52MS5Db3VudEFjdGl2ZVVzZXJzUmVxdWVzdBotLmxhdGNoa2V5LnNlc3Npb24udjEuQ291bnRBY3RpdmVVc2Vyc1Jlc3BvbnNlEmgKDVdhdGNoU2Vzc2lvbnMSKS5sYXRjaGtleS5zZXNzaW9uLnYxLldhdGNoU2Vzc2lvbnNSZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5XYXRjaFNlc3Npb25zUmVzcG9uc2UwARJyChFHZXRDdXJyZW50U2Vzc2lvbhItLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0Gi4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRDdXJyZW50U2Vzc2lvblJlc3BvbnNlEmAKC0xpc3RDYWxsZXJzEicubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0Q2FsbGVyc1JlcXVlc3QaKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RDYWxsZXJzUmVzcG9uc2VCM1oxbGF0Y2hrZXkuZGV2L2dlbi9nby9sYXRjaGtleS9zZXNzaW9uL3YxO3Nlc3Npb252MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_latchkey_session_v1_caller_session, file_latchkey_session_v1_session, file_latchkey_session_v1_watch]);
 
 /**
  * The request of SessionService.CreateSession.
@@ -665,6 +667,119 @@ export const CountActiveUsersResponseSchema: GenMessage<CountActiveUsersResponse
   messageDesc(file_latchkey_session_v1_session_service, 19);
 
 /**
+ * The request of SessionService.WatchSessions.
+ *
+ * @generated from message latchkey.session.v1.WatchSessionsRequest
+ */
+export type WatchSessionsRequest = Message<"latchkey.session.v1.WatchSessionsRequest"> & {
+  /**
+   * Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
+   *
+   * @generated from field: string app = 1;
+   */
+  app: string;
+
+  /**
+   * Optional: only this user's sessions; 1 to 128 characters, none of them a
+   * control character.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * Optional: the `revision` of the last response that was handled. 0 is too old
+   * for any watch, and so begins anew.
+   *
+   * @generated from field: optional int64 resume_revision = 3;
+   */
+  resumeRevision?: bigint | undefined;
+
+  /**
+   * If true, touches are told too, those of a second together.
+   *
+   * @generated from field: bool include_touches = 4;
+   */
+  includeTouches: boolean;
+};
+
+/**
+ * Describes the message latchkey.session.v1.WatchSessionsRequest.
+ * Use `create(WatchSessionsRequestSchema)` to create a new message.
+ */
+export const WatchSessionsRequestSchema: GenMessage<WatchSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 20);
+
+/**
+ * A response of SessionService.WatchSessions.
+ *
+ * @generated from message latchkey.session.v1.WatchSessionsResponse
+ */
+export type WatchSessionsResponse = Message<"latchkey.session.v1.WatchSessionsResponse"> & {
+  /**
+   * Who has handled this response, and those before it, may resume from here. 0
+   * in `snapshot` and `reset`: half a snapshot is nothing to resume from.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * What this response tells.
+   *
+   * @generated from oneof latchkey.session.v1.WatchSessionsResponse.content
+   */
+  content: {
+    /**
+     * Some of the sessions that live as the watch begins.
+     *
+     * @generated from field: latchkey.session.v1.WatchSnapshot snapshot = 2;
+     */
+    value: WatchSnapshot;
+    case: "snapshot";
+  } | {
+    /**
+     * The snapshot is complete.
+     *
+     * @generated from field: latchkey.session.v1.WatchSnapshotEnd snapshot_end = 3;
+     */
+    value: WatchSnapshotEnd;
+    case: "snapshotEnd";
+  } | {
+    /**
+     * What happened.
+     *
+     * @generated from field: latchkey.session.v1.WatchEvents events = 4;
+     */
+    value: WatchEvents;
+    case: "events";
+  } | {
+    /**
+     * Nothing happened that was not told.
+     *
+     * @generated from field: latchkey.session.v1.WatchProgress progress = 5;
+     */
+    value: WatchProgress;
+    case: "progress";
+  } | {
+    /**
+     * The watcher is to forget what it knows.
+     *
+     * @generated from field: latchkey.session.v1.WatchReset reset = 6;
+     */
+    value: WatchReset;
+    case: "reset";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message latchkey.session.v1.WatchSessionsResponse.
+ * Use `create(WatchSessionsResponseSchema)` to create a new message.
+ */
+export const WatchSessionsResponseSchema: GenMessage<WatchSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 21);
+
+/**
  * The request of SessionService.GetCurrentSession.
  *
  * @generated from message latchkey.session.v1.GetCurrentSessionRequest
@@ -677,7 +792,7 @@ export type GetCurrentSessionRequest = Message<"latchkey.session.v1.GetCurrentSe
  * Use `create(GetCurrentSessionRequestSchema)` to create a new message.
  */
 export const GetCurrentSessionRequestSchema: GenMessage<GetCurrentSessionRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 20);
+  messageDesc(file_latchkey_session_v1_session_service, 22);
 
 /**
  * The response of SessionService.GetCurrentSession.
@@ -698,7 +813,7 @@ export type GetCurrentSessionResponse = Message<"latchkey.session.v1.GetCurrentS
  * Use `create(GetCurrentSessionResponseSchema)` to create a new message.
  */
 export const GetCurrentSessionResponseSchema: GenMessage<GetCurrentSessionResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 21);
+  messageDesc(file_latchkey_session_v1_session_service, 23);
 
 /**
  * The request of SessionService.ListCallers.
@@ -726,7 +841,7 @@ export type ListCallersRequest = Message<"latchkey.session.v1.ListCallersRequest
  * Use `create(ListCallersRequestSchema)` to create a new message.
  */
 export const ListCallersRequestSchema: GenMessage<ListCallersRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 22);
+  messageDesc(file_latchkey_session_v1_session_service, 24);
 
 /**
  * The response of SessionService.ListCallers.
@@ -754,7 +869,7 @@ export type ListCallersResponse = Message<"latchkey.session.v1.ListCallersRespon
  * Use `create(ListCallersResponseSchema)` to create a new message.
  */
 export const ListCallersResponseSchema: GenMessage<ListCallersResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 23);
+  messageDesc(file_latchkey_session_v1_session_service, 25);
 
 /**
  * SessionService keeps the login sessions of many web apps.
@@ -948,6 +1063,39 @@ export const SessionService: GenService<{
     methodKind: "unary";
     input: typeof CountActiveUsersRequestSchema;
     output: typeof CountActiveUsersResponseSchema;
+  },
+  /**
+   * WatchSessions tells what happens to the sessions of an app, or of one user
+   * of it, while it happens: once a change is on disk, and within a second of
+   * the deadline when a session expires.
+   *
+   * A new watch begins with the live sessions as `snapshot` pages and
+   * `snapshot_end`; then `events` follow, several in a message where they come
+   * close together, and `progress` when there was nothing to tell for 10 s.
+   * A watch that was cut goes on where it was: the watcher passes as
+   * `resume_revision` the `revision` of the last response that it handled, and
+   * gets the events after it. If they are not all kept, `reset` comes first and
+   * the watch begins anew. Kept are the server's last 100,000 events, of an app
+   * from its first watch until 24 hours after it was watched last.
+   *
+   * The stream ends with RESOURCE_EXHAUSTED (LIMIT) when the watcher is slow and
+   * more than 1,000 events wait for it; it may resume. It ends with UNAVAILABLE
+   * (UNAVAILABLE) when the server stops, and with UNAUTHENTICATED
+   * (UNAUTHENTICATED), at the next response, when the caller's credentials end.
+   *
+   * Not available where the reproduced HTTP APIs are; over Connect and gRPC-Web
+   * it is a server stream as over gRPC.
+   *
+   * Permission: an Admin, or a User of the app.
+   *
+   * Errors: those named here, besides those of every RPC.
+   *
+   * @generated from rpc latchkey.session.v1.SessionService.WatchSessions
+   */
+  watchSessions: {
+    methodKind: "server_streaming";
+    input: typeof WatchSessionsRequestSchema;
+    output: typeof WatchSessionsResponseSchema;
   },
   /**
    * GetCurrentSession tells the caller who it is on this connection, and since

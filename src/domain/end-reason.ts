@@ -1,0 +1,1 @@
+export type EndReason = "deleted" | "user" | "app" | "idle" | "absolute" | "evicted" | "theft";
