@@ -36,7 +36,7 @@ export function openAccounts(
 export function openStore(location: StoreLocation, options: StoreOptions): SessionStore {
   switch (location.scheme) {
     case "memory":
-      return createMemoryStore(options.observer, randomInt(2 ** 46));
+      return createMemoryStore(options.observer, { firstRevision: randomInt(2 ** 46) });
     case "sqlite":
       return openSqliteStore({ ...options, path: location.path });
   }

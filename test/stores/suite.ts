@@ -10,6 +10,7 @@ import { listingCases } from "./suite/listing.js";
 import { stableListing } from "./suite/paging.js";
 import { readingCases } from "./suite/reading.js";
 import { sweepCases } from "./suite/sweeping.js";
+import { eventCases } from "./suite/telling.js";
 import { updateCases } from "./suite/updating.js";
 import { anyData, anyUserId, valueCases } from "./suite/values.js";
 
@@ -35,6 +36,7 @@ export function storeSuite(name: string, open: OpenStore): void {
     });
     describe("countActiveUsers", () => countingCases(check));
     describe("sweep and stats", () => sweepCases(check));
+    describe("events", () => eventCases(check));
     describe("values", () => {
       valueCases(check);
       test("any user id is kept to the letter", () => anyUserId(open));

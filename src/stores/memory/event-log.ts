@@ -1,10 +1,5 @@
 import type { EndReason } from "../../domain/end-reason.js";
-import {
-  type EventListener,
-  type EventLog,
-  KEPT_EVENTS,
-  LOG_PERIOD,
-} from "../../domain/event-log.js";
+import { type EventListener, type EventLog, LOG_PERIOD } from "../../domain/event-log.js";
 import type { Session } from "../../domain/session.js";
 import { eventOf, type SessionEvent, type SessionEventType } from "../../domain/session-event.js";
 
@@ -25,8 +20,14 @@ interface Watched {
   readonly until: number;
 }
 
+export interface EventLogOptions {
+  /** Its first event gets the revision after this. */
+  readonly firstRevision: number;
+  readonly keptEvents: number;
+}
+
 /** The events of a store in memory. */
-export function createMemoryEventLog(firstRevision: number) {
+export function createMemoryEventLog({ firstRevision, keptEvents }: EventLogOptions) {
   const watched = new Map<string, Watched>();
   const touches = new Map<string, Session>();
   let events: SessionEvent[] = [];
@@ -85,7 +86,7 @@ export function createMemoryEventLog(firstRevision: number) {
       const event = eventOf(latest + 1, type, session, now, cause);
       latest++;
       events.push(event);
-      if (events.length > KEPT_EVENTS + SPARE) events = events.slice(-KEPT_EVENTS);
+      if (events.length > keptEvents + SPARE) events = events.slice(-keptEvents);
       if (type === "ended") touches.delete(session.id);
       listener?.happened([event]);
     },

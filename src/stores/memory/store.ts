@@ -1,5 +1,6 @@
 import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError } from "../../domain/error.js";
+import { KEPT_EVENTS } from "../../domain/event-log.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type {
   ListPage,
@@ -9,7 +10,7 @@ import type {
   StoreObserver,
 } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
-import { createMemoryEventLog } from "./event-log.js";
+import { createMemoryEventLog, type EventLogOptions } from "./event-log.js";
 
 /** A session and what finds it. */
 interface Entry {
@@ -25,13 +26,13 @@ const SLICE = 1_000;
 /**
  * Keeps sessions in this process only: they end with it. For tests, trials and
  * apps that can afford to log everybody out. Lists cost time in proportion to
- * the app's sessions. `firstRevision` is what its events are numbered from.
+ * the app's sessions.
  */
 export function createMemoryStore(
   observer: Pick<StoreObserver, "swept">,
-  firstRevision = 0,
+  options: Partial<EventLogOptions> = {},
 ): SessionStore {
-  const events = createMemoryEventLog(firstRevision);
+  const events = createMemoryEventLog({ firstRevision: 0, keptEvents: KEPT_EVENTS, ...options });
   const byToken = new Map<TokenHash, Entry>();
   const byId = new Map<string, Entry>();
   const apps = new Map<string, Map<string, Set<Entry>>>();
@@ -208,6 +209,10 @@ export function createMemoryStore(
 
     events: {
       ...events.log,
+      async read(query) {
+        assertOpen();
+        return events.log.read(query);
+      },
       async watch(app, now) {
         assertOpen();
         events.watch(app, now);

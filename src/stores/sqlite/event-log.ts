@@ -5,7 +5,6 @@ import {
   type EventLog,
   type EventPage,
   type EventQuery,
-  KEPT_EVENTS,
   LOG_PERIOD,
   LOG_RENEWAL,
 } from "../../domain/event-log.js";
@@ -34,9 +33,10 @@ interface Watched {
 
 /**
  * The events of a store. They are numbered in memory as their changes are made, written with
- * them, and told of when both are on disk.
+ * them, and told of when both are on disk. The log keeps the
+ * last `keptEvents` at least.
  */
-export function createEventLog(db: Database) {
+export function createEventLog(db: Database, keptEvents: number) {
   const rows = createEventRows(db);
   const watched = new Map<string, Watched>();
   for (const one of rows.watchedApps()) watched.set(one.app, { ...one, isDurable: true });
@@ -146,7 +146,7 @@ export function createEventLog(db: Database) {
       const events = current;
       current = [];
       transaction.onCommit(() => publish(events));
-      if (given - first >= KEPT_EVENTS + PRUNED) prune(transaction);
+      if (given - first >= keptEvents + PRUNED) prune(transaction);
     },
   };
 }

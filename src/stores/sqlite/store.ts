@@ -31,6 +31,8 @@ export interface SqliteStoreOptions {
   readonly observer: StoreObserver;
   /** About how much memory (bytes) the cache of sessions may take. */
   readonly cacheBytes: number;
+  /** Events that the log keeps. */
+  readonly keptEvents: number;
   /** Size of the write-ahead log. */
   readonly walBytes: () => number;
   /** Called once, when the disk fails so that only a restart is safe. */
@@ -47,7 +49,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const { db, writer, observer } = options;
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes, () => scheduleTouches());
-  const events = createEventLog(db);
+  const events = createEventLog(db, options.keptEvents);
   const appIds = new Map<string, number>();
   let saved = rows.totals();
   let total = saved.sessions;
