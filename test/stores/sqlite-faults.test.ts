@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { expiresAt, isLive, type Session, touched } from "../../src/domain/session.js";
-import type { SessionKey } from "../../src/domain/session-store.js";
+import type { SessionEvent } from "../../src/domain/session-event.js";
+import type { SessionKey, SessionStore } from "../../src/domain/session-store.js";
 import type { TokenHash } from "../../src/domain/token.js";
 import { createDatabase, type DatabaseTrial } from "./database.js";
 import { createFaultyDisk, FAULTS, type FaultyDisk, turns } from "./faulty-disk.js";
@@ -19,6 +20,7 @@ import {
 import * as models from "./suite/model.js";
 
 const APPS = ["shop", "blog"];
+const WATCHED = "shop";
 const USERS = ["ann", "bob"];
 
 /** The shortest life (ms) that a session is given; the clock moves by less in one burst. */
@@ -114,6 +116,9 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
   let contested = new Set<TokenHash>();
   let keys = 0;
   let faultsBefore = 0;
+  const told: SessionEvent[] = [];
+  const listen = ({ events }: SessionStore) =>
+    events.listen({ happened: (some) => told.push(...some), wantsTouches: () => true });
 
   const named = (index: number): Minted => minted[index % minted.length] ?? mint();
 
@@ -368,6 +373,37 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
       db.prepare("SELECT sessions FROM totals").pluck().get(),
     ]);
     assert.deepEqual([store.stats().sessions, stated], [inFile, inFile]);
+    checkTold();
+  };
+
+  /** What was told is what came about: all of it, in order, and nothing else. */
+  const checkTold = () => {
+    const changes = told.filter(({ type }) => type !== "touched");
+    const first = changes[0]?.revision ?? 0;
+    const sessions = new Map<string, number>();
+    for (const [index, { type, revision, sessionId, version }] of changes.entries()) {
+      assert.equal(revision, first + index, "revisions have no gaps");
+      assert.equal(sessions.has(sessionId), type !== "created", type);
+      if (type === "ended") assert.equal(sessions.get(sessionId), version);
+      if (type === "ended") sessions.delete(sessionId);
+      else sessions.set(sessionId, version);
+    }
+    const [held, logged] = trial.inspect((db) => [
+      db
+        .prepare(
+          `SELECT lower(hex(session_id)), version FROM sessions
+           WHERE app_id = (SELECT id FROM apps WHERE name = ?) ORDER BY 1`,
+        )
+        .raw()
+        .all(WATCHED),
+      db.prepare("SELECT revision FROM events ORDER BY revision").pluck().all(),
+    ]);
+    const followed = [...sessions].map(([id, version]) => [id.replaceAll("-", ""), version]);
+    assert.deepEqual(followed.toSorted(), held);
+    assert.deepEqual(
+      changes.map(({ revision }) => revision),
+      logged,
+    );
   };
 
   const checkCounts = async () => {
@@ -389,6 +425,14 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
   };
 
   return {
+    /** Watches one of the apps from here on. */
+    async watch(): Promise<void> {
+      listen(store);
+      const watching = store.events.watch(WATCHED, now);
+      await disk.drain();
+      await watching;
+    },
+
     async run({ steps, faults, pause }: Burst): Promise<void> {
       await begin(steps);
       await disk.drain(faults);
@@ -404,6 +448,7 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
       const reopened = trial.reopen();
       await disk.calm();
       store = await reopened;
+      listen(store);
       await settle();
       await check();
     },
@@ -421,6 +466,7 @@ function faultyHistory(context: TestContext, cacheBytes: number): Promise<void> 
     return withStore(open, async (trial) => {
       const history = createHistory(trial, disk, passSecond);
       try {
+        await history.watch();
         for (const one of all) await history.run(one);
         await history.end(last);
       } finally {
