@@ -32,6 +32,7 @@ export type EventHub = ReturnType<typeof createEventHub>;
  * when one is ended because too many events waited for it.
  */
 export function createEventHub(delay: number, onDropped: () => void) {
+  const all = new Set<Subscription>();
   const subscribers = new Map<string, Set<Subscriber>>();
   /** How many want the touches of an app. */
   const touchWishes = new Map<string, number>();
@@ -66,10 +67,17 @@ export function createEventHub(delay: number, onDropped: () => void) {
   return {
     listener,
 
+    count: () => all.size,
+
+    endAll(error: LatchkeyError) {
+      for (const subscriber of all) subscriber.end(error);
+    },
+
     /** From here on; what happened before is not told. */
     subscribe(interest: Interest): Subscription {
       const key = keyOf(interest.app, interest.userId);
       const leave = () => {
+        all.delete(subscriber);
         const left = subscribers.get(key);
         left?.delete(subscriber);
         if (left?.size === 0) subscribers.delete(key);
@@ -78,6 +86,7 @@ export function createEventHub(delay: number, onDropped: () => void) {
       const subscriber = createSubscriber(interest.includeTouches, leave, onDropped);
       const others = subscribers.get(key) ?? new Set();
       subscribers.set(key, others.add(subscriber));
+      all.add(subscriber);
       if (interest.includeTouches) count(touchWishes, interest.app, 1);
       return subscriber;
     },

@@ -73,7 +73,6 @@ export function createWatches(options: WatchesOptions) {
   const { store, now, observer, progressInterval = PROGRESS_INTERVAL } = options;
   const { events: log } = store;
   const hub = createEventHub(DELAY, observer.dropped);
-  const subscriptions = new Set<Subscription>();
   let closed = false;
   log.listen(hub.listener);
 
@@ -161,14 +160,12 @@ export function createWatches(options: WatchesOptions) {
     // In the turn that found nothing left to read: whatever happens from here on is told.
     const subscription = hub.subscribe({ app, userId, includeTouches });
     const leave = () => subscription.end();
-    subscriptions.add(subscription);
     // At once, for a watch whose answer is never taken would stay.
     signal.addEventListener("abort", leave);
     try {
       yield* follow(app, subscription, mayGoOn);
     } finally {
       signal.removeEventListener("abort", leave);
-      subscriptions.delete(subscription);
       leave();
     }
   };
@@ -177,12 +174,12 @@ export function createWatches(options: WatchesOptions) {
     watch,
 
     /** How many watches have caught up and go on. */
-    count: () => subscriptions.size,
+    count: hub.count,
 
     /** Ends all watches, and those to come, with `unavailable`. */
     close() {
       closed = true;
-      for (const subscription of subscriptions) subscription.end(stopping());
+      hub.endAll(stopping());
     },
   };
 }
