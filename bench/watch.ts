@@ -49,7 +49,9 @@ interface Round {
   /** Milliseconds from an update's answer to its event; NaN without watchers. */
   readonly delay: number;
   readonly delay99: number;
-  /** Of the server's process, MiB, at the end. */
+  /** Of the server's process: seconds of processor time a second, all threads together. */
+  readonly processor: number;
+  /** The same, MiB at the end. */
   readonly memory: number;
 }
 
@@ -109,6 +111,7 @@ export async function benchWatch(args: readonly string[], signal: AbortSignal): 
     perSecond: middle(rounds, "perSecond"),
     delay: middle(rounds, "delay"),
     delay99: middle(rounds, "delay99"),
+    processor: middle(rounds, "processor"),
     memory: middle(rounds, "memory"),
   });
   const [base, result] = [sum(without), sum(watched)];
@@ -130,7 +133,7 @@ async function runRound(
   const server = await SERVERS.latchkey({ root: ROOT, dir, store: "sqlite", signal });
   const { grpc = "" } = server;
   const client = new Client(grpc, credentials.createInsecure());
-  const watching: ClientReadableStream<WatchSessionsResponse>[] = [];
+  const watching: ClientReadableStream<Buffer>[] = [];
   const watchers = new Client(grpc, credentials.createInsecure(), {
     // A connection of their own, and room for all of them there.
     "grpc.use_local_subchannel_pool": 1,
@@ -154,7 +157,7 @@ async function runRound(
     if (isWatched) {
       const open = (userId: string) => {
         const stream = openWatch(watchers, userId, (response) => {
-          if (userId === "" || response.content.case !== "events") return;
+          if (response.content.case !== "events") return;
           const at = performance.now();
           for (const { version } of response.content.value.events) {
             onEvent(`${userId} ${version}`, at);
@@ -186,16 +189,19 @@ async function runRound(
     await atRate(rate, 2, 0, update, signal);
     isMeasuring = true;
     const begun = performance.now();
+    const before = await usageOf(server.http);
     await atRate(rate, seconds, 2 * rate, update, signal);
-    const perSecond = times.length / ((performance.now() - begun) / 1_000);
+    const took = (performance.now() - begun) / 1_000;
+    const { processor, memory } = await usageOf(server.http);
     if (isWatched) await sleep(1_000, undefined, { signal });
     return {
       p50: percentile(times, 50),
       p99: percentile(times, 99),
-      perSecond,
+      perSecond: times.length / took,
       delay: percentile(delays, 50),
       delay99: percentile(delays, 99),
-      memory: await memoryOf(server.http ?? ""),
+      processor: (processor - before.processor) / took,
+      memory,
     };
   } finally {
     for (const one of watching) one.cancel();
@@ -233,13 +239,18 @@ function openWatch(
   const watch = client.makeServerStreamRequest(
     `/${SessionService.typeName}/${watchSessions.name}`,
     (message: typeof request) => Buffer.from(toBinary(WatchSessionsRequestSchema, message)),
-    (bytes: Buffer) => fromBinary(WatchSessionsResponseSchema, bytes),
+    (bytes: Buffer) => bytes,
     request,
   );
+  let hasCaughtUp = false;
   const caughtUp = new Promise<void>((resolve, reject) => {
     watch.on("error", reject);
-    watch.on("data", (response: WatchSessionsResponse) => {
-      if (response.content.case === "progress") resolve();
+    watch.on("data", (bytes: Buffer) => {
+      // What the load has no use for would only slow the load.
+      if (hasCaughtUp && userId === "") return;
+      const response = fromBinary(WatchSessionsResponseSchema, bytes);
+      hasCaughtUp ||= response.content.case === "progress";
+      if (hasCaughtUp) resolve();
       onResponse(response);
     });
   });
@@ -248,11 +259,14 @@ function openWatch(
   return { call: watch, caughtUp };
 }
 
-/** Resident memory of the server's process in MiB. */
-async function memoryOf(http: string): Promise<number> {
-  const response = await fetch(`${http}/metrics`);
-  const bytes = /^process_resident_memory_bytes (\d+)/m.exec(await response.text())?.[1];
-  return Number(bytes) / 1024 / 1024;
+/** What the server's process used so far: processor time in seconds, and resident memory in MiB. */
+async function usageOf(http = ""): Promise<{ processor: number; memory: number }> {
+  const text = await (await fetch(`${http}/metrics`)).text();
+  const metric = (name: string) => Number(new RegExp(`^${name} (\\S+)`, "m").exec(text)?.[1]);
+  return {
+    processor: metric("process_cpu_seconds_total"),
+    memory: metric("process_resident_memory_bytes") / 1024 / 1024,
+  };
 }
 
 function percentile(numbers: readonly number[], p: number): number {
@@ -260,9 +274,9 @@ function percentile(numbers: readonly number[], p: number): number {
   return sorted[Math.ceil((p / 100) * sorted.length) - 1] ?? Number.NaN;
 }
 
-function show({ p50, p99, perSecond, delay, delay99, memory }: Round): string {
+function show({ p50, p99, perSecond, delay, delay99, processor, memory }: Round): string {
   const delays = Number.isNaN(delay)
     ? ""
     : `, delay ${delay.toFixed(1)} ms (p99 ${delay99.toFixed(1)})`;
-  return `${Math.round(perSecond)} updates/s, p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms${delays}, ${memory.toFixed(0)} MiB`;
+  return `${Math.round(perSecond)} updates/s, p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms${delays}, processor ${processor.toFixed(2)} s/s, ${memory.toFixed(0)} MiB`;
 }
