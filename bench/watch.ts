@@ -1,30 +1,28 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { Client, type ClientReadableStream, credentials } from "@grpc/grpc-js";
-import {
-  SessionService,
-  WatchSessionsRequestSchema,
-  type WatchSessionsResponse,
-  WatchSessionsResponseSchema,
-} from "../gen/ts/latchkey/session/v1/session_service_pb.js";
+import { Client, credentials } from "@grpc/grpc-js";
+import { SessionService } from "../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { APP, prepareTokens } from "./driver.js";
 import { call } from "./grpc-client.js";
 import { machine } from "./report.js";
 import { SERVERS } from "./servers.js";
+import type { Told, Watching } from "./watchers.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const { createSession, updateSession, watchSessions } = SessionService.method;
+const { createSession, updateSession } = SessionService.method;
+const WARM_UP_SECONDS = 2;
 
 const HELP = `npm run bench -- watch [options]
 
 Measures what watchers cost writers: updates at a steady rate over gRPC, in turns
 without watchers and with them, each on a fresh server over SQLite. Prints the
-writers' latency, the time from an update's answer to its event at a watcher
-(negative if the event was there first counts as 0), and the server's memory.
+writers' latency, the time from an update at the server to its event at a watcher,
+and the server's processor time and memory.
 
 Options:
   --seconds N   length of a round (10), after 2 s of warm-up
@@ -46,7 +44,7 @@ interface Round {
   readonly p50: number;
   readonly p99: number;
   readonly perSecond: number;
-  /** Milliseconds from an update's answer to its event; NaN without watchers. */
+  /** Milliseconds from an update at the server to its event at a watcher; NaN without watchers. */
   readonly delay: number;
   readonly delay99: number;
   /** Of the server's process: seconds of processor time a second, all threads together. */
@@ -133,67 +131,55 @@ async function runRound(
   const server = await SERVERS.latchkey({ root: ROOT, dir, store: "sqlite", signal });
   const { grpc = "" } = server;
   const client = new Client(grpc, credentials.createInsecure());
-  const watching: ClientReadableStream<Buffer>[] = [];
-  const watchers = new Client(grpc, credentials.createInsecure(), {
-    // A connection of their own, and room for all of them there.
-    "grpc.use_local_subchannel_pool": 1,
-  });
+  let watchers: ChildProcess | undefined;
   try {
     const userIds: string[] = [];
     const tokens = await prepareTokens(users, async (userId) => {
+      const { token } = await call(client, createSession, { app: APP, userId }, {});
       userIds.push(userId);
-      return (await call(client, createSession, { app: APP, userId }, {})).token;
+      return token;
     });
-    /** When the answer to the update that made this version of a user's session came. */
-    const answered = new Map<string, number>();
-    const early = new Map<string, number>();
-    const delays: number[] = [];
-    let isMeasuring = false;
-    const onEvent = (key: string, at: number) => {
-      const since = answered.get(key);
-      if (since === undefined) early.set(key, at);
-      else if (isMeasuring) delays.push(at - since);
-    };
+    const ids = [...userIds].sort((a, b) => numberOf(a) - numberOf(b));
     if (isWatched) {
-      const open = (userId: string) => {
-        const stream = openWatch(watchers, userId, (response) => {
-          if (response.content.case !== "events") return;
-          const at = performance.now();
-          for (const { version } of response.content.value.events) {
-            onEvent(`${userId} ${version}`, at);
-          }
-        });
-        watching.push(stream.call);
-        return stream.caughtUp;
-      };
-      const wholes = Array.from({ length: whole }, () => open(""));
-      await Promise.all([...userIds.map(open), ...wholes]);
+      const watching: Watching = { grpc, app: APP, userIds: ids, whole };
+      watchers = fork(fileURLToPath(new URL("./watchers.ts", import.meta.url)), {
+        execArgv: ["--import", "tsx"],
+      });
+      watchers.send(watching);
+      await once(watchers, "message", { signal });
     }
 
     const times: number[] = [];
+    /** The versions of users' sessions that updates were answered with. */
+    const answered = new Set<string>();
     const update = async (n: number) => {
       const index = n % tokens.length;
       const start = performance.now();
       const request = { app: APP, token: tokens[index] ?? "", data: { n } };
       const { session } = await call(client, updateSession, request, {});
       const end = performance.now();
-      if (isMeasuring) times.push(end - start);
-      const key = `${userIds[index]} ${session?.version}`;
-      if (!isWatched) return;
-      if (early.delete(key)) {
-        if (isMeasuring) delays.push(0);
-      } else {
-        answered.set(key, end);
-      }
+      times.push(end - start);
+      answered.add(`${ids[index]} ${session?.version}`);
     };
-    await atRate(rate, 2, 0, update, signal);
-    isMeasuring = true;
+    await atRate(rate, WARM_UP_SECONDS, 0, update, signal);
+    times.length = 0;
+    answered.clear();
     const begun = performance.now();
     const before = await usageOf(server.http);
-    await atRate(rate, seconds, 2 * rate, update, signal);
+    await atRate(rate, seconds, WARM_UP_SECONDS * rate, update, signal);
     const took = (performance.now() - begun) / 1_000;
     const { processor, memory } = await usageOf(server.http);
-    if (isWatched) await sleep(1_000, undefined, { signal });
+
+    const delays: number[] = [];
+    if (watchers) {
+      await sleep(1_000, undefined, { signal });
+      watchers.send("end");
+      const [told] = (await once(watchers, "message", { signal })) as [Told[]];
+      for (const [userId, version, delay] of told) {
+        if (answered.delete(`${userId} ${version}`)) delays.push(delay);
+      }
+      if (answered.size > 0) throw new Error(`${answered.size} events were not delivered`);
+    }
     return {
       p50: percentile(times, 50),
       p99: percentile(times, 99),
@@ -204,12 +190,16 @@ async function runRound(
       memory,
     };
   } finally {
-    for (const one of watching) one.cancel();
-    watchers.close();
+    watchers?.kill("SIGKILL");
     client.close();
     await server.stop();
     await rm(dir, { recursive: true, force: true });
   }
+}
+
+/** `prepareTokens` answers in the order of these numbers. */
+function numberOf(userId: string): number {
+  return Number(userId.split("-").at(-1));
 }
 
 /** Calls `work` so often a second, however long its calls take; resolves when all are done. */
@@ -228,35 +218,6 @@ async function atRate(
     await sleep(1, undefined, { signal });
   }
   await Promise.all(calls);
-}
-
-function openWatch(
-  client: Client,
-  userId: string,
-  onResponse: (response: WatchSessionsResponse) => void,
-) {
-  const request = create(WatchSessionsRequestSchema, { app: APP, userId });
-  const watch = client.makeServerStreamRequest(
-    `/${SessionService.typeName}/${watchSessions.name}`,
-    (message: typeof request) => Buffer.from(toBinary(WatchSessionsRequestSchema, message)),
-    (bytes: Buffer) => bytes,
-    request,
-  );
-  let hasCaughtUp = false;
-  const caughtUp = new Promise<void>((resolve, reject) => {
-    watch.on("error", reject);
-    watch.on("data", (bytes: Buffer) => {
-      // What the load has no use for would only slow the load.
-      if (hasCaughtUp && userId === "") return;
-      const response = fromBinary(WatchSessionsResponseSchema, bytes);
-      hasCaughtUp ||= response.content.case === "progress";
-      if (hasCaughtUp) resolve();
-      onResponse(response);
-    });
-  });
-  // After it has caught up it is cancelled at the end, which is an error, too.
-  caughtUp.catch(() => undefined);
-  return { call: watch, caughtUp };
 }
 
 /** What the server's process used so far: processor time in seconds, and resident memory in MiB. */
