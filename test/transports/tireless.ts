@@ -80,11 +80,10 @@ export function startTireless({ app, userId, server, mustCut, random }: Tireless
     try {
       const call = wire.client(SessionService);
       for await (const response of call.watchSessions(request, { signal: abort.signal })) {
-        if (handle(response) && !mustCut()) continue;
+        // Not left by `return`, which may wait for a stream that is gone: it ends by its error.
+        if (abort.signal.aborted || (handle(response) && !mustCut())) continue;
         cuts++;
-        // Before the loop is left, which else waits for the end of the stream.
         abort.abort();
-        return;
       }
     } catch (error) {
       const { code } = ConnectError.from(error);
