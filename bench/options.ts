@@ -95,6 +95,7 @@ loopback, and prints what they reached. A call that failed fails the run.
 
 Trials (or \`all\`):
 ${trials}
+  watch          what watchers cost writers; by itself, with options of its own: see watch --help
 
 Options:
   --seconds N      length of a round (${NORMAL.seconds}), after a warm-up

@@ -10,6 +10,7 @@ import { machine, type Rounds, rowsOf, tableOf } from "./report.js";
 import { runRound } from "./round.js";
 import { runStreams, STREAM_TRIAL, streamTable } from "./streams.js";
 import { programsOf, type Trial } from "./trials.js";
+import { benchWatch } from "./watch.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
@@ -118,7 +119,10 @@ for (const name of ["SIGINT", "SIGTERM"] as const) {
   process.on(name, () => stop.abort(new Error(`stopped by ${name}`)));
 }
 try {
-  await bench(process.argv.slice(2), stop.signal);
+  const [first, ...rest] = process.argv.slice(2);
+  // It is no comparison of servers, so it has rounds and options of its own.
+  if (first === "watch") await benchWatch(rest, stop.signal);
+  else await bench(process.argv.slice(2), stop.signal);
 } catch (error) {
   const shown: unknown = stop.signal.aborted ? stop.signal.reason : error;
   process.stderr.write(`bench: ${messageOf(shown)}\n`);

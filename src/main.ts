@@ -20,6 +20,7 @@ import { createRke } from "./services/rke.js";
 import { createSessions } from "./services/sessions.js";
 import { startSweeper } from "./services/sweeper.js";
 import { createThrottle } from "./services/throttle.js";
+import { createWatches } from "./services/watches.js";
 import { openAccounts, openStore, type StoreLocation } from "./stores/index.js";
 import { createCallOrigins } from "./transports/call-origin.js";
 import { createCalls } from "./transports/calls.js";
@@ -33,8 +34,11 @@ import { createRkeRpcs } from "./transports/rke-rpcs.js";
 import { createSessionRpcs } from "./transports/session-rpcs.js";
 import { readTls, watchTls } from "./transports/tls.js";
 
-/** Milliseconds between sweeps, and that accepted calls may take to finish at a stop. */
-const SWEEP_INTERVAL = 1_000;
+/** Milliseconds between sweeps: watchers are told of a session's expiry within a second. */
+const SWEEP_INTERVAL = 250;
+/** Milliseconds between sweeps of the keyring. */
+const KEY_SWEEP_INTERVAL = 1_000;
+/** Milliseconds that accepted calls may take to finish at a stop. */
 const GRACE = 10_000;
 
 type ListenerName = "grpc" | "http" | "command";
@@ -84,6 +88,8 @@ export async function start(options: StartOptions): Promise<Server> {
     newSessionId: (msecs) => uuidv7({ msecs, random: random(16) }),
     log,
   });
+  const watches = createWatches({ store, now, observer: metrics.watchObserver });
+  metrics.watchWatchers(() => watches.count());
   const sweeper = startSweeper({
     store,
     now,
@@ -119,7 +125,7 @@ export async function start(options: StartOptions): Promise<Server> {
   const keySweeper = startSweeper({
     store: keyring,
     now,
-    interval: SWEEP_INTERVAL,
+    interval: KEY_SWEEP_INTERVAL,
     onError: (err) => log.error({ err }, "sweep of keys failed"),
   });
   const calls = createCalls({ observer: metrics.callObserver, log, clock });
@@ -132,6 +138,7 @@ export async function start(options: StartOptions): Promise<Server> {
     keySweeper.stop();
     unwatchTls();
     for (const listener of listeners.values()) listener.drain();
+    watches.close();
     await Promise.all([...listeners.values()].map((listener) => listener.close(GRACE)));
     keyring.close();
     identities?.close();
@@ -164,7 +171,13 @@ export async function start(options: StartOptions): Promise<Server> {
   try {
     identities = config.auth === "required" ? await openIdentities(config.store, options) : null;
     const connections = identities?.connections ?? null;
-    const { authorize, sessionsOf, rkeOf } = createAuthorization({ sessions, rke, log });
+    const { authorize, sessionsOf, watchOf, rkeOf } = createAuthorization({
+      sessions,
+      rke,
+      watch: watches.watch,
+      checkStanding: (caller) => connections?.checkStanding(caller),
+      log,
+    });
     const callers = createCallers({ connections, authorize });
     const common = {
       calls,
@@ -172,7 +185,10 @@ export async function start(options: StartOptions): Promise<Server> {
       tls: config.tls && readTls(config.tls),
     };
     if (config.tls) unwatchTls = watchTls(config.tls, reloadTls);
-    const sessionRpcs = createSessionRpcs({ sessionsOf, callers, devices: createDevices() });
+    const sessionRpcs = createSessionRpcs({
+      ...{ sessionsOf, watchOf, callers },
+      devices: createDevices(),
+    });
     const rkeRpcs = createRkeRpcs({ rkeOf });
     await listen("grpc", config.grpc, (address) =>
       listenGrpc({

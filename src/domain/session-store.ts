@@ -1,6 +1,7 @@
 import type { AppPolicy } from "./app-policy.js";
 import type { Awaitable } from "./awaitable.js";
 import type { EndReason } from "./end-reason.js";
+import type { EventLog } from "./event-log.js";
 import type { Once } from "./request-record.js";
 import type { Rotated, Rotation } from "./rotation.js";
 import type { Change, Session } from "./session.js";
@@ -22,6 +23,8 @@ export interface ListQuery {
   /** The page ends when its data, as JSON in UTF-8, passes this many bytes; it holds at least
    * one session. */
   readonly maxBytes: number;
+  /** Show sessions, too, whose end is under way but not durable. */
+  readonly includeEnding?: boolean;
 }
 
 /** A page of a listing, the newest created first. */
@@ -175,6 +178,9 @@ export interface SessionStore {
   ping(): Promise<void>;
 
   stats(): StoreStats;
+
+  /** What happens to the sessions. A change that succeeds has its event, one that fails none. */
+  readonly events: EventLog;
 
   /** Writes what is pending and releases everything. May be called again. */
   close(): Promise<void>;

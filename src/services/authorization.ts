@@ -6,6 +6,7 @@ import { checkApp } from "../domain/limits.js";
 import type { CallerSession } from "./connections.js";
 import type { Rke } from "./rke.js";
 import type { Sessions } from "./sessions.js";
+import type { Watch, WatchRequest } from "./watches.js";
 
 /**
  * `app`: an Admin, or a User of the app that the call names. `rke`: an Admin, or a User
@@ -29,6 +30,7 @@ export const PERMISSIONS = {
   countActiveUsers: "app",
   getPolicy: "app",
   setPolicy: "admin",
+  watch: "app",
   listCallers: "admin",
   "rke.discover": "rke",
   "rke.create": "rke",
@@ -39,7 +41,10 @@ export const PERMISSIONS = {
   "rke.decrypt": "rke",
   "rke.encryptStream": "rke",
   "rke.decryptStream": "rke",
-} as const satisfies Record<keyof Sessions | "listCallers" | `rke.${keyof Rke}`, Permission>;
+} as const satisfies Record<
+  keyof Sessions | "watch" | "listCallers" | `rke.${keyof Rke}`,
+  Permission
+>;
 
 export type Operation = keyof typeof PERMISSIONS;
 
@@ -52,6 +57,9 @@ const REFUSALS: Readonly<Record<Permission, (app: string | undefined) => string>
 export interface AuthorizationOptions {
   readonly sessions: Sessions;
   readonly rke: Rke;
+  readonly watch: Watch;
+  /** Throws `unauthenticated` if the caller's credentials have ended. */
+  readonly checkStanding: (caller: CallerSession) => void;
   /** Gets a line for every call that is refused, for every one that ended many sessions or set a
    * policy, and for every theft that one was the proof of. */
   readonly log: Pick<Logger, "info" | "warn">;
@@ -60,7 +68,9 @@ export interface AuthorizationOptions {
 export type Authorization = ReturnType<typeof createAuthorization>;
 
 /** Decides what callers may do, by the table above. */
-export function createAuthorization({ sessions, rke, log }: AuthorizationOptions) {
+export function createAuthorization(options: AuthorizationOptions) {
+  const { sessions, rke, watch, checkStanding, log } = options;
+
   /**
    * Throws `forbidden` unless the caller may do this, to this app if it is about
    * one. It says nothing of what exists: no session was looked for.
@@ -134,6 +144,13 @@ export function createAuthorization({ sessions, rke, log }: AuthorizationOptions
       const guarded = guard(logged(caller), authorize.bind(null, caller));
       known.set(caller, guarded);
       return guarded;
+    },
+
+    /** A watch as the caller may have it, for as long as its credentials hold. */
+    watchOf(caller: CallerSession | null, request: WatchRequest, signal: AbortSignal) {
+      if (!caller) return watch(request, { signal, checkCaller: () => {} });
+      authorize(caller, "watch", request.app);
+      return watch(request, { signal, checkCaller: () => checkStanding(caller) });
     },
 
     /** As `sessionsOf`, the use cases of RKE. */

@@ -59,6 +59,9 @@ export interface Connections {
    */
   review(): void;
 
+  /** Throws `unauthenticated` if what a caller authenticated itself by has ended. */
+  checkStanding(caller: CallerSession): void;
+
   /** Every caller as it is at this moment, the oldest connection first. */
   list(): CallerSession[];
 }
@@ -102,6 +105,7 @@ interface OpenConnection extends Connection {
  */
 export function createConnections({ authentication, now, log }: ConnectionsOptions): Connections {
   const connections = new Set<OpenConnection>();
+  const identities = new WeakMap<CallerSession, Identity>();
   let last = 0;
   const newId = ({ address }: Peer) => `${++last}-${address}`;
 
@@ -133,6 +137,7 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
         account: identity.account,
       };
       isIdUsed = true;
+      identities.set(session, identity);
       const expiresAt = identity.expiresAt ?? Number.POSITIVE_INFINITY;
       const checkAt = Math.min(expiresAt, at + NOTE_INTERVAL);
       callers.set(credential, { session, identity, expiresAt, checkAt, lastCall: ++calls });
@@ -215,6 +220,11 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
   return {
     open,
     review: () => connections.forEach(review),
+    checkStanding(caller) {
+      const identity = identities.get(caller);
+      if (identity && authentication.standing(identity) === "valid") return;
+      throw new LatchkeyError("unauthenticated", "the credentials of the call have ended");
+    },
     list: () =>
       [...connections].flatMap(({ callers }) =>
         [...callers.values()].map(({ session }) => ({ ...session })),

@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import type { AccountStore } from "../domain/account-store.js";
 import type { SessionStore, StoreObserver } from "../domain/session-store.js";
 import { createMemoryStore } from "./memory/store.js";
@@ -35,7 +36,7 @@ export function openAccounts(
 export function openStore(location: StoreLocation, options: StoreOptions): SessionStore {
   switch (location.scheme) {
     case "memory":
-      return createMemoryStore(options.observer);
+      return createMemoryStore(options.observer, { firstRevision: randomInt(2 ** 46) });
     case "sqlite":
       return openSqliteStore({ ...options, path: location.path });
   }

@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { StoreObserver, StoreStats } from "../domain/session-store.js";
 import { createCallMetrics } from "./call-metrics.js";
 import { createRkeMetrics } from "./rke-metrics.js";
+import { createWatchMetrics } from "./watch-metrics.js";
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -59,6 +60,7 @@ export function createMetrics() {
     callObserver,
     storeObserver,
     ...createRkeMetrics(registry),
+    ...createWatchMetrics(registry),
     /** Where the store's gauges are read from whenever the metrics are asked for. */
     watchStore(source: () => StoreStats) {
       stats = source;

@@ -1,6 +1,7 @@
 import type {
   DescMethod,
   DescMethodBiDiStreaming,
+  DescMethodServerStreaming,
   DescMethodUnary,
   DescService,
   MessageInitShape,
@@ -15,6 +16,12 @@ export interface RpcCall {
   readonly cancelled: () => boolean;
   /** Who called; null where authentication is off. */
   readonly caller: CallerSession | null;
+}
+
+/** What an RPC whose answer takes its time may ask of its call. */
+export interface StreamCall extends RpcCall {
+  /** Aborted once nobody waits for an answer any more. */
+  readonly signal: AbortSignal;
 }
 
 /** One RPC: request message in, response message out; throws LatchkeyError. */
@@ -37,17 +44,29 @@ export type BidiRpc<M extends DescMethodBiDiStreaming = DescMethodBiDiStreaming>
   call: RpcCall,
 ) => BidiCall<M>;
 
-/** An implementation of every RPC of a service whose RPCs are unary or bidirectional. */
+/**
+ * A server-streaming RPC: request message in, response messages out, each asked for when the one
+ * before it is on its way. Throws LatchkeyError.
+ */
+export type ServerStreamRpc<M extends DescMethodServerStreaming = DescMethodServerStreaming> = (
+  request: MessageShape<M["input"]>,
+  call: StreamCall,
+) => AsyncIterable<MessageInitShape<M["output"]>>;
+
+/** An implementation of every RPC of a service, none of which streams requests alone. */
 export type Rpcs<S extends DescService> = {
   [K in keyof S["method"]]: S["method"][K] extends DescMethodUnary
     ? Rpc<S["method"][K]>
     : S["method"][K] extends DescMethodBiDiStreaming
       ? BidiRpc<S["method"][K]>
-      : never;
+      : S["method"][K] extends DescMethodServerStreaming
+        ? ServerStreamRpc<S["method"][K]>
+        : never;
 };
 
 export type UnaryMethod = DescMethod & DescMethodUnary;
 export type BidiMethod = DescMethod & DescMethodBiDiStreaming;
+export type ServerStreamMethod = DescMethod & DescMethodServerStreaming;
 
 /** A service's unary RPCs as a list, each with its description and the name that metrics know it by. */
 export function listRpcs<S extends DescService>(service: S, rpcs: Rpcs<S>) {
@@ -69,10 +88,24 @@ export function listBidiRpcs<S extends DescService>(service: S, rpcs: Rpcs<S>) {
   }));
 }
 
+/** As `listRpcs`, its server-streaming RPCs. */
+export function listServerStreamRpcs<S extends DescService>(service: S, rpcs: Rpcs<S>) {
+  return service.methods.filter(isServerStream).map((method) => ({
+    method,
+    name: `${service.typeName}/${method.name}`,
+    // Rpcs<S> has an entry for every server-streaming method of S.
+    rpc: rpcs[method.localName as keyof Rpcs<S>] as ServerStreamRpc,
+  }));
+}
+
 function isUnary(method: DescMethod): method is UnaryMethod {
   return method.methodKind === "unary";
 }
 
 function isBidi(method: DescMethod): method is BidiMethod {
   return method.methodKind === "bidi_streaming";
+}
+
+function isServerStream(method: DescMethod): method is ServerStreamMethod {
+  return method.methodKind === "server_streaming";
 }

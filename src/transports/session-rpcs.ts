@@ -20,16 +20,18 @@ import {
 } from "./messages.js";
 import { toPolicyMessage, toPolicyRequest } from "./policy-messages.js";
 import type { Rpcs } from "./rpcs.js";
+import { toWatchMessage, toWatchRequest } from "./watch-messages.js";
 
 export interface SessionRpcsOptions {
   readonly sessionsOf: Authorization["sessionsOf"];
+  readonly watchOf: Authorization["watchOf"];
   readonly callers: Callers;
   readonly devices: Devices;
 }
 
 /** SessionService as the wires see it: messages to use cases and back. */
 export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof SessionService> {
-  const { sessionsOf, callers, devices } = options;
+  const { sessionsOf, watchOf, callers, devices } = options;
 
   /** What a list's answer has in common. */
   const toList = ({ sessions, nextPageToken, currentId }: ListAnswer) => ({
@@ -164,6 +166,12 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       if (!policy) throw invalid("policy", "missing", "policy is required");
       const set = await sessionsOf(caller).setPolicy(app, toPolicyRequest(policy));
       return { policy: toPolicyMessage(set) };
+    },
+
+    async *watchSessions(request, { caller, signal }) {
+      for await (const answer of watchOf(caller, toWatchRequest(request), signal)) {
+        yield toWatchMessage(answer);
+      }
     },
 
     getCurrentSession: (_request, { caller }) => ({

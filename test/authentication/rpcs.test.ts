@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { type DescMethodUnary, type MessageInitShape, toJson } from "@bufbuild/protobuf";
+import { type DescMethod, type Message, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.js";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
@@ -99,6 +99,12 @@ const TRIALS: {
     [{ app, policy: { maxIdleTtl: { seconds: 9_000n } } }, "FORBIDDEN"],
     [{ app: own, policy: {} }, "FORBIDDEN"],
   ],
+  watchSessions: ({ app, own, userId }) => [
+    [{ app }, "FORBIDDEN"],
+    [{ app, userId }, "FORBIDDEN"],
+    [{ app, resumeRevision: 1n, includeTouches: true }, "FORBIDDEN"],
+    [{ app: own, userId }, "nothing"],
+  ],
   getCurrentSession: () => [[{}, "nothing"]],
   listCallers: () => [
     [{}, "FORBIDDEN"],
@@ -122,14 +128,20 @@ async function call(
   authorization?: string,
 ): Promise<Answer> {
   const client = wire.client(SessionService);
-  const { output }: DescMethodUnary = SessionService.method[name];
+  const { output }: DescMethod = SessionService.method[name];
   const headers = authorization === undefined ? {} : { authorization };
+  /** The first response of a watch. */
+  const first = async (request: object, options: object): Promise<Message> => {
+    for await (const response of client.watchSessions(request, options)) return response;
+    return assert.fail("the stream ended without a response");
+  };
   try {
     // The table gives each method a request of its type.
-    const rpc = client[name] as (request: object, options: object) => Promise<never>;
+    const rpc = client[name] as (request: object, options: object) => Promise<Message>;
+    const answer = name === "watchSessions" ? first : rpc;
     return {
       outcome: "answered",
-      text: JSON.stringify(toJson(output, await rpc(request, { headers }))),
+      text: JSON.stringify(toJson(output, await answer(request, { headers }))),
     };
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;

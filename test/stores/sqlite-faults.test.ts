@@ -3,7 +3,8 @@ import { describe, type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { type AppPolicy, NO_POLICY } from "../../src/domain/app-policy.js";
 import { expiresAt, isLive, type Session, touched } from "../../src/domain/session.js";
-import type { SessionKey } from "../../src/domain/session-store.js";
+import type { SessionEvent } from "../../src/domain/session-event.js";
+import type { SessionKey, SessionStore } from "../../src/domain/session-store.js";
 import type { TokenHash } from "../../src/domain/token.js";
 import { createDatabase, type DatabaseTrial } from "./database.js";
 import { createFaultyDisk, FAULTS, type FaultyDisk, turns } from "./faulty-disk.js";
@@ -24,6 +25,7 @@ const CAPPED = "capped";
 const CAP: AppPolicy = { ...NO_POLICY, maxSessionsPerUser: 2, atLimit: "evict_oldest" };
 
 const APPS = ["shop", "blog", CAPPED];
+const WATCHED = "shop";
 const USERS = ["ann", "bob"];
 
 /** The shortest life (ms) that a session is given; the clock moves by less in one burst. */
@@ -119,6 +121,9 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
   let contested = new Set<TokenHash>();
   let keys = 0;
   let faultsBefore = 0;
+  const told: SessionEvent[] = [];
+  const listen = ({ events }: SessionStore) =>
+    events.listen({ happened: (some) => told.push(...some), wantsTouches: () => true });
 
   const named = (index: number): Minted => minted[index % minted.length] ?? mint();
 
@@ -393,6 +398,37 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
       db.prepare("SELECT sessions FROM totals").pluck().get(),
     ]);
     assert.deepEqual([store.stats().sessions, stated], [inFile, inFile]);
+    checkTold();
+  };
+
+  /** What was told is what came about: all of it, in order, and nothing else. */
+  const checkTold = () => {
+    const changes = told.filter(({ type }) => type !== "touched");
+    const first = changes[0]?.revision ?? 0;
+    const sessions = new Map<string, number>();
+    for (const [index, { type, revision, sessionId, version }] of changes.entries()) {
+      assert.equal(revision, first + index, "revisions have no gaps");
+      assert.equal(sessions.has(sessionId), type !== "created", type);
+      if (type === "ended") assert.equal(sessions.get(sessionId), version);
+      if (type === "ended") sessions.delete(sessionId);
+      else sessions.set(sessionId, version);
+    }
+    const [held, logged] = trial.inspect((db) => [
+      db
+        .prepare(
+          `SELECT lower(hex(session_id)), version FROM sessions
+           WHERE app_id = (SELECT id FROM apps WHERE name = ?) ORDER BY 1`,
+        )
+        .raw()
+        .all(WATCHED),
+      db.prepare("SELECT revision FROM events ORDER BY revision").pluck().all(),
+    ]);
+    const followed = [...sessions].map(([id, version]) => [id.replaceAll("-", ""), version]);
+    assert.deepEqual(followed.toSorted(), held);
+    assert.deepEqual(
+      changes.map(({ revision }) => revision),
+      logged,
+    );
   };
 
   const checkCounts = async () => {
@@ -414,10 +450,13 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
   };
 
   return {
+    /** Caps the sessions of one app, and watches another, from here on. */
     async prepare(): Promise<void> {
       const set = store.setPolicy(CAPPED, CAP);
+      listen(store);
+      const watching = store.events.watch(WATCHED, now);
       await disk.drain();
-      await set;
+      await Promise.all([set, watching]);
     },
 
     async run({ steps, faults, pause }: Burst): Promise<void> {
@@ -435,6 +474,7 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
       const reopened = trial.reopen();
       await disk.calm();
       store = await reopened;
+      listen(store);
       await settle();
       await check();
     },

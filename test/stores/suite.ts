@@ -12,6 +12,7 @@ import { stableListing } from "./suite/paging.js";
 import { keptPolicies, policyCases } from "./suite/policies.js";
 import { readingCases } from "./suite/reading.js";
 import { sweepCases } from "./suite/sweeping.js";
+import { eventCases } from "./suite/telling.js";
 import { updateCases } from "./suite/updating.js";
 import { anyData, anyUserId, valueCases } from "./suite/values.js";
 
@@ -41,6 +42,7 @@ export function storeSuite(name: string, open: OpenStore): void {
       test("policies are kept as long as sessions", () => keptPolicies(open));
     });
     describe("sweep and stats", () => sweepCases(check));
+    describe("events", () => eventCases(check));
     describe("values", () => {
       valueCases(check);
       test("any user id is kept to the letter", () => anyUserId(open));

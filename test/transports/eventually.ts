@@ -5,8 +5,9 @@ const PATIENCE = 10_000;
 export async function eventually(
   what: string,
   holds: () => boolean | Promise<boolean>,
+  patience = PATIENCE,
 ): Promise<void> {
-  const end = performance.now() + PATIENCE;
+  const end = performance.now() + patience;
   while (!(await holds())) {
     if (performance.now() > end) throw new Error(`${what} did not come about`);
     await new Promise(setImmediate);

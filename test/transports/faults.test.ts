@@ -33,6 +33,7 @@ function failingStore(fault: () => unknown): SessionStore {
     sweep: fail,
     ping: fail,
     stats: () => ({ sessions: 0, walBytes: 0 }),
+    events: { listen: () => {}, watch: fail, latest: () => 0, read: fail },
     close: () => Promise.resolve(),
   };
 }

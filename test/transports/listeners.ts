@@ -9,6 +9,7 @@ import { createCallers } from "../../src/services/callers.js";
 import { createDevices } from "../../src/services/devices.js";
 import { createRke } from "../../src/services/rke.js";
 import { createSessions } from "../../src/services/sessions.js";
+import { createWatches } from "../../src/services/watches.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
 import { createCallOrigins } from "../../src/transports/call-origin.js";
 import { createCalls } from "../../src/transports/calls.js";
@@ -86,9 +87,14 @@ export async function withListeners(
     keyCacheTtl: 0,
     observer: metrics.rkeObserver,
   });
-  const { authorize, sessionsOf, rkeOf } = createAuthorization({ sessions, rke, log: silent });
+  const { watch } = createWatches({ store, now, observer: metrics.watchObserver });
+  const { authorize, sessionsOf, watchOf, rkeOf } = createAuthorization({
+    ...{ sessions, rke, watch, checkStanding: () => {} },
+    log: silent,
+  });
   const callers = createCallers({ connections: null, authorize });
-  const sessionRpcs = rpcs(createSessionRpcs({ sessionsOf, callers, devices: createDevices() }));
+  const devices = createDevices();
+  const sessionRpcs = rpcs(createSessionRpcs({ sessionsOf, watchOf, callers, devices }));
   const rkeRpcs = createRkeRpcs({ rkeOf });
   const address = "127.0.0.1:0";
   const ping = () => store.ping();

@@ -13,6 +13,7 @@ import { RkeService } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { AtLimit, Binding } from "../../gen/ts/latchkey/session/v1/app_policy_pb.js";
 import { Listener, Role } from "../../gen/ts/latchkey/session/v1/caller_session_pb.js";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import { EndReason, SessionEventType } from "../../gen/ts/latchkey/session/v1/watch_pb.js";
 import type { JsonObject } from "../../src/domain/json.js";
 import { compileEncoder } from "../../src/transports/grpc/message-encoder.js";
 
@@ -84,6 +85,21 @@ const policy = fc.record(
   },
   { requiredKeys: [] },
 );
+const sessionEvent = fc.record({
+  revision: count,
+  type: fc.constantFrom(SessionEventType.UNSPECIFIED, SessionEventType.ENDED),
+  sessionId: text,
+  userId: text,
+  version: count,
+  occurredAt: timestamp,
+  endReason: fc.constantFrom(EndReason.UNSPECIFIED, EndReason.THEFT),
+});
+const oneOf = (contents: Readonly<Record<string, fc.Arbitrary<unknown>>>) =>
+  fc.oneof(
+    ...Object.entries(contents).map(([name, value]) =>
+      fc.record({ case: fc.constant(name), value }),
+    ),
+  );
 
 /** Every response of SessionService, by the name of its method. */
 const sessionResponses = {
@@ -101,6 +117,16 @@ const sessionResponses = {
   countActiveUsers: fc.record({ userCount: count }),
   getAppPolicy: fc.record({ policy }),
   setAppPolicy: fc.record({ policy }),
+  watchSessions: fc.record({
+    revision: count,
+    content: oneOf({
+      snapshot: fc.record({ sessions: fc.array(session) }),
+      snapshotEnd: fc.constant({}),
+      events: fc.record({ events: fc.array(sessionEvent) }),
+      progress: fc.constant({}),
+      reset: fc.constant({}),
+    }),
+  }),
   getCurrentSession: fc.record({ session: caller }),
   listCallers: fc.record({ callers: fc.array(caller), nextPageToken: text }),
 } satisfies Record<keyof typeof SessionService.method, Message>;

@@ -1,6 +1,7 @@
 import { type AppPolicy, evictions, isTouchDue, NO_POLICY } from "../../domain/app-policy.js";
 import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError, noSession } from "../../domain/error.js";
+import { KEPT_EVENTS } from "../../domain/event-log.js";
 import type { Once } from "../../domain/request-record.js";
 import { OLD_TOKENS, rotatedAlready } from "../../domain/rotation.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
@@ -12,6 +13,7 @@ import type {
   StoreObserver,
 } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
+import { createMemoryEventLog, type EventLogOptions } from "./event-log.js";
 import { createRequests } from "./requests.js";
 
 /** A session and what finds it. */
@@ -46,7 +48,11 @@ const SLICE = 1_000;
  * apps that can afford to log everybody out. Lists cost time in proportion to
  * the app's sessions.
  */
-export function createMemoryStore(observer: Pick<StoreObserver, "swept">): SessionStore {
+export function createMemoryStore(
+  observer: Pick<StoreObserver, "swept">,
+  options: Partial<EventLogOptions> = {},
+): SessionStore {
+  const events = createMemoryEventLog({ firstRevision: 0, keptEvents: KEPT_EVENTS, ...options });
   const byToken = new Map<TokenHash, Entry>();
   const byOldToken = new Map<TokenHash, OldToken>();
   const byId = new Map<string, Entry>();
@@ -55,7 +61,10 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
   const policies = new Map<string, AppPolicy>();
   let positions = 0;
   let sweepCursor: Iterator<Entry> | null = null;
-  /** The first deadline of those that the current pass of the sweep left alive. */
+  /**
+   * No session expires before this instant: by the last pass of the sweep, and what came since.
+   * During a pass, of those only that it left alive.
+   */
   let nextDeadline = Number.POSITIVE_INFINITY;
   let closed = false;
 
@@ -91,8 +100,9 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
     return entry && isLiveIn(app, entry, now) ? entry : null;
   };
 
-  const remove = (entry: Entry) => {
+  const remove = (entry: Entry, reason: EndReason, now: number) => {
     const { session } = entry;
+    events.note("ended", session, now, reason);
     byToken.delete(entry.tokenHash);
     for (const old of entry.oldTokens) byOldToken.delete(old);
     byId.delete(session.id);
@@ -102,8 +112,6 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
     if (entries?.size === 0) users?.delete(session.userId);
     if (users?.size === 0) apps.delete(session.app);
   };
-
-  const end = (entry: Entry, _reason: EndReason) => remove(entry);
 
   /**
    * Runs `work` with the session that is named, if it lives. The use of a token after its
@@ -118,7 +126,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
       const entry = key ? findKey(app, key, now) : null;
       const stolen = entry || !key ? null : findStolen(app, key, now);
       if (!stolen) return work(entry);
-      end(stolen, "theft");
+      remove(stolen, "theft", now);
       throw noSession({ theft: { app, sessionId: stolen.session.id } });
     });
   };
@@ -142,7 +150,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
     const policy = policyOf(app);
     if (policy.maxSessionsPerUser === 0) return;
     const live = [...entriesOf(app, userId)].filter(({ session }) => isLive(session, createdAt));
-    for (const entry of evictions(policy, live)) remove(entry);
+    for (const entry of evictions(policy, live)) remove(entry, "evicted", createdAt);
   };
 
   return {
@@ -166,6 +174,8 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
         const users = apps.get(session.app) ?? new Map<string, Set<Entry>>();
         const entries = users.get(session.userId) ?? new Set<Entry>();
         apps.set(session.app, users.set(session.userId, entries.add(entry)));
+        nextDeadline = Math.min(nextDeadline, expiresAt(session));
+        events.note("created", session, session.createdAt, null);
         return { session, salt };
       });
     },
@@ -179,7 +189,9 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
         if (!entry) return null;
         const before = entry.session;
         if (!isTouchDue(policyOf(app), before, now)) return { before, after: before };
-        return replace(entry, touched(before, now));
+        const touch = replace(entry, touched(before, now));
+        events.touched(touch.after);
+        return touch;
       });
     },
 
@@ -188,6 +200,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
         if (!entry) return null;
         const { before, after } = replace(entry, apply(entry.session));
         nextDeadline = Math.min(nextDeadline, expiresAt(after));
+        events.note("updated", after, now, null);
         // Half of it is all that has to be kept to give the answer again.
         return once ? { after } : { before, after };
       });
@@ -207,15 +220,16 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
         for (const old of entry.oldTokens.splice(0, entry.oldTokens.length - OLD_TOKENS)) {
           byOldToken.delete(old);
         }
+        events.note("rotated", entry.session, now, null);
         return { session: entry.session, graceEndsAt, salt };
       });
     },
 
-    async delete(app, key, now, { check, allowMissing = false, once } = {}) {
+    async delete(app, key, now, { reason = "deleted", check, allowMissing = false, once } = {}) {
       const ended = change({ app, key, now, once }, (entry) => {
         if (!entry) return allowMissing ? false : null;
         check?.(entry.session);
-        remove(entry);
+        remove(entry, reason, now);
         return true;
       });
       return ended ?? false;
@@ -228,7 +242,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
         for (const entry of [...entriesOf(app, userId)]) {
           if (entry === kept) continue;
           if (isLive(entry.session, now)) ended++;
-          remove(entry);
+          remove(entry, "user", now);
         }
         return ended;
       });
@@ -245,7 +259,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
         for (const entry of entries.slice(from, from + SLICE)) {
           if (byId.get(entry.session.id) !== entry) continue;
           if (isLive(entry.session, now)) ended++;
-          remove(entry);
+          remove(entry, "app", now);
         }
         await new Promise(setImmediate);
       }
@@ -275,14 +289,18 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
       assertOpen();
       const requestsLeft = requests.sweep(now, limit);
       let swept = 0;
-      // A Map's iterator bears removals and sees what is added meanwhile.
-      sweepCursor ??= byToken.values();
+      if (!sweepCursor) {
+        if (nextDeadline > now) return false;
+        nextDeadline = Number.POSITIVE_INFINITY;
+        // A Map's iterator bears removals and sees what is added meanwhile.
+        sweepCursor = byToken.values();
+      }
       for (let examined = 0; examined < limit && sweepCursor; examined++) {
         const next = sweepCursor.next();
         if (next.done) {
           sweepCursor = null;
         } else if (!isLive(next.value.session, now)) {
-          remove(next.value);
+          remove(next.value, "idle", now);
           swept++;
         } else {
           nextDeadline = Math.min(nextDeadline, expiresAt(next.value.session));
@@ -291,9 +309,7 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
       if (swept > 0) observer.swept(swept);
       if (sweepCursor !== null) return true;
       // What the pass met alive may have expired before it ended.
-      const mayBeMore = nextDeadline <= now;
-      nextDeadline = Number.POSITIVE_INFINITY;
-      return mayBeMore || requestsLeft;
+      return nextDeadline <= now || requestsLeft;
     },
 
     async ping() {
@@ -302,8 +318,21 @@ export function createMemoryStore(observer: Pick<StoreObserver, "swept">): Sessi
 
     stats: () => ({ sessions: byToken.size, walBytes: 0 }),
 
+    events: {
+      ...events.log,
+      async read(query) {
+        assertOpen();
+        return events.log.read(query);
+      },
+      async watch(app, now) {
+        assertOpen();
+        events.watch(app, now);
+      },
+    },
+
     async close() {
       closed = true;
+      events.close();
       byToken.clear();
       byOldToken.clear();
       requests.clear();

@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Database } from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
+import { KEPT_EVENTS } from "../../domain/event-log.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
 import { openConnection } from "./connection.js";
 import { type DatabaseLock, lockDatabase } from "./lock.js";
@@ -23,6 +24,7 @@ export interface OpenOptions {
   /** Called once, when the disk fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
   readonly cacheBytes?: number;
+  readonly keptEvents?: number;
   /** What writes to the file at a path; a thread if absent. */
   readonly openWriter?: (options: WriterOptions) => Writer;
 }
@@ -53,6 +55,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
       writer,
       observer: options.observer,
       cacheBytes: options.cacheBytes ?? CACHE_BYTES,
+      keptEvents: options.keptEvents ?? KEPT_EVENTS,
       walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,
       onFatal: options.onFatal,
       onClose: held.release,

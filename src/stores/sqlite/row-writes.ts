@@ -3,6 +3,7 @@ import type { AppPolicy } from "../../domain/app-policy.js";
 import type { RequestHash, RequestRecord } from "../../domain/request-record.js";
 import { OLD_TOKENS } from "../../domain/rotation.js";
 import { expiresAt, type Session } from "../../domain/session.js";
+import type { SessionEvent } from "../../domain/session-event.js";
 import type { TokenHash } from "../../domain/token.js";
 import { COLUMNS, idToBytes, type Totals } from "./rows.js";
 
@@ -33,6 +34,10 @@ const STATEMENTS = {
   setPolicy: `INSERT OR REPLACE INTO app_policies (app, default_idle_ttl, max_idle_ttl,
     default_absolute_ttl, max_absolute_ttl, max_sessions_per_user, at_limit, bind_ip,
     bind_user_agent, touch_interval) VALUES (${"?, ".repeat(9)}?)`,
+  watchApp: "UPDATE apps SET logged_from = ?, logged_until = ? WHERE id = ?",
+  insertEvent: `INSERT INTO events (revision, app_id, type, session_id, user_id, version,
+    occurred_at, end_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  pruneEvents: "DELETE FROM events WHERE revision < ?",
 } as const;
 
 type StatementName = keyof typeof STATEMENTS;
@@ -149,6 +154,25 @@ export const rowWrites = {
     policy.bindUserAgent,
     policy.touchInterval,
   ],
+  watchApp: (
+    appId: number,
+    { from, until }: { readonly from: number; readonly until: number },
+  ): RowWrite => ["watchApp", from, until, appId],
+
+  insertEvent: (appId: number, event: SessionEvent): RowWrite => [
+    "insertEvent",
+    event.revision,
+    appId,
+    event.type,
+    event.sessionId,
+    event.userId,
+    event.version,
+    event.occurredAt,
+    event.endReason,
+  ],
+
+  /** Removes the events before a revision. */
+  pruneEvents: (before: number): RowWrite => ["pruneEvents", before],
 };
 
 /** A hash as the statements take it that SQL makes bytes of. */

@@ -18,6 +18,10 @@ import { LatchkeyError } from "../../domain/error.js";
  * rotation, and orders them. `requests` has the answers given to calls with a request id, as
  * JSON.
  * `app_policies` has names, for an app has a row in `apps` from its first session only.
+ * `events` has the last events of the apps that are watched, numbered without gaps. An app's are
+ * logged after the revision `logged_from` until the instant `logged_until`; 0: never.
+ * `first_revision` is below the first one ever given, and random, so that no other database's
+ * revisions are taken for this one's.
  */
 const MIGRATIONS: readonly string[] = [
   `
@@ -119,6 +123,24 @@ const MIGRATIONS: readonly string[] = [
     bind_user_agent       TEXT    NOT NULL CHECK (bind_user_agent IN ('off', 'report', 'end')),
     touch_interval        INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  ALTER TABLE apps ADD COLUMN logged_from INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE apps ADD COLUMN logged_until INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE totals ADD COLUMN first_revision INTEGER NOT NULL DEFAULT 0;
+  UPDATE totals SET first_revision = abs(random() % 70368744177664);
+
+  CREATE TABLE events (
+    revision    INTEGER PRIMARY KEY,
+    app_id      INTEGER NOT NULL REFERENCES apps (id),
+    type        TEXT    NOT NULL,
+    session_id  TEXT    NOT NULL,
+    user_id     TEXT    NOT NULL,
+    version     INTEGER NOT NULL,
+    occurred_at INTEGER NOT NULL,
+    end_reason  TEXT
+  ) STRICT;
+  CREATE INDEX events_by_user ON events (app_id, user_id);
   `,
 ];
 

@@ -9,6 +9,7 @@ import { expiresAt, isLive, type Session, touched } from "../../domain/session.j
 import type { SessionKey, SessionStore, StoreObserver } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
 import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
+import { createEventLog } from "./event-log.js";
 import { isFatal, isOwnFault, translateFailure } from "./failure.js";
 import { createPolicies } from "./policies.js";
 import { createRequests } from "./requests.js";
@@ -37,6 +38,8 @@ export interface SqliteStoreOptions {
   readonly observer: StoreObserver;
   /** About how much memory (bytes) the cache of sessions may take. */
   readonly cacheBytes: number;
+  /** Events that the log keeps. */
+  readonly keptEvents: number;
   /** Size of the write-ahead log. */
   readonly walBytes: () => number;
   /** Called once, when the disk fails so that only a restart is safe. */
@@ -68,6 +71,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   });
   const policies = createPolicies(db);
   const userCap = createUserCap(rows, memory);
+  const events = createEventLog(db, options.keptEvents);
   const appIds = new Map<string, number>();
   let saved = rows.totals();
   let total = saved.sessions;
@@ -94,6 +98,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     isOwnFault,
     beforeCommit(transaction) {
       if (failure) throw failure;
+      events.seal(transaction);
       const before = saved;
       if (total === before.sessions && nextRow === before.lastRow + 1) return;
       saved = { sessions: total, lastRow: nextRow - 1 };
@@ -159,7 +164,26 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return stored && find(app, stored.tokenHash, now);
   };
 
-  const remove = (transaction: Transaction, { row, tokenHash }: Entry | StoredSession) => {
+  /** The app's number; if it has none, the transaction gives it one. */
+  const addApp = (transaction: Transaction, app: string): number => {
+    const known = appId(app);
+    if (known !== null) return known;
+    const id = nextApp++;
+    transaction.add(rowWrites.insertApp(id, app));
+    appIds.set(app, id);
+    transaction.onRollback(() => appIds.delete(app));
+    return id;
+  };
+
+  /** The transaction ends `session`, the latest of what is stored, for `reason` unless it expired. */
+  const remove = (
+    transaction: Transaction,
+    { row, tokenHash }: Entry | StoredSession,
+    session: Session,
+    reason: EndReason,
+    now: number,
+  ) => {
+    events.note(transaction, "ended", session, now, reason);
     transaction.add(rowWrites.delete(row));
     memory.remove(transaction, tokenHash);
     total--;
@@ -167,9 +191,6 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       total++;
     });
   };
-
-  const end = (transaction: Transaction, entry: Entry, _reason: EndReason) =>
-    remove(transaction, entry);
 
   /**
    * Runs `work` with the session that is named, if it lives. The use of a token after its
@@ -187,7 +208,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const entry = key ? findKey(app, key, now) : null;
         stolen = entry ? null : findStolen(app, key, now);
         if (!stolen) return work(transaction, entry);
-        end(transaction, stolen, "theft");
+        remove(transaction, stolen, stolen.session, "theft", now);
         return null;
       });
     });
@@ -208,13 +229,14 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const removeAll = (
     transaction: Transaction,
     stored: readonly StoredSession[],
+    reason: EndReason,
     now: number,
   ): number => {
     let live = 0;
     for (const one of stored) {
-      const session = memory.latest(one);
-      if (session && isLive(session, now)) live++;
-      remove(transaction, one);
+      const session = memory.latest(one) ?? one.session;
+      if (isLive(session, now)) live++;
+      remove(transaction, one, session, reason, now);
     }
     return live;
   };
@@ -227,6 +249,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           // Ended or rewritten since: its row may not be touched.
           if (!memory.settle(transaction, entry)) continue;
           transaction.add(rowWrites.touch(entry.row, entry.session));
+          events.touched(transaction, entry.session);
         }
       });
     }
@@ -273,24 +296,20 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     async create(session, tokenHash, once, salt = "") {
       const data = JSON.stringify(session.data);
       const insert = (transaction: Transaction) => {
-        let id = appId(session.app);
         const policy = policies.of(session.app);
         const isCapped = policy.maxSessionsPerUser > 0;
-        for (const over of isCapped ? userCap.evictions(policy, id, session) : []) {
+        const known = isCapped ? appId(session.app) : null;
+        for (const over of isCapped ? userCap.evictions(policy, known, session) : []) {
           const entry = find(session.app, over, session.createdAt);
-          if (entry) end(transaction, entry, "evicted");
+          if (entry) remove(transaction, entry, entry.session, "evicted", session.createdAt);
         }
-        if (id === null) {
-          id = nextApp++;
-          transaction.add(rowWrites.insertApp(id, session.app));
-          appIds.set(session.app, id);
-          transaction.onRollback(() => appIds.delete(session.app));
-        }
+        const id = addApp(transaction, session.app);
         const row = nextRow++;
         transaction.add(rowWrites.insert(row, id, tokenHash, session, data));
         const dataBytes = Buffer.byteLength(data);
         memory.create(transaction, { row, tokenHash, session, dataBytes });
         if (isCapped) userCap.created(transaction, row, tokenHash, session);
+        events.note(transaction, "created", session, session.createdAt);
         total++;
         transaction.onRollback(() => {
           total--;
@@ -329,6 +348,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
         const dataBytes = Buffer.byteLength(data);
         memory.update(transaction, entry, { ...entry, session: after, dataBytes });
+        events.note(transaction, "updated", after, now);
         // Half of it is all that has to be kept to give the answer again.
         return once ? { after } : { before, after };
       });
@@ -346,16 +366,18 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         transaction.add(rowWrites.addOldToken(row, tokenHash, session.version, graceEndsAt));
         transaction.add(rowWrites.dropOldTokens(row));
         memory.rotate(transaction, entry, { ...entry, tokenHash: to, session }, graceEndsAt);
+        events.note(transaction, "rotated", session, now);
         return { session, graceEndsAt, salt };
       });
     },
 
-    async delete(app, key, now, { check, allowMissing = false, once } = {}) {
+    async delete(app, key, now, options = {}) {
+      const { reason = "deleted", check, allowMissing = false, once } = options;
       const reads = "id" in key ? "rows" : "memory";
       const ended = await change(reads, { app, key, now, once }, (transaction, entry) => {
         if (!entry) return allowMissing ? false : null;
         check?.(entry.session);
-        remove(transaction, entry);
+        remove(transaction, entry, entry.session, reason, now);
         return true;
       });
       return ended ?? false;
@@ -368,7 +390,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         if (id === null) return 0;
         const all = { app, appId: id, userId, before: nextRow, limit: -1 };
         const ended = [...rows.list(all)].filter(({ row }) => row !== kept?.row);
-        return removeAll(transaction, ended, now);
+        return removeAll(transaction, ended, "user", now);
       });
     },
 
@@ -384,7 +406,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           const id = appId(app);
           const all = { app, appId: id ?? 0, before: from, limit: SLICE };
           const stored = id === null ? [] : [...rows.list(all)];
-          const sum = sofar + removeAll(transaction, stored, now);
+          const sum = sofar + removeAll(transaction, stored, "app", now);
           const isLast = stored.length < SLICE;
           if (isLast && once) requests.keep(transaction, once, sum);
           return { ended: sum, before: isLast ? undefined : stored.at(-1)?.row };
@@ -407,7 +429,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           if (sessions.length === limit || bytes > maxBytes) return { sessions, next: last };
           examined++;
           last = stored.row;
-          const session = memory.latest(stored);
+          const session = memory.latest(stored) ?? (query.includeEnding ? stored.session : null);
           if (!session || session.lastAccessedAt < activeSince || !isLive(session, now)) continue;
           sessions.push(session);
           bytes += stored.dataBytes;
@@ -433,11 +455,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const due = rows.toSweep(now, limit);
         let removed = 0;
         for (const stored of due) {
-          const session = memory.latest(stored);
-          if (session && isLive(session, now)) {
+          const session = memory.latest(stored) ?? stored.session;
+          if (isLive(session, now)) {
             transaction.add(rowWrites.deferSweep(stored.row, expiresAt(session)));
           } else {
-            remove(transaction, stored);
+            remove(transaction, stored, session, "idle", now);
             removed++;
           }
         }
@@ -452,6 +474,18 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     stats: () => ({ sessions: total, walBytes: options.walBytes() }),
+
+    events: {
+      ...events.log,
+      read: (query) => attempt(() => events.log.read(query)),
+      async watch(app, now) {
+        assertUsable();
+        if (events.isWatched(app, now)) return;
+        await write("memory", (transaction) => {
+          events.watch(transaction, app, addApp(transaction, app), now);
+        });
+      },
+    },
 
     close() {
       closing ??= (async () => {

@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { MethodDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
-import { listBidiRpcs, listRpcs, type Rpcs } from "../rpcs.js";
+import { listBidiRpcs, listRpcs, listServerStreamRpcs, type Rpcs } from "../rpcs.js";
+import { serverStream } from "./server-stream.js";
 import { type BidiOptions, bidi } from "./streams.js";
 import { unary } from "./unary.js";
 
@@ -19,11 +20,14 @@ export function toGrpcService<S extends DescService>(
   const { calls, callerOf } = options;
   const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
   const implementation: UntypedServiceImplementation = {};
-  const define = (localName: string, name: string, isStream: boolean) => {
+  const define = (
+    localName: string,
+    name: string,
+    streams: Pick<MethodDefinition<Buffer, Buffer>, "requestStream" | "responseStream">,
+  ) => {
     definition[localName] = {
       path: `/${name}`,
-      requestStream: isStream,
-      responseStream: isStream,
+      ...streams,
       requestSerialize: same<Buffer>,
       requestDeserialize: same<Buffer>,
       responseSerialize: same<Buffer>,
@@ -31,12 +35,16 @@ export function toGrpcService<S extends DescService>(
     };
   };
   for (const { method, name, rpc } of listRpcs(service, rpcs)) {
-    define(method.localName, name, false);
+    define(method.localName, name, { requestStream: false, responseStream: false });
     implementation[method.localName] = unary(method, name, rpc, calls, callerOf);
   }
   for (const { method, name, rpc } of listBidiRpcs(service, rpcs)) {
-    define(method.localName, name, true);
+    define(method.localName, name, { requestStream: true, responseStream: true });
     implementation[method.localName] = bidi(method, name, rpc, options);
+  }
+  for (const { method, name, rpc } of listServerStreamRpcs(service, rpcs)) {
+    define(method.localName, name, { requestStream: false, responseStream: true });
+    implementation[method.localName] = serverStream(method, name, rpc, calls, callerOf);
   }
   return { definition, implementation };
 }

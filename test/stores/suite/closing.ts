@@ -38,6 +38,9 @@ export function closingCases(check: Case): void {
       countActiveUsers: () => store.countActiveUsers("shop", 0, NOW),
       sweep: () => store.sweep(NOW, 10),
       ping: () => store.ping(),
+      "read of events": async () => store.events.read({ app: "shop", userId: undefined, after: 0 }),
+      "watch of events": () => store.events.watch("shop", NOW),
+      "watch of no app": () => store.events.watch("none", NOW),
     };
     for (const [name, call] of Object.entries(calls)) {
       await assert.rejects(call, hasCode("unavailable"), name);

@@ -20,6 +20,7 @@ const REQUESTS: Readonly<Record<Rpc, (added: Added) => object>> = {
   countActiveUsers: () => ({ activeWithin: seconds(60) }),
   getAppPolicy: () => ({}),
   setAppPolicy: () => ({ policy: {} }),
+  watchSessions: () => ({}),
 };
 const RPCS = Object.keys(REQUESTS) as Rpc[];
 
@@ -67,6 +68,20 @@ const FIELDS: readonly Field[] = [
     set: (userId) => ({ userId }),
     accepts: ["x", "x".repeat(128), "한".repeat(128), "🔑".repeat(128)],
     refuses: ["", "x".repeat(129), "🔑".repeat(129), "a\0", "a\nb", "\u007f", "\u0085"],
+  },
+  {
+    name: "user_id",
+    rpcs: ["watchSessions"],
+    set: (userId) => ({ userId }),
+    accepts: ["", "x", "🔑".repeat(128)],
+    refuses: ["x".repeat(129), "a\0", "a\nb"],
+  },
+  {
+    name: "resume_revision",
+    rpcs: ["watchSessions"],
+    set: (resumeRevision) => ({ resumeRevision }),
+    accepts: [0n, 1n, 2n ** 53n - 1n],
+    refuses: [-1n, 2n ** 53n, 2n ** 63n - 1n],
   },
   {
     name: "ip",
@@ -269,7 +284,11 @@ const FIELDS: readonly Field[] = [
   },
 ];
 
-function call({ client }: Trial, rpc: Rpc, request: object): Promise<unknown> {
+/** Calls the RPC; resolves with its answer, or with the first if it streams them. */
+async function call({ client }: Trial, rpc: Rpc, request: object): Promise<unknown> {
+  if (rpc === "watchSessions") {
+    for await (const response of client.watchSessions(request)) return response;
+  }
   const method = client[rpc] as (request: object) => Promise<unknown>;
   return method(request);
 }

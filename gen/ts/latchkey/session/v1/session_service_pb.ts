@@ -12,13 +12,15 @@ import type { CallerSession } from "./caller_session_pb.js";
 import { file_latchkey_session_v1_caller_session } from "./caller_session_pb.js";
 import type { Session } from "./session_pb.js";
 import { file_latchkey_session_v1_session } from "./session_pb.js";
+import type { WatchEvents, WatchProgress, WatchReset, WatchSnapshot, WatchSnapshotEnd } from "./watch_pb.js";
+import { file_latchkey_session_v1_watch } from "./watch_pb.js";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file latchkey/session/v1/session_service.proto.
  */
 export const file_latchkey_session_v1_session_service: GenFile = /*@__PURE__*/
-  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLtAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgIIAEoCSJVChVDcmVhdGVTZXNzaW9uUmVzcG9uc2USDQoFdG9rZW4YASABKAkSLQoHc2Vzc2lvbhgCIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiJdChFHZXRTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDQoFdG9rZW4YAiABKAkSDAoEcGVlaxgDIAEoCBIKCgJpcBgEIAEoCRISCgp1c2VyX2FnZW50GAUgASgJIkMKEkdldFNlc3Npb25SZXNwb25zZRItCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uIkQKF0JhdGNoR2V0U2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIOCgZ0b2tlbnMYAiADKAkSDAoEcGVlaxgDIAEoCCJYChhCYXRjaEdldFNlc3Npb25zUmVzcG9uc2USPAoHcmVzdWx0cxgBIAMoCzIrLmxhdGNoa2V5LnNlc3Npb24udjEuQmF0Y2hHZXRTZXNzaW9uc1Jlc3VsdCKEAQoWQmF0Y2hHZXRTZXNzaW9uc1Jlc3VsdBIvCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uSAASLwoFZXJyb3IYAiABKAsyHi5sYXRjaGtleS5zZXNzaW9uLnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCIsCglJdGVtRXJyb3ISDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAki0AEKFFVwZGF0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIlCgRkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIdChBleHBlY3RlZF92ZXJzaW9uGAQgASgDSACIAQESLQoFbWVyZ2UYBSABKA4yHi5sYXRjaGtleS5zZXNzaW9uLnYxLkRhdGFNZXJnZRISCgpyZXF1ZXN0X2lkGAYgASgJQhMKEV9leHBlY3RlZF92ZXJzaW9uIkYKFVVwZGF0ZVNlc3Npb25SZXNwb25zZRItCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uItgBChRFeHRlbmRTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDQoFdG9rZW4YAiABKAkSKwoIaWRsZV90dGwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoMYWJzb2x1dGVfdHRsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEh0KEGV4cGVjdGVkX3ZlcnNpb24YBSABKANIAIgBARISCgpyZXF1ZXN0X2lkGAYgASgJQhMKEV9leHBlY3RlZF92ZXJzaW9uIkYKFUV4dGVuZFNlc3Npb25SZXNwb25zZRItCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uIqIBChJSb3RhdGVUb2tlblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEh0KEGV4cGVjdGVkX3ZlcnNpb24YBCABKANIAIgBARISCgpyZXF1ZXN0X2lkGAUgASgJQhMKEV9leHBlY3RlZF92ZXJzaW9uIoYBChNSb3RhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi0KB3Nlc3Npb24YAiABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24SMQoNZ3JhY2VfZW5kc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiswEKFERlbGV0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgV0b2tlbhgCIAEoCUgAEhQKCnNlc3Npb25faWQYAyABKAlIABIVCg1hbGxvd19taXNzaW5nGAQgASgIEh0KEGV4cGVjdGVkX3ZlcnNpb24YBSABKANIAYgBARISCgpyZXF1ZXN0X2lkGAYgASgJQggKBnRhcmdldEITChFfZXhwZWN0ZWRfdmVyc2lvbiIXChVEZWxldGVTZXNzaW9uUmVzcG9uc2UinQEKGURlbGV0ZVVzZXJTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSFAoKa2VlcF90b2tlbhgDIAEoCUgAEhkKD2tlZXBfc2Vzc2lvbl9pZBgEIAEoCUgAEhUKDWFsbG93X21pc3NpbmcYBSABKAgSEgoKcmVxdWVzdF9pZBgGIAEoCUIGCgRrZWVwIjMKGkRlbGV0ZVVzZXJTZXNzaW9uc1Jlc3BvbnNlEhUKDWRlbGV0ZWRfY291bnQYASABKAMiOwoYRGVsZXRlQXBwU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIjIKGURlbGV0ZUFwcFNlc3Npb25zUmVzcG9uc2USFQoNZGVsZXRlZF9jb3VudBgBIAEoAyKSAQoTTGlzdFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSMAoNYWN0aXZlX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIVCg1jdXJyZW50X3Rva2VuGAUgASgJIl8KFExpc3RTZXNzaW9uc1Jlc3BvbnNlEi4KCHNlc3Npb25zGAEgAygLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ1ChdMaXN0VXNlclNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIVCg1jdXJyZW50X3Rva2VuGAUgASgJImMKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWAoXQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoYQ291bnRBY3RpdmVVc2Vyc1Jlc3BvbnNlEhIKCnVzZXJfY291bnQYASABKAMiIgoTR2V0QXBwUG9saWN5UmVxdWVzdBILCgNhcHAYASABKAkiRgoUR2V0QXBwUG9saWN5UmVzcG9uc2USLgoGcG9saWN5GAEgASgLMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5BcHBQb2xpY3kiUgoTU2V0QXBwUG9saWN5UmVxdWVzdBILCgNhcHAYASABKAkSLgoGcG9saWN5GAIgASgLMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5BcHBQb2xpY3kiRgoUU2V0QXBwUG9saWN5UmVzcG9uc2USLgoGcG9saWN5GAEgASgLMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5BcHBQb2xpY3kiGgoYR2V0Q3VycmVudFNlc3Npb25SZXF1ZXN0IlAKGUdldEN1cnJlbnRTZXNzaW9uUmVzcG9uc2USMwoHc2Vzc2lvbhgBIAEoCzIiLmxhdGNoa2V5LnNlc3Npb24udjEuQ2FsbGVyU2Vzc2lvbiI7ChJMaXN0Q2FsbGVyc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiYwoTTGlzdENhbGxlcnNSZXNwb25zZRIzCgdjYWxsZXJzGAEgAygLMiIubGF0Y2hrZXkuc2Vzc2lvbi52MS5DYWxsZXJTZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSpSCglEYXRhTWVyZ2USGgoWREFUQV9NRVJHRV9VTlNQRUNJRklFRBAAEhMKD0RBVEFfTUVSR0VfRkxBVBABEhQKEERBVEFfTUVSR0VfUEFUQ0gQAjK0DQoOU2Vzc2lvblNlcnZpY2USZgoNQ3JlYXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuQ3JlYXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkNyZWF0ZVNlc3Npb25SZXNwb25zZRJdCgpHZXRTZXNzaW9uEiYubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRTZXNzaW9uUmVxdWVzdBonLmxhdGNoa2V5LnNlc3Npb24udjEuR2V0U2Vzc2lvblJlc3BvbnNlEm8KEEJhdGNoR2V0U2Vzc2lvbnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkJhdGNoR2V0U2Vzc2lvbnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5CYXRjaEdldFNlc3Npb25zUmVzcG9uc2USZgoNVXBkYXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuVXBkYXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLlVwZGF0ZVNlc3Npb25SZXNwb25zZRJmCg1FeHRlbmRTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5FeHRlbmRTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuRXh0ZW5kU2Vzc2lvblJlc3BvbnNlEmAKC1JvdGF0ZVRva2VuEicubGF0Y2hrZXkuc2Vzc2lvbi52MS5Sb3RhdGVUb2tlblJlcXVlc3QaKC5sYXRjaGtleS5zZXNzaW9uLnYxLlJvdGF0ZVRva2VuUmVzcG9uc2USZgoNRGVsZXRlU2Vzc2lvbhIpLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlU2Vzc2lvblJlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVNlc3Npb25SZXNwb25zZRJ1ChJEZWxldGVVc2VyU2Vzc2lvbnMSLi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVVzZXJTZXNzaW9uc1JlcXVlc3QaLy5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZVVzZXJTZXNzaW9uc1Jlc3BvbnNlEnIKEURlbGV0ZUFwcFNlc3Npb25zEi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVBcHBTZXNzaW9uc1JlcXVlc3QaLi5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZUFwcFNlc3Npb25zUmVzcG9uc2USYwoMTGlzdFNlc3Npb25zEigubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0GikubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZRJvChBMaXN0VXNlclNlc3Npb25zEiwubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0VXNlclNlc3Npb25zUmVxdWVzdBotLmxhdGNoa2V5LnNlc3Npb24udjEuTGlzdFVzZXJTZXNzaW9uc1Jlc3BvbnNlEm8KEENvdW50QWN0aXZlVXNlcnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkNvdW50QWN0aXZlVXNlcnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5Db3VudEFjdGl2ZVVzZXJzUmVzcG9uc2USYwoMR2V0QXBwUG9saWN5EigubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRBcHBQb2xpY3lSZXF1ZXN0GikubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRBcHBQb2xpY3lSZXNwb25zZRJjCgxTZXRBcHBQb2xpY3kSKC5sYXRjaGtleS5zZXNzaW9uLnYxLlNldEFwcFBvbGljeVJlcXVlc3QaKS5sYXRjaGtleS5zZXNzaW9uLnYxLlNldEFwcFBvbGljeVJlc3BvbnNlEnIKEUdldEN1cnJlbnRTZXNzaW9uEi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRDdXJyZW50U2Vzc2lvblJlcXVlc3QaLi5sYXRjaGtleS5zZXNzaW9uLnYxLkdldEN1cnJlbnRTZXNzaW9uUmVzcG9uc2USYAoLTGlzdENhbGxlcnMSJy5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RDYWxsZXJzUmVxdWVzdBooLmxhdGNoa2V5LnNlc3Npb24udjEuTGlzdENhbGxlcnNSZXNwb25zZUIzWjFsYXRjaGtleS5kZXYvZ2VuL2dvL2xhdGNoa2V5L3Nlc3Npb24vdjE7c2Vzc2lvbnYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_latchkey_session_v1_app_policy, file_latchkey_session_v1_caller_session, file_latchkey_session_v1_session]);
+  fileDesc("CilsYXRjaGtleS9zZXNzaW9uL3YxL3Nlc3Npb25fc2VydmljZS5wcm90bxITbGF0Y2hrZXkuc2Vzc2lvbi52MSLtAQoUQ3JlYXRlU2Vzc2lvblJlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSCgoCaXAYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIlCgRkYXRhGAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIrCghpZGxlX3R0bBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxhYnNvbHV0ZV90dGwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgIIAEoCSJVChVDcmVhdGVTZXNzaW9uUmVzcG9uc2USDQoFdG9rZW4YASABKAkSLQoHc2Vzc2lvbhgCIAEoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbiJdChFHZXRTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDQoFdG9rZW4YAiABKAkSDAoEcGVlaxgDIAEoCBIKCgJpcBgEIAEoCRISCgp1c2VyX2FnZW50GAUgASgJIkMKEkdldFNlc3Npb25SZXNwb25zZRItCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uIkQKF0JhdGNoR2V0U2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRIOCgZ0b2tlbnMYAiADKAkSDAoEcGVlaxgDIAEoCCJYChhCYXRjaEdldFNlc3Npb25zUmVzcG9uc2USPAoHcmVzdWx0cxgBIAMoCzIrLmxhdGNoa2V5LnNlc3Npb24udjEuQmF0Y2hHZXRTZXNzaW9uc1Jlc3VsdCKEAQoWQmF0Y2hHZXRTZXNzaW9uc1Jlc3VsdBIvCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uSAASLwoFZXJyb3IYAiABKAsyHi5sYXRjaGtleS5zZXNzaW9uLnYxLkl0ZW1FcnJvckgAQggKBnJlc3VsdCIsCglJdGVtRXJyb3ISDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAki0AEKFFVwZGF0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRINCgV0b2tlbhgCIAEoCRIlCgRkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIdChBleHBlY3RlZF92ZXJzaW9uGAQgASgDSACIAQESLQoFbWVyZ2UYBSABKA4yHi5sYXRjaGtleS5zZXNzaW9uLnYxLkRhdGFNZXJnZRISCgpyZXF1ZXN0X2lkGAYgASgJQhMKEV9leHBlY3RlZF92ZXJzaW9uIkYKFVVwZGF0ZVNlc3Npb25SZXNwb25zZRItCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uItgBChRFeHRlbmRTZXNzaW9uUmVxdWVzdBILCgNhcHAYASABKAkSDQoFdG9rZW4YAiABKAkSKwoIaWRsZV90dGwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoMYWJzb2x1dGVfdHRsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEh0KEGV4cGVjdGVkX3ZlcnNpb24YBSABKANIAIgBARISCgpyZXF1ZXN0X2lkGAYgASgJQhMKEV9leHBlY3RlZF92ZXJzaW9uIkYKFUV4dGVuZFNlc3Npb25SZXNwb25zZRItCgdzZXNzaW9uGAEgASgLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uIqIBChJSb3RhdGVUb2tlblJlcXVlc3QSCwoDYXBwGAEgASgJEg0KBXRva2VuGAIgASgJEigKBWdyYWNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEh0KEGV4cGVjdGVkX3ZlcnNpb24YBCABKANIAIgBARISCgpyZXF1ZXN0X2lkGAUgASgJQhMKEV9leHBlY3RlZF92ZXJzaW9uIoYBChNSb3RhdGVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEi0KB3Nlc3Npb24YAiABKAsyHC5sYXRjaGtleS5zZXNzaW9uLnYxLlNlc3Npb24SMQoNZ3JhY2VfZW5kc19hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiswEKFERlbGV0ZVNlc3Npb25SZXF1ZXN0EgsKA2FwcBgBIAEoCRIPCgV0b2tlbhgCIAEoCUgAEhQKCnNlc3Npb25faWQYAyABKAlIABIVCg1hbGxvd19taXNzaW5nGAQgASgIEh0KEGV4cGVjdGVkX3ZlcnNpb24YBSABKANIAYgBARISCgpyZXF1ZXN0X2lkGAYgASgJQggKBnRhcmdldEITChFfZXhwZWN0ZWRfdmVyc2lvbiIXChVEZWxldGVTZXNzaW9uUmVzcG9uc2UinQEKGURlbGV0ZVVzZXJTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSFAoKa2VlcF90b2tlbhgDIAEoCUgAEhkKD2tlZXBfc2Vzc2lvbl9pZBgEIAEoCUgAEhUKDWFsbG93X21pc3NpbmcYBSABKAgSEgoKcmVxdWVzdF9pZBgGIAEoCUIGCgRrZWVwIjMKGkRlbGV0ZVVzZXJTZXNzaW9uc1Jlc3BvbnNlEhUKDWRlbGV0ZWRfY291bnQYASABKAMiOwoYRGVsZXRlQXBwU2Vzc2lvbnNSZXF1ZXN0EgsKA2FwcBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIjIKGURlbGV0ZUFwcFNlc3Npb25zUmVzcG9uc2USFQoNZGVsZXRlZF9jb3VudBgBIAEoAyKSAQoTTGlzdFNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSMAoNYWN0aXZlX3dpdGhpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIVCg1jdXJyZW50X3Rva2VuGAUgASgJIl8KFExpc3RTZXNzaW9uc1Jlc3BvbnNlEi4KCHNlc3Npb25zGAEgAygLMhwubGF0Y2hrZXkuc2Vzc2lvbi52MS5TZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ1ChdMaXN0VXNlclNlc3Npb25zUmVxdWVzdBILCgNhcHAYASABKAkSDwoHdXNlcl9pZBgCIAEoCRIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCRIVCg1jdXJyZW50X3Rva2VuGAUgASgJImMKGExpc3RVc2VyU2Vzc2lvbnNSZXNwb25zZRIuCghzZXNzaW9ucxgBIAMoCzIcLmxhdGNoa2V5LnNlc3Npb24udjEuU2Vzc2lvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWAoXQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QSCwoDYXBwGAEgASgJEjAKDWFjdGl2ZV93aXRoaW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iLgoYQ291bnRBY3RpdmVVc2Vyc1Jlc3BvbnNlEhIKCnVzZXJfY291bnQYASABKAMiIgoTR2V0QXBwUG9saWN5UmVxdWVzdBILCgNhcHAYASABKAkiRgoUR2V0QXBwUG9saWN5UmVzcG9uc2USLgoGcG9saWN5GAEgASgLMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5BcHBQb2xpY3kiUgoTU2V0QXBwUG9saWN5UmVxdWVzdBILCgNhcHAYASABKAkSLgoGcG9saWN5GAIgASgLMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5BcHBQb2xpY3kiRgoUU2V0QXBwUG9saWN5UmVzcG9uc2USLgoGcG9saWN5GAEgASgLMh4ubGF0Y2hrZXkuc2Vzc2lvbi52MS5BcHBQb2xpY3kifwoUV2F0Y2hTZXNzaW9uc1JlcXVlc3QSCwoDYXBwGAEgASgJEg8KB3VzZXJfaWQYAiABKAkSHAoPcmVzdW1lX3JldmlzaW9uGAMgASgDSACIAQESFwoPaW5jbHVkZV90b3VjaGVzGAQgASgIQhIKEF9yZXN1bWVfcmV2aXNpb24iyQIKFVdhdGNoU2Vzc2lvbnNSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAxI2CghzbmFwc2hvdBgCIAEoCzIiLmxhdGNoa2V5LnNlc3Npb24udjEuV2F0Y2hTbmFwc2hvdEgAEj0KDHNuYXBzaG90X2VuZBgDIAEoCzIlLmxhdGNoa2V5LnNlc3Npb24udjEuV2F0Y2hTbmFwc2hvdEVuZEgAEjIKBmV2ZW50cxgEIAEoCzIgLmxhdGNoa2V5LnNlc3Npb24udjEuV2F0Y2hFdmVudHNIABI2Cghwcm9ncmVzcxgFIAEoCzIiLmxhdGNoa2V5LnNlc3Npb24udjEuV2F0Y2hQcm9ncmVzc0gAEjAKBXJlc2V0GAYgASgLMh8ubGF0Y2hrZXkuc2Vzc2lvbi52MS5XYXRjaFJlc2V0SABCCQoHY29udGVudCIaChhHZXRDdXJyZW50U2Vzc2lvblJlcXVlc3QiUAoZR2V0Q3VycmVudFNlc3Npb25SZXNwb25zZRIzCgdzZXNzaW9uGAEgASgLMiIubGF0Y2hrZXkuc2Vzc2lvbi52MS5DYWxsZXJTZXNzaW9uIjsKEkxpc3RDYWxsZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJjChNMaXN0Q2FsbGVyc1Jlc3BvbnNlEjMKB2NhbGxlcnMYASADKAsyIi5sYXRjaGtleS5zZXNzaW9uLnYxLkNhbGxlclNlc3Npb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJKlIKCURhdGFNZXJnZRIaChZEQVRBX01FUkdFX1VOU1BFQ0lGSUVEEAASEwoPREFUQV9NRVJHRV9GTEFUEAESFAoQREFUQV9NRVJHRV9QQVRDSBACMp4OCg5TZXNzaW9uU2VydmljZRJmCg1DcmVhdGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5DcmVhdGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuQ3JlYXRlU2Vzc2lvblJlc3BvbnNlEl0KCkdldFNlc3Npb24SJi5sYXRjaGtleS5zZXNzaW9uLnYxLkdldFNlc3Npb25SZXF1ZXN0GicubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRTZXNzaW9uUmVzcG9uc2USbwoQQmF0Y2hHZXRTZXNzaW9ucxIsLmxhdGNoa2V5LnNlc3Npb24udjEuQmF0Y2hHZXRTZXNzaW9uc1JlcXVlc3QaLS5sYXRjaGtleS5zZXNzaW9uLnYxLkJhdGNoR2V0U2Vzc2lvbnNSZXNwb25zZRJmCg1VcGRhdGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5VcGRhdGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuVXBkYXRlU2Vzc2lvblJlc3BvbnNlEmYKDUV4dGVuZFNlc3Npb24SKS5sYXRjaGtleS5zZXNzaW9uLnYxLkV4dGVuZFNlc3Npb25SZXF1ZXN0GioubGF0Y2hrZXkuc2Vzc2lvbi52MS5FeHRlbmRTZXNzaW9uUmVzcG9uc2USYAoLUm90YXRlVG9rZW4SJy5sYXRjaGtleS5zZXNzaW9uLnYxLlJvdGF0ZVRva2VuUmVxdWVzdBooLmxhdGNoa2V5LnNlc3Npb24udjEuUm90YXRlVG9rZW5SZXNwb25zZRJmCg1EZWxldGVTZXNzaW9uEikubGF0Y2hrZXkuc2Vzc2lvbi52MS5EZWxldGVTZXNzaW9uUmVxdWVzdBoqLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlU2Vzc2lvblJlc3BvbnNlEnUKEkRlbGV0ZVVzZXJTZXNzaW9ucxIuLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVxdWVzdBovLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlVXNlclNlc3Npb25zUmVzcG9uc2UScgoRRGVsZXRlQXBwU2Vzc2lvbnMSLS5sYXRjaGtleS5zZXNzaW9uLnYxLkRlbGV0ZUFwcFNlc3Npb25zUmVxdWVzdBouLmxhdGNoa2V5LnNlc3Npb24udjEuRGVsZXRlQXBwU2Vzc2lvbnNSZXNwb25zZRJjCgxMaXN0U2Vzc2lvbnMSKC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1JlcXVlc3QaKS5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RTZXNzaW9uc1Jlc3BvbnNlEm8KEExpc3RVc2VyU2Vzc2lvbnMSLC5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RVc2VyU2Vzc2lvbnNSZXF1ZXN0Gi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5MaXN0VXNlclNlc3Npb25zUmVzcG9uc2USbwoQQ291bnRBY3RpdmVVc2VycxIsLmxhdGNoa2V5LnNlc3Npb24udjEuQ291bnRBY3RpdmVVc2Vyc1JlcXVlc3QaLS5sYXRjaGtleS5zZXNzaW9uLnYxLkNvdW50QWN0aXZlVXNlcnNSZXNwb25zZRJjCgxHZXRBcHBQb2xpY3kSKC5sYXRjaGtleS5zZXNzaW9uLnYxLkdldEFwcFBvbGljeVJlcXVlc3QaKS5sYXRjaGtleS5zZXNzaW9uLnYxLkdldEFwcFBvbGljeVJlc3BvbnNlEmMKDFNldEFwcFBvbGljeRIoLmxhdGNoa2V5LnNlc3Npb24udjEuU2V0QXBwUG9saWN5UmVxdWVzdBopLmxhdGNoa2V5LnNlc3Npb24udjEuU2V0QXBwUG9saWN5UmVzcG9uc2USaAoNV2F0Y2hTZXNzaW9ucxIpLmxhdGNoa2V5LnNlc3Npb24udjEuV2F0Y2hTZXNzaW9uc1JlcXVlc3QaKi5sYXRjaGtleS5zZXNzaW9uLnYxLldhdGNoU2Vzc2lvbnNSZXNwb25zZTABEnIKEUdldEN1cnJlbnRTZXNzaW9uEi0ubGF0Y2hrZXkuc2Vzc2lvbi52MS5HZXRDdXJyZW50U2Vzc2lvblJlcXVlc3QaLi5sYXRjaGtleS5zZXNzaW9uLnYxLkdldEN1cnJlbnRTZXNzaW9uUmVzcG9uc2USYAoLTGlzdENhbGxlcnMSJy5sYXRjaGtleS5zZXNzaW9uLnYxLkxpc3RDYWxsZXJzUmVxdWVzdBooLmxhdGNoa2V5LnNlc3Npb24udjEuTGlzdENhbGxlcnNSZXNwb25zZUIzWjFsYXRjaGtleS5kZXYvZ2VuL2dvL2xhdGNoa2V5L3Nlc3Npb24vdjE7c2Vzc2lvbnYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_latchkey_session_v1_app_policy, file_latchkey_session_v1_caller_session, file_latchkey_session_v1_session, file_latchkey_session_v1_watch]);
 
 /**
  * The request of SessionService.CreateSession.
@@ -1089,6 +1091,119 @@ export const SetAppPolicyResponseSchema: GenMessage<SetAppPolicyResponse> = /*@_
   messageDesc(file_latchkey_session_v1_session_service, 29);
 
 /**
+ * The request of SessionService.WatchSessions.
+ *
+ * @generated from message latchkey.session.v1.WatchSessionsRequest
+ */
+export type WatchSessionsRequest = Message<"latchkey.session.v1.WatchSessionsRequest"> & {
+  /**
+   * Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
+   *
+   * @generated from field: string app = 1;
+   */
+  app: string;
+
+  /**
+   * Optional: only this user's sessions; 1 to 128 characters, none of them a
+   * control character.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * Optional: the `revision` of the last response that was handled. 0 is too old
+   * for any watch, and so begins anew.
+   *
+   * @generated from field: optional int64 resume_revision = 3;
+   */
+  resumeRevision?: bigint | undefined;
+
+  /**
+   * If true, touches are told too, those of a second together.
+   *
+   * @generated from field: bool include_touches = 4;
+   */
+  includeTouches: boolean;
+};
+
+/**
+ * Describes the message latchkey.session.v1.WatchSessionsRequest.
+ * Use `create(WatchSessionsRequestSchema)` to create a new message.
+ */
+export const WatchSessionsRequestSchema: GenMessage<WatchSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 30);
+
+/**
+ * A response of SessionService.WatchSessions.
+ *
+ * @generated from message latchkey.session.v1.WatchSessionsResponse
+ */
+export type WatchSessionsResponse = Message<"latchkey.session.v1.WatchSessionsResponse"> & {
+  /**
+   * Who has handled this response, and those before it, may resume from here. 0
+   * in `snapshot` and `reset`: half a snapshot is nothing to resume from.
+   *
+   * @generated from field: int64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * What this response tells.
+   *
+   * @generated from oneof latchkey.session.v1.WatchSessionsResponse.content
+   */
+  content: {
+    /**
+     * Some of the sessions that live as the watch begins.
+     *
+     * @generated from field: latchkey.session.v1.WatchSnapshot snapshot = 2;
+     */
+    value: WatchSnapshot;
+    case: "snapshot";
+  } | {
+    /**
+     * The snapshot is complete.
+     *
+     * @generated from field: latchkey.session.v1.WatchSnapshotEnd snapshot_end = 3;
+     */
+    value: WatchSnapshotEnd;
+    case: "snapshotEnd";
+  } | {
+    /**
+     * What happened.
+     *
+     * @generated from field: latchkey.session.v1.WatchEvents events = 4;
+     */
+    value: WatchEvents;
+    case: "events";
+  } | {
+    /**
+     * Nothing happened that was not told.
+     *
+     * @generated from field: latchkey.session.v1.WatchProgress progress = 5;
+     */
+    value: WatchProgress;
+    case: "progress";
+  } | {
+    /**
+     * The watcher is to forget what it knows.
+     *
+     * @generated from field: latchkey.session.v1.WatchReset reset = 6;
+     */
+    value: WatchReset;
+    case: "reset";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message latchkey.session.v1.WatchSessionsResponse.
+ * Use `create(WatchSessionsResponseSchema)` to create a new message.
+ */
+export const WatchSessionsResponseSchema: GenMessage<WatchSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_latchkey_session_v1_session_service, 31);
+
+/**
  * The request of SessionService.GetCurrentSession.
  *
  * @generated from message latchkey.session.v1.GetCurrentSessionRequest
@@ -1101,7 +1216,7 @@ export type GetCurrentSessionRequest = Message<"latchkey.session.v1.GetCurrentSe
  * Use `create(GetCurrentSessionRequestSchema)` to create a new message.
  */
 export const GetCurrentSessionRequestSchema: GenMessage<GetCurrentSessionRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 30);
+  messageDesc(file_latchkey_session_v1_session_service, 32);
 
 /**
  * The response of SessionService.GetCurrentSession.
@@ -1122,7 +1237,7 @@ export type GetCurrentSessionResponse = Message<"latchkey.session.v1.GetCurrentS
  * Use `create(GetCurrentSessionResponseSchema)` to create a new message.
  */
 export const GetCurrentSessionResponseSchema: GenMessage<GetCurrentSessionResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 31);
+  messageDesc(file_latchkey_session_v1_session_service, 33);
 
 /**
  * The request of SessionService.ListCallers.
@@ -1150,7 +1265,7 @@ export type ListCallersRequest = Message<"latchkey.session.v1.ListCallersRequest
  * Use `create(ListCallersRequestSchema)` to create a new message.
  */
 export const ListCallersRequestSchema: GenMessage<ListCallersRequest> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 32);
+  messageDesc(file_latchkey_session_v1_session_service, 34);
 
 /**
  * The response of SessionService.ListCallers.
@@ -1178,7 +1293,7 @@ export type ListCallersResponse = Message<"latchkey.session.v1.ListCallersRespon
  * Use `create(ListCallersResponseSchema)` to create a new message.
  */
 export const ListCallersResponseSchema: GenMessage<ListCallersResponse> = /*@__PURE__*/
-  messageDesc(file_latchkey_session_v1_session_service, 33);
+  messageDesc(file_latchkey_session_v1_session_service, 35);
 
 /**
  * DataMerge is how an update's data is merged into the session's.
@@ -1498,6 +1613,36 @@ export const SessionService: GenService<{
     methodKind: "unary";
     input: typeof SetAppPolicyRequestSchema;
     output: typeof SetAppPolicyResponseSchema;
+  },
+  /**
+   * WatchSessions tells what happens to the sessions of an app, or of one user
+   * of it, while it happens: once a change is on disk, and within a second of
+   * the deadline when a session expires.
+   *
+   * A new watch begins with the live sessions as `snapshot` pages and
+   * `snapshot_end`; then `events` follow, several in a message where they come
+   * close together, and `progress` when there was nothing to tell for 10 s.
+   * A watch that was cut goes on where it was: the watcher passes as
+   * `resume_revision` the `revision` of the last response that it handled, and
+   * gets the events after it. If they are not all kept, `reset` comes first and
+   * the watch begins anew. Kept are the server's last 100,000 events, of an app
+   * from its first watch until 24 hours after it was watched last.
+   *
+   * The stream ends with RESOURCE_EXHAUSTED (LIMIT) when the watcher is slow and
+   * more than 1,000 events wait for it; it may resume. It ends with UNAVAILABLE
+   * (UNAVAILABLE) when the server stops, and with UNAUTHENTICATED
+   * (UNAUTHENTICATED), at the next response, when the caller's credentials end.
+   *
+   * Permission: an Admin, or a User of the app.
+   *
+   * Errors: those named here, besides those of every RPC.
+   *
+   * @generated from rpc latchkey.session.v1.SessionService.WatchSessions
+   */
+  watchSessions: {
+    methodKind: "server_streaming";
+    input: typeof WatchSessionsRequestSchema;
+    output: typeof WatchSessionsResponseSchema;
   },
   /**
    * GetCurrentSession tells the caller who it is on this connection, and since

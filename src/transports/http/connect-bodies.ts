@@ -1,0 +1,136 @@
+import { type DescMessage, fromBinary, fromJsonString } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { compressionGzip } from "@connectrpc/connect-node";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { STATUS } from "../status.js";
+
+/** The most bytes of a request's message. */
+export const MAX_REQUEST = 1024 * 1024;
+
+/** A frame of gRPC-Web or of a Connect stream: a byte of flags and four of length before the message. */
+const FRAME_PREFIX = 5;
+/** Of a body as it is sent: a message is at most MAX_REQUEST bytes, also when it is unpacked. */
+export const MAX_BODY = MAX_REQUEST + FRAME_PREFIX;
+const FLAG_COMPRESSED = 1;
+const FLAG_END_STREAM = 2;
+
+/** What says something of a body that is replaced. */
+export const BODY_HEADERS = [
+  "content-length",
+  "content-encoding",
+  "grpc-encoding",
+  "connect-content-encoding",
+];
+
+/** The content types of messages. */
+const MESSAGE_TYPE =
+  /^application\/(?:grpc-web(?:\+(?:proto|json))?|(?:connect\+)?(?:proto|json))\s*(?:;|$)/;
+
+function typeOf(request: FastifyRequest): string {
+  return request.headers["content-type"]?.toLowerCase() ?? "";
+}
+
+function isGrpcWeb(contentType: string): boolean {
+  return contentType.startsWith("application/grpc-web");
+}
+
+function isConnectStream(contentType: string): boolean {
+  return contentType.startsWith("application/connect+");
+}
+
+function isJson(contentType: string): boolean {
+  return /^application\/(?:(?:grpc-web|connect)\+)?json\b/.test(contentType);
+}
+
+/** Bytes before the message in a body of this type. */
+function prefixOf(contentType: string): number {
+  return isGrpcWeb(contentType) || isConnectStream(contentType) ? FRAME_PREFIX : 0;
+}
+
+/** A body of the request's type whose message has no fields. */
+export function emptyBody(request: FastifyRequest): Buffer {
+  const contentType = typeOf(request);
+  const message = Buffer.from(isJson(contentType) ? "{}" : "");
+  return prefixOf(contentType) > 0 ? framed(0, message) : message;
+}
+
+function framed(flags: number, message: Buffer): Buffer {
+  const prefix = Buffer.alloc(FRAME_PREFIX);
+  prefix.writeUInt8(flags);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+/** The header that names how messages of this type are compressed. */
+function encodingHeaderOf(contentType: string): string {
+  if (isGrpcWeb(contentType)) return "grpc-encoding";
+  return isConnectStream(contentType) ? "connect-content-encoding" : "content-encoding";
+}
+
+/** Why the body, read whole, cannot be decoded as `input`; empty if it can. */
+export async function findFlaw(
+  input: DescMessage,
+  request: FastifyRequest,
+  body: Buffer,
+): Promise<string> {
+  const contentType = typeOf(request);
+  if (!MESSAGE_TYPE.test(contentType)) return "";
+  const isFramed = prefixOf(contentType) > 0;
+  let message: Uint8Array = body.subarray(prefixOf(contentType));
+  if (message.length > MAX_REQUEST) return ""; // The library refuses it for its size.
+  const encoding = request.headers[encodingHeaderOf(contentType)] ?? "identity";
+  const isPacked = isFramed ? ((body[0] ?? 0) & FLAG_COMPRESSED) !== 0 : encoding !== "identity";
+  if (isPacked) {
+    // The library says what is wrong with an encoding that it does not know.
+    if (encoding !== compressionGzip.name) return "";
+    try {
+      message = await compressionGzip.decompress(message, MAX_REQUEST);
+    } catch (error) {
+      const isLarge = error instanceof ConnectError && error.code === Code.ResourceExhausted;
+      return isLarge ? "" : "the request is no gzip stream";
+    }
+  }
+  try {
+    if (isJson(contentType)) {
+      const text = new TextDecoder("utf-8", { fatal: true }).decode(message);
+      // As the library does it.
+      fromJsonString(input, text, { ignoreUnknownFields: true });
+    } else {
+      fromBinary(input, message);
+    }
+    return "";
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : "";
+    // What follows in the decoder's words on JSON quotes the request.
+    const shown = isJson(contentType) ? /^cannot decode [\w.]+ [\w.]+/.exec(reason)?.[0] : reason;
+    return `the request is no ${input.typeName}${shown ? `: ${shown}` : ""}`;
+  }
+}
+
+/** Answers a body that was not read whole, in the form of the protocol it came by. */
+export function refuseLarge(request: FastifyRequest, reply: FastifyReply): void {
+  const message = `the request must be at most ${MAX_REQUEST} bytes`;
+  const contentType = typeOf(request);
+  if (isGrpcWeb(contentType)) {
+    const status = String(Code.ResourceExhausted);
+    void reply
+      .code(200)
+      .headers({
+        "content-type": contentType,
+        "grpc-status": status,
+        "grpc-message": encodeURI(message),
+      })
+      .send();
+    return;
+  }
+  const error = { code: "resource_exhausted", message };
+  if (isConnectStream(contentType)) {
+    const end = framed(FLAG_END_STREAM, Buffer.from(JSON.stringify({ error })));
+    void reply.code(200).header("content-type", contentType).send(end);
+    return;
+  }
+  void reply
+    .code(STATUS.limit.http)
+    .header("content-type", "application/json")
+    .send(JSON.stringify(error));
+}
