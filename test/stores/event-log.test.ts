@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
 import { createDatabase, withDatabase } from "./database.js";
-import { createTrial, NOW, type OpenStore, setKey, withStore } from "./suite/fixture.js";
+import { createFaultyDisk, turns } from "./faulty-disk.js";
+import { createTrial, NOW, type OpenStore, setKey, WHOLE, withStore } from "./suite/fixture.js";
 import { hear, readLog } from "./suite/telling.js";
 
 const KEPT = 2_000;
@@ -63,6 +64,37 @@ describe("the log", () => {
       assert.deepEqual(await readLog(again, first), heard);
       assert.equal(heard.length, 1);
     }));
+
+  test("a session whose end is under way is listed for a snapshot, until its end is told", async () => {
+    const disk = createFaultyDisk();
+    await withDatabase(
+      async ({ store }) => {
+        const listed = async (includeEnding: boolean) => {
+          const page = await store.list("shop", NOW, { ...WHOLE, includeEnding });
+          return page.sessions.length;
+        };
+        const watching = store.events.watch("shop", NOW);
+        await disk.drain();
+        await watching;
+        const heard = hear(store);
+        const adding = createTrial({ store }).add();
+        await disk.drain();
+        const { tokenHash } = await adding;
+        for (const fault of ["SQLITE_FULL", null] as const) {
+          const deleting = store.delete("shop", { tokenHash }, NOW).catch(() => "failed");
+          await turns(2);
+          assert.deepEqual([await listed(false), await listed(true)], [0, 1]);
+          await disk.perform(1, fault);
+          disk.answer();
+          assert.equal(await deleting, fault ? "failed" : true);
+          assert.equal(heard.length, fault ? 1 : 2);
+          assert.equal(await listed(true), fault ? 1 : 0);
+        }
+        await disk.calm();
+      },
+      { openWriter: disk.openWriter },
+    );
+  });
 
   test("has a table and a file that hold what was kept and no more", () =>
     withDatabase(

@@ -253,3 +253,36 @@ test("a watch that cannot be is refused as a stream is", async () => {
   }
   await server.close();
 });
+
+/** What a Connect stream is answered with: the message of its last frame, which says how it ended. */
+async function endOfStream(
+  { http }: TestServer,
+  type: string,
+  message: Buffer,
+): Promise<{ error?: { code: string; message: string } }> {
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  const response = await fetch(`http://${http}/${SessionService.typeName}/WatchSessions`, {
+    method: "POST",
+    headers: { "content-type": type },
+    body: Buffer.concat([prefix, message]),
+  });
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get("content-type"), type);
+  const body = Buffer.from(await response.arrayBuffer());
+  assert.equal(body[0], 2, "the only frame is the last");
+  return JSON.parse(body.subarray(5).toString());
+}
+
+test("a Connect stream whose request cannot be decoded, or is too large, ends saying so", async () => {
+  const server = await startServer();
+  const json = "application/connect+json";
+  const unreadable = await endOfStream(server, json, Buffer.from('{"app":5,"secret":1}'));
+  assert.equal(unreadable.error?.code, "invalid_argument");
+  assert.doesNotMatch(unreadable.error?.message ?? "", /secret/);
+  const binary = await endOfStream(server, "application/connect+proto", Buffer.from([0xff]));
+  assert.equal(binary.error?.code, "invalid_argument");
+  const large = await endOfStream(server, json, Buffer.alloc(1024 * 1024 + 1, 32));
+  assert.equal(large.error?.code, "resource_exhausted");
+  await server.close();
+});
