@@ -1083,9 +1083,6 @@ export const SessionService: GenService<{
    * (UNAVAILABLE) when the server stops, and with UNAUTHENTICATED
    * (UNAUTHENTICATED), at the next response, when the caller's credentials end.
    *
-   * Not available where the reproduced HTTP APIs are; over Connect and gRPC-Web
-   * it is a server stream as over gRPC.
-   *
    * Permission: an Admin, or a User of the app.
    *
    * Errors: those named here, besides those of every RPC.
