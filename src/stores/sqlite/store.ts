@@ -8,6 +8,7 @@ import { rotatedAlready } from "../../domain/rotation.js";
 import { expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type { SessionKey, SessionStore, StoreObserver } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
+import { createApps } from "./apps.js";
 import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
 import { createEventLog } from "./event-log.js";
 import { isFatal, isOwnFault, translateFailure } from "./failure.js";
@@ -16,12 +17,10 @@ import { createRequests } from "./requests.js";
 import { createRotatedTokens } from "./rotated-tokens.js";
 import { rowWrites } from "./row-writes.js";
 import { createRows, type StoredSession } from "./rows.js";
+import { createTouchWriter } from "./touch-writer.js";
 import { createUserCap } from "./user-cap.js";
 import { createWorkingSet, type Entry } from "./working-set.js";
 import type { Writer } from "./writer.js";
-
-/** Touches reach the file this long (ms) after the first of them: within the second promised. */
-const TOUCH_DELAY = 500;
 
 /** Rows that one transaction or one page works through before others run. */
 const SLICE = 500;
@@ -63,21 +62,19 @@ interface Target {
 export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const { db, writer, observer } = options;
   const rows = createRows(db);
-  const memory = createWorkingSet(options.cacheBytes, () => scheduleTouches());
+  const memory = createWorkingSet(options.cacheBytes, () => touches.schedule());
+  const apps = createApps(rows);
   const requests = createRequests(rows.request);
   const oldTokens = createRotatedTokens(memory, (app, tokenHash) => {
-    const id = appId(app);
+    const id = apps.idOf(app);
     return id === null ? null : rows.byRotatedToken(app, id, tokenHash);
   });
   const policies = createPolicies(db);
   const userCap = createUserCap(rows, memory);
   const events = createEventLog(db, options.keptEvents);
-  const appIds = new Map<string, number>();
   let saved = rows.totals();
   let total = saved.sessions;
   let nextRow = saved.lastRow + 1;
-  let nextApp = rows.lastApp() + 1;
-  let touchTimer: NodeJS.Timeout | undefined;
   let failure: LatchkeyError | undefined;
   let closing: Promise<void> | undefined;
 
@@ -87,6 +84,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       failure = new LatchkeyError("unavailable", "the disk failed: the server must restart", {
         cause: error,
       });
+      touches.stop();
       options.onFatal(error);
     }
     return translated;
@@ -107,6 +105,12 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       });
       transaction.add(rowWrites.totals(saved));
     },
+  });
+
+  const touches = createTouchWriter({
+    commits,
+    memory,
+    onWrite: (transaction, { session }) => events.touched(transaction, session),
   });
 
   const assertUsable = () => {
@@ -138,18 +142,10 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return commits.run(reads, work);
   };
 
-  const appId = (app: string): number | null => {
-    const known = appIds.get(app);
-    if (known !== undefined) return known;
-    const id = rows.app(app);
-    if (id !== null) appIds.set(app, id);
-    return id;
-  };
-
   const find = (app: string, tokenHash: TokenHash, now: number): Entry | null => {
     let entry = memory.get(tokenHash);
     if (entry === undefined) {
-      const id = appId(app);
+      const id = apps.idOf(app);
       const stored = id === null ? null : rows.byToken(app, id, tokenHash);
       entry = stored && memory.admit(stored);
     }
@@ -159,20 +155,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
   const findKey = (app: string, key: SessionKey, now: number): Entry | null => {
     if ("tokenHash" in key) return find(app, key.tokenHash, now);
-    const id = appId(app);
+    const id = apps.idOf(app);
     const stored = id === null ? null : rows.bySessionId(app, id, key.id);
     return stored && find(app, stored.tokenHash, now);
-  };
-
-  /** The app's number; if it has none, the transaction gives it one. */
-  const addApp = (transaction: Transaction, app: string): number => {
-    const known = appId(app);
-    if (known !== null) return known;
-    const id = nextApp++;
-    transaction.add(rowWrites.insertApp(id, app));
-    appIds.set(app, id);
-    transaction.onRollback(() => appIds.delete(app));
-    return id;
   };
 
   /** The transaction ends `session`, the latest of what is stored, for `reason` unless it expired. */
@@ -241,48 +226,12 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return live;
   };
 
-  /** Writes the touches of `entries` that the file does not have, in slices. */
-  const writeTouches = async (reads: Reads, entries: readonly Entry[]) => {
-    for (let from = 0; from < entries.length; from += SLICE) {
-      await commits.run(reads, (transaction) => {
-        for (const entry of entries.slice(from, from + SLICE)) {
-          // Ended or rewritten since: its row may not be touched.
-          if (!memory.settle(transaction, entry)) continue;
-          transaction.add(rowWrites.touch(entry.row, entry.session));
-          events.touched(transaction, entry.session);
-        }
-      });
-    }
-  };
-
-  /** Resolves when the file has every touch answered before the call. */
-  const writeAllTouches = async () => {
-    let entries: readonly Entry[] = [];
-    // Writes under way may have taken touches with them, and give them back if they fail:
-    // so this waits until none is.
-    await commits.run("rows", () => {
-      entries = memory.touchedEntries();
-    });
-    await writeTouches("rows", entries);
-  };
-
   const sweepRequests = async (now: number, limit: number): Promise<boolean> => {
     const expired = read(() => rows.expiredRequests(now, limit));
     if (expired > 0) {
       await write("memory", (transaction) => transaction.add(rowWrites.sweepRequests(now, limit)));
     }
     return expired === limit;
-  };
-
-  const scheduleTouches = () => {
-    if (failure || closing) return;
-    touchTimer ??= setTimeout(() => {
-      touchTimer = undefined;
-      // A failure was reported by `fail`; what was not written is tried again.
-      writeTouches("memory", memory.touchedEntries()).catch(() => {
-        if (memory.hasTouched()) scheduleTouches();
-      });
-    }, TOUCH_DELAY);
   };
 
   return {
@@ -298,12 +247,12 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       const insert = (transaction: Transaction) => {
         const policy = policies.of(session.app);
         const isCapped = policy.maxSessionsPerUser > 0;
-        const known = isCapped ? appId(session.app) : null;
+        const known = isCapped ? apps.idOf(session.app) : null;
         for (const over of isCapped ? userCap.evictions(policy, known, session) : []) {
           const entry = find(session.app, over, session.createdAt);
           if (entry) remove(transaction, entry, entry.session, "evicted", session.createdAt);
         }
-        const id = addApp(transaction, session.app);
+        const id = apps.add(transaction, session.app);
         const row = nextRow++;
         transaction.add(rowWrites.insert(row, id, tokenHash, session, data));
         const dataBytes = Buffer.byteLength(data);
@@ -386,7 +335,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     async deleteUser(app, userId, now, keep, { allowMissing = false, once } = {}) {
       return change("rows", { app, key: keep, now, once }, (transaction, kept) => {
         if (keep && kept?.session.userId !== userId && !allowMissing) return null;
-        const id = appId(app);
+        const id = apps.idOf(app);
         if (id === null) return 0;
         const all = { app, appId: id, userId, before: nextRow, limit: -1 };
         const ended = [...rows.list(all)].filter(({ row }) => row !== kept?.row);
@@ -403,7 +352,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const slice = await write("rows", (transaction) => {
           const answered = once && requests.find<number>(once);
           if (answered !== undefined) return { ended: answered, before: undefined };
-          const id = appId(app);
+          const id = apps.idOf(app);
           const all = { app, appId: id ?? 0, before: from, limit: SLICE };
           const stored = id === null ? [] : [...rows.list(all)];
           const sum = sofar + removeAll(transaction, stored, "app", now);
@@ -419,7 +368,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     async list(app, now, query) {
       const { userId, activeSince = 0, before = nextRow, limit, maxBytes } = query;
       return read(() => {
-        const id = appId(app);
+        const id = apps.idOf(app);
         if (id === null) return { sessions: [], next: null };
         const sessions: Session[] = [];
         let bytes = 0;
@@ -440,9 +389,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     async countActiveUsers(app, since, now) {
       assertUsable();
-      await writeAllTouches();
+      await touches.writeAll();
       return read(() => {
-        const id = appId(app);
+        const id = apps.idOf(app);
         return id === null ? 0 : rows.activeUsers(id, since, now);
       });
     },
@@ -482,18 +431,18 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         assertUsable();
         if (events.isWatched(app, now)) return;
         await write("memory", (transaction) => {
-          events.watch(transaction, app, addApp(transaction, app), now);
+          events.watch(transaction, app, apps.add(transaction, app), now);
         });
       },
     },
 
     close() {
       closing ??= (async () => {
-        clearTimeout(touchTimer);
+        touches.stop();
         try {
           if (!failure) {
             // Behind all writes accepted before.
-            await writeAllTouches();
+            await touches.writeAll();
           }
         } finally {
           await writer.close();

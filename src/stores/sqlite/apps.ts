@@ -1,0 +1,33 @@
+import type { Transaction } from "./commit-queue.js";
+import { rowWrites } from "./row-writes.js";
+import type { Rows } from "./rows.js";
+
+/** The numbers that the tables know apps by. */
+export function createApps(rows: Pick<Rows, "app" | "lastApp">) {
+  const ids = new Map<string, number>();
+  let next = rows.lastApp() + 1;
+
+  /** Null if the app never had a session and was never watched. */
+  const idOf = (app: string): number | null => {
+    const known = ids.get(app);
+    if (known !== undefined) return known;
+    const id = rows.app(app);
+    if (id !== null) ids.set(app, id);
+    return id;
+  };
+
+  return {
+    idOf,
+
+    /** The app's number; if it has none, the transaction gives it one. */
+    add(transaction: Transaction, app: string): number {
+      const known = idOf(app);
+      if (known !== null) return known;
+      const id = next++;
+      transaction.add(rowWrites.insertApp(id, app));
+      ids.set(app, id);
+      transaction.onRollback(() => ids.delete(app));
+      return id;
+    },
+  };
+}
