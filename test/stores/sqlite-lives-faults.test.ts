@@ -18,6 +18,7 @@ test("over a disk that fails, what is refused changed nothing and all else is as
         let faults: (typeof all)[number]["faults"] = [];
         const driver = createDriver(opened, () => disk.drain(faults));
         try {
+          await driver.setPolicies();
           for (const one of all) {
             faults = one.faults;
             await driver.run(one.step);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { type AppPolicy, NO_POLICY } from "../../../src/domain/app-policy.js";
 import type { JsonObject } from "../../../src/domain/json.js";
 import { KEPT } from "../../../src/domain/request-record.js";
 import { OLD_TOKENS } from "../../../src/domain/rotation.js";
@@ -58,6 +59,18 @@ interface Kept {
   readonly answer: Answer;
 }
 
+/** What the apps ask of their sessions; the others nothing. */
+export const POLICIES: Readonly<Record<string, AppPolicy>> = {
+  blog: {
+    ...NO_POLICY,
+    maxIdleTtl: 50_000,
+    maxAbsoluteTtl: 90_000,
+    maxSessionsPerUser: 2,
+    atLimit: "evict_least_recently_used",
+  },
+  club: { ...NO_POLICY, maxSessionsPerUser: 2, atLimit: "refuse" },
+};
+
 const refused = (code: string, theft: string | null = null): Answer => ({ code, theft });
 const MISSING = refused("not_found");
 
@@ -88,6 +101,23 @@ export function createLives() {
     return null;
   };
 
+  /** Ends what must give way to a session of the user; false if there may be none. */
+  const makeRoom = (app: string, userId: string, now: number): boolean => {
+    const { maxSessionsPerUser: most, atLimit } = POLICIES[app] ?? NO_POLICY;
+    const live = lives.filter(
+      (life) => life.session.app === app && life.session.userId === userId && isAlive(life, now),
+    );
+    if (most === 0 || live.length < most) return true;
+    assert.equal(live.length, most, "the user has more sessions than the app allows");
+    if (atLimit === "refuse") return false;
+    let longest = live[0] ?? assert.fail();
+    for (const life of live) {
+      if (life.session.lastAccessedAt < longest.session.lastAccessedAt) longest = life;
+    }
+    longest.isEnded = true;
+    return true;
+  };
+
   const access = (life: Life, now: number, change: Partial<Session>): Session => {
     const { lastAccessedAt } = touched(life.session, now);
     life.session = { ...life.session, ...change, lastAccessedAt };
@@ -110,6 +140,8 @@ export function createLives() {
     const { app } = operation;
     if (operation.do === "create") {
       const { userId, idleTtl } = operation;
+      if (!makeRoom(app, userId, now)) return refused("limit");
+      const { maxAbsoluteTtl } = POLICIES[app] ?? NO_POLICY;
       const session: Session = {
         id: made.sessionId,
         app,
@@ -123,7 +155,7 @@ export function createLives() {
         createdAt: now,
         lastAccessedAt: now,
         idleTtl: idleTtl * 1000,
-        absoluteExpiresAt: null,
+        absoluteExpiresAt: maxAbsoluteTtl === null ? null : now + maxAbsoluteTtl,
       };
       lives.push({ session, token: claim(made.token), oldTokens: [], isEnded: false });
       return { session, token: made.token };
@@ -191,6 +223,9 @@ export function createLives() {
     /** What the call must be answered, given what it is the server's to choose. */
     answer(operation: Operation, now: number, made: Made): Answer {
       const { requestId, ...rest } = operation;
+      const { maxIdleTtl } = POLICIES[operation.app] ?? NO_POLICY;
+      const idleTtl = "idleTtl" in operation ? operation.idleTtl * 1000 : 0;
+      if (maxIdleTtl !== null && idleTtl > maxIdleTtl) return refused("invalid");
       if (requestId === undefined) return perform(operation, now, made);
       const key = `${operation.do} ${operation.app} ${requestId}`;
       const body = JSON.stringify(rest);

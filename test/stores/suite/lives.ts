@@ -14,14 +14,14 @@ import {
   sweepAll,
   withStore,
 } from "./fixture.js";
-import { type Answer, createLives, type Operation } from "./lives-model.js";
+import { type Answer, createLives, type Operation, POLICIES } from "./lives-model.js";
 
 /** The message of a fault that a test makes, where a store has no error of its own for it. */
 export const INJECTED = "injected";
 
 /** Which token a step means: an old one or the newest, of any session. */
 const token = fc.nat(999);
-const app = fc.constantFrom("shop", "blog");
+const app = fc.constantFrom("shop", "blog", "club");
 const userId = fc.constantFrom("ann", "bob");
 const seconds = fc.integer({ min: 10, max: 60 });
 /** Few, so that they meet again, with the same body or another. */
@@ -139,7 +139,7 @@ const step = fc.oneof(
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 /**
- * Any life of sessions (live, rotated, in grace, ended, expired) over any store: every use
+ * Any life of sessions (live, rotated, in grace, ended, expired, evicted) over any store: every use
  * of any token that ever was, and every repeated request, is answered as the model answers it.
  */
 export function modelledLives(open: OpenStore): Promise<void> {
@@ -147,6 +147,7 @@ export function modelledLives(open: OpenStore): Promise<void> {
   const property = fc.asyncProperty(fc.limitShrink(steps, SHRINKS), (all) =>
     withStore(open, async (opened) => {
       const drive = createDriver(opened);
+      await drive.setPolicies();
       for (const one of all) await drive.run(one);
       await drive.useAllTokens();
     }),
@@ -242,6 +243,13 @@ export function createDriver(
   };
 
   return {
+    /** Gives the apps their policies; to be called first. */
+    async setPolicies(): Promise<void> {
+      const set = Object.entries(POLICIES).map(([name, policy]) => store.setPolicy(name, policy));
+      await work();
+      await Promise.all(set);
+    },
+
     async run(one: Step): Promise<void> {
       switch (one.do) {
         case "writes": {
