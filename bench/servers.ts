@@ -39,6 +39,7 @@ export interface Server {
 export type ServerName =
   | "latchkey"
   | "latchkey-auth"
+  | "latchkey-key"
   | "latchkey-rke"
   | "rke-echo"
   | "rke-echo-gcm"
@@ -67,6 +68,12 @@ const NODE_FLAGS = manifest.scripts.start.split(" ").filter((word) => word.start
 /** How each server is started, always in a process of its own on free loopback ports. */
 export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
   latchkey: (site) => startNode(site, latchkey("latchkey", site)),
+
+  async "latchkey-key"(site) {
+    const server = await startNode(site, latchkey("latchkey-key", site));
+    const key = `lk_${randomBytes(32).toString("base64url")}`;
+    return { ...server, headers: { authorization: `Bearer ${key}` } };
+  },
 
   async "latchkey-auth"(site) {
     const program = latchkey("latchkey-auth", site);

@@ -46,16 +46,17 @@ export const TRIALS: readonly Trial[] = [
   },
   {
     name: "auth-cost-http",
-    about: "as http-get, without authentication and with it (a Bearer key)",
+    about:
+      "as http-get, with authentication; beside it without, each call with a Bearer key all the same, and without both",
     tool: "wrk",
-    servers: ["latchkey", "latchkey-auth"],
+    servers: ["latchkey-auth", "latchkey-key", "latchkey"],
     openDriver: (options) => openHttpDriver("get", options),
   },
   {
     name: "auth-cost-grpc",
     about: "as grpc-get, likewise; `auth-cost` is both",
     tool: "h2load",
-    servers: ["latchkey", "latchkey-auth"],
+    servers: ["latchkey-auth", "latchkey-key", "latchkey"],
     openDriver: openGrpcGetDriver,
   },
   {
@@ -71,6 +72,7 @@ export const TRIALS: readonly Trial[] = [
 export const ABOUT_SERVERS: Record<ServerName, string> = {
   latchkey: "this project",
   "latchkey-auth": "this project with LATCHKEY_AUTH=required, every call by a User's key",
+  "latchkey-key": "this project without authentication, sent such a key with every call, too",
   "latchkey-rke": "this project, with one RKE session",
   "rke-echo-gcm": "the same, but encrypting by node:crypto and doing nothing else",
   "rke-echo": "a grpc-js server that answers as many random bytes by Latchkey's own encoder",
