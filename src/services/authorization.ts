@@ -129,6 +129,16 @@ export function createAuthorization(options: AuthorizationOptions) {
     };
   };
 
+  /** As `authorize`, with what was decided last at hand: its account is a caller's for good. */
+  const permissionsOf = (caller: CallerSession) => {
+    let granted: string | undefined;
+    return (operation: Operation, app: string): void => {
+      if (app === granted && PERMISSIONS[operation] === "app") return;
+      authorize(caller, operation, app);
+      if (PERMISSIONS[operation] === "app") granted = app;
+    };
+  };
+
   const forNobody = logged(null);
   // A caller's session lives as long as its connection.
   const known = new WeakMap<CallerSession, Sessions>();
@@ -141,7 +151,7 @@ export function createAuthorization(options: AuthorizationOptions) {
       if (!caller) return forNobody;
       const made = known.get(caller);
       if (made) return made;
-      const guarded = guard(logged(caller), authorize.bind(null, caller));
+      const guarded = guard(logged(caller), permissionsOf(caller));
       known.set(caller, guarded);
       return guarded;
     },
