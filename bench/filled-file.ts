@@ -4,7 +4,6 @@ import { readFile, statfs, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Filling } from "./fill.js";
-import type { Population } from "./population.js";
 
 /** Bytes of disk that a session may take while a file is filled, its log included. */
 const BYTES = 1_024;

@@ -32,7 +32,9 @@ export function startOpenLoad(url: string, pin: Pin, signal: AbortSignal): OpenL
     else waiting.shift()?.resolve(answer.result);
   });
   child.once("error", fail);
-  child.once("exit", (code, by) => fail(new Error(`the load ended by ${by ?? `exit code ${code}`}`)));
+  child.once("exit", (code, by) =>
+    fail(new Error(`the load ended by ${by ?? `exit code ${code}`}`)),
+  );
 
   const tell = (message: LoadMessage) => {
     if (child.connected) child.send(message);
