@@ -85,7 +85,12 @@ function openBulkWriter(options: WriterOptions): Writer {
   return {
     async commit({ writes }) {
       if (!db.inTransaction) db.exec("BEGIN IMMEDIATE");
-      for (const write of writes) run(write);
+      try {
+        for (const write of writes) run(write);
+      } catch (cause) {
+        // Not as the error that it is: nothing is rolled back, so nothing can be tried again.
+        throw new Error(`filling failed: ${cause}`, { cause });
+      }
       rows += writes.length;
       if (rows < BULK_ROWS) return;
       rows = 0;

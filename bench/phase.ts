@@ -51,6 +51,8 @@ export interface PhaseResult extends Outcome {
   readonly failures: Readonly<Record<string, number>>;
   /** Of the sender: from when a call was due and a connection free, to when it was sent. */
   readonly lateness: Latencies;
+  /** Share of the time for which the sender's event loop was busy: near 1, it is the bottleneck. */
+  readonly senderBusy: number;
   /** The longest time (ms) without an accepted call's answer. */
   readonly longestGap: number;
   readonly windows: readonly Window[];

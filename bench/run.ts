@@ -10,6 +10,7 @@ import { runRound } from "./round.js";
 import { benchScale } from "./scale.js";
 import { runStreams, STREAM_TRIAL, streamTable } from "./streams.js";
 import { programsOf, type Trial } from "./trials.js";
+import { benchUpkeep } from "./upkeep.js";
 import { benchWatch } from "./watch.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -21,6 +22,7 @@ const OWN_TRIALS: ReadonlyMap<
 > = new Map([
   ["watch", (_root, args, signal) => benchWatch(args, signal)],
   ["scale", benchScale],
+  ["upkeep", benchUpkeep],
 ]);
 
 async function bench(args: readonly string[], signal: AbortSignal): Promise<void> {

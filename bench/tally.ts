@@ -19,6 +19,7 @@ export function createTally(phase: Phase, start: number) {
   let withheld = 0;
   let lastAccepted = start;
   let longestGap = 0;
+  const utilization = performance.eventLoopUtilization();
 
   const windowOf = (at: number) => {
     const index = Math.floor((at - start) / phase.window);
@@ -76,6 +77,7 @@ export function createTally(phase: Phase, start: number) {
         refusedWithRetryAfter,
         failures,
         lateness: lateness.summary(),
+        senderBusy: performance.eventLoopUtilization(utilization).utilization,
         longestGap,
         windows: windows.map((window, index) => ({
           at: at + index * phase.window,

@@ -17,6 +17,10 @@ export interface TrialOptions {
   readonly numbers: Readonly<Record<string, NumberOption>>;
   /** Options that are given or not, by what they mean. */
   readonly flags?: Readonly<Record<string, string>>;
+  /** Options that are one of a few words, the first unless given. */
+  readonly choices?: Readonly<
+    Record<string, { readonly of: readonly string[]; readonly means: string }>
+  >;
   /** Those that name a file, by what they mean; empty where not given. */
   readonly files: Readonly<Record<string, string>>;
 }
@@ -29,21 +33,21 @@ export type TrialValues<O extends TrialOptions> = { readonly smoke: boolean } & 
  * which is printed; throws a plain sentence. */
 export function parseTrialOptions<O extends TrialOptions>(
   args: readonly string[],
-  { about, numbers, flags = {}, files }: O,
+  { about, numbers, flags = {}, choices = {}, files }: O,
 ): TrialValues<O> | undefined {
   const ofType = (type: "string" | "boolean", names: readonly string[]) =>
     Object.fromEntries(names.map((name) => [name, { type }]));
   const { values } = parseArgs({
     args: [...args],
     options: {
-      ...ofType("string", [...Object.keys(numbers), ...Object.keys(files)]),
+      ...ofType("string", [numbers, choices, files].flatMap(Object.keys)),
       ...ofType("boolean", [...Object.keys(flags), "smoke"]),
       help: { type: "boolean", short: "h" },
     },
   });
   const given: Readonly<Record<string, unknown>> = values;
   if (given["help"] === true) {
-    process.stdout.write(helpOf({ about, numbers, flags, files }));
+    process.stdout.write(helpOf({ about, numbers, flags, choices, files }));
     return undefined;
   }
   const smoke = given["smoke"] === true;
@@ -56,17 +60,26 @@ export function parseTrialOptions<O extends TrialOptions>(
     read[name] = value;
   }
   for (const name of Object.keys(flags)) read[name] = given[name] === true;
+  for (const [name, { of }] of Object.entries(choices)) {
+    const word = of.find((one) => one === (given[name] ?? of[0]));
+    if (word === undefined) throw new Error(`--${name} must be one of ${of.join(", ")}`);
+    read[name] = word;
+  }
   for (const name of Object.keys(files)) read[name] = given[name] ?? "";
   return read as TrialValues<O>;
 }
 
-function helpOf({ about, numbers, flags = {}, files }: TrialOptions): string {
+function helpOf({ about, numbers, flags = {}, choices = {}, files }: TrialOptions): string {
   const lines = [
     ...Object.entries(numbers).map(([name, { means, normal }]) => [
       `--${name} N`,
       `${means} (${normal})`,
     ]),
     ...Object.entries(flags).map(([name, means]) => [`--${name}`, means]),
+    ...Object.entries(choices).map(([name, { of, means }]) => [
+      `--${name} WORD`,
+      `${means}: ${of.join(", ")} (${of[0]})`,
+    ]),
     ...Object.entries(files).map(([name, means]) => [`--${name} PATH`, means]),
     ["--smoke", "small and short: that it works, not how fast"],
     ["--help", "show this"],
