@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { help, type Options, parseOptions } from "./options.js";
+import { benchOverload } from "./overload.js";
 import { chooseLoadPin, type Pin } from "./pinning.js";
 import { checkBuild, noteProvenance, provenanceText } from "./provenance.js";
 import { type Rounds, rowsOf, tableOf } from "./report.js";
@@ -23,6 +24,7 @@ const OWN_TRIALS: ReadonlyMap<
   ["watch", (_root, args, signal) => benchWatch(args, signal)],
   ["scale", benchScale],
   ["upkeep", benchUpkeep],
+  ["overload", benchOverload],
 ]);
 
 async function bench(args: readonly string[], signal: AbortSignal): Promise<void> {
