@@ -2,6 +2,7 @@ import { accessSync, constants } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { benchGenerator } from "./generator.js";
 import { help, type Options, parseOptions } from "./options.js";
 import { benchOverload } from "./overload.js";
 import { chooseLoadPin, type Pin } from "./pinning.js";
@@ -25,6 +26,7 @@ const OWN_TRIALS: ReadonlyMap<
   ["scale", benchScale],
   ["upkeep", benchUpkeep],
   ["overload", benchOverload],
+  ["generator", benchGenerator],
 ]);
 
 async function bench(args: readonly string[], signal: AbortSignal): Promise<void> {
