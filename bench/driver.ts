@@ -1,3 +1,4 @@
+import type { Latencies } from "./latencies.js";
 import type { Load, Measurement } from "./load.js";
 import type { Server } from "./servers.js";
 
@@ -10,6 +11,14 @@ export interface DriverOptions {
   readonly sessions: number;
 }
 
+/** What was measured of calls that came at a steady rate, their latencies counted from when each
+ * was due. */
+export interface Steady extends Latencies {
+  readonly rate: number;
+  /** Milliseconds by which the load itself was late. */
+  readonly lateness: Latencies;
+}
+
 /** Makes one kind of call on one server, and knows how many the server carried out. */
 export interface Driver {
   /** What the server's metrics call it. */
@@ -18,6 +27,8 @@ export interface Driver {
   /** A number that grows by one with every call carried out. Asking does not change it. */
   readonly carriedOut: () => Promise<number>;
   readonly run: (load: Load) => Promise<Measurement>;
+  /** As `run`, but at a steady rate that does not wait for answers; absent where no load can. */
+  readonly runSteady?: (load: Load, rate: number) => Promise<Steady>;
 }
 
 export const APP = "bench";

@@ -10,6 +10,8 @@ import {
   prepareTokens,
 } from "./driver.js";
 import { runWrk, WRK_REPORT } from "./load.js";
+import { checkCalls, startOpenLoad } from "./open-load.js";
+import type { CallKind, Phase } from "./phase.js";
 
 /** A call of the HTTP API: its Lua requests for wrk, and the trace that it leaves. */
 interface HttpCall {
@@ -23,13 +25,11 @@ interface Target {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export type HttpMethod = "get" | "set" | "create";
-
 const JSON_TYPE = { "content-type": "application/json" };
 
 // In the scripts, `tokens` are those of the prepared sessions, and `run` is
 // different in every run on one server.
-const CALLS: Record<HttpMethod, HttpCall> = {
+const CALLS: Record<CallKind, HttpCall> = {
   get: {
     lua: `
 local requests = {}
@@ -66,7 +66,7 @@ end`,
 
 /** Drives one method of the rest-sessions API with wrk, spread over the prepared sessions. */
 export async function openHttpDriver(
-  method: HttpMethod,
+  method: CallKind,
   { server, dir, sessions }: DriverOptions,
 ): Promise<Driver> {
   const { http, headers = {} } = server;
@@ -88,6 +88,23 @@ export async function openHttpDriver(
         [prelude(dir, runs, headers), CALLS[method].lua, WRK_REPORT].join("\n"),
       );
       return runWrk(load, script, http);
+    },
+    async runSteady({ seconds, connections, pin, signal }, rate) {
+      const load = startOpenLoad(http, pin, signal);
+      try {
+        const phase: Phase = {
+          ...{ name: method, call: method, headers, rate, seconds, connections, window: 250 },
+          ...{ population: { app: APP, tokens }, among: tokens.length },
+          ...{ order: "random", whenBusy: "wait" },
+        };
+        // Of the load, whose process is fresh.
+        checkCalls(await load.begin({ ...phase, name: "warm-up", seconds: Math.min(seconds, 2) }));
+        const result = await load.begin(phase);
+        checkCalls(result);
+        return { rate, ...result.accepted, lateness: result.lateness };
+      } finally {
+        load.close();
+      }
     },
   };
 }

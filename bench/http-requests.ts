@@ -1,31 +1,31 @@
+import { IP } from "./driver.js";
 import type { CallKind, Phase } from "./phase.js";
 import { appOf, tokenOf } from "./population.js";
 
-/** The text of each kind of call on session `n`; `unique` is another number in each. */
-const REQUESTS: Record<
-  CallKind,
-  (host: string, phase: Phase, n: number, unique: number) => string
-> = {
-  get: (host, { population }, n) =>
-    `GET /${appOf(population, n)}/get/${tokenOf(population, n)} HTTP/1.1\r\nhost: ${host}\r\n\r\n`,
-  set: (host, { population }, n, unique) =>
-    withBody(
-      `POST /${appOf(population, n)}/set/${tokenOf(population, n)}`,
-      host,
-      `{"unread":${unique}}`,
-    ),
-  create: (host, { population }, n, unique) =>
-    withBody(
-      `PUT /${appOf(population, n)}/create/new-${process.pid}-${unique}?ip=192.0.2.44`,
-      host,
-      '{"unread":12}',
-    ),
-};
-
-export function requestOf(phase: Phase, host: string, n: number, unique: number): string {
-  return REQUESTS[phase.call](host, phase, n, unique);
+/** A call of the HTTP API. */
+interface Call {
+  readonly line: string;
+  readonly body?: string;
 }
 
-function withBody(start: string, host: string, body: string): string {
-  return `${start} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+/** Each kind of call on session `n`; `unique` is another number in each. */
+const CALLS: Record<CallKind, (of: Phase["population"], n: number, unique: number) => Call> = {
+  get: (of, n) => ({ line: `GET /${appOf(of, n)}/get/${tokenOf(of, n)}` }),
+  set: (of, n, unique) => ({
+    line: `POST /${appOf(of, n)}/set/${tokenOf(of, n)}`,
+    body: `{"n":${unique}}`,
+  }),
+  create: (of, n, unique) => ({
+    line: `PUT /${appOf(of, n)}/create/new-${process.pid}-${unique}?ip=${IP}`,
+    body: '{"unread":12}',
+  }),
+};
+
+/** The text that the phase's call on session `n` sends. */
+export function requestOf(phase: Phase, host: string, n: number, unique: number): string {
+  const { line, body } = CALLS[phase.call](phase.population, n, unique);
+  const more = Object.entries(phase.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`);
+  const head = `${line} HTTP/1.1\r\nhost: ${host}\r\n${more.join("")}`;
+  if (body === undefined) return `${head}\r\n`;
+  return `${head}content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 }

@@ -15,9 +15,11 @@ export interface Measurement {
   /** Calls that the tool saw answered. */
   readonly calls: number;
   readonly callsPerSecond: number;
-  /** Milliseconds from a request to the end of its answer. */
+  /** Milliseconds from a request to the end of its answer. They are those of a load that waits for
+   * answers before it asks again, so they say little of a server that stalls. */
   readonly p50: number;
   readonly p99: number;
+  readonly p999: number;
 }
 
 /** Streams that h2load keeps open on each of its connections. */
@@ -27,9 +29,9 @@ export const STREAMS = 4;
 export const WRK_REPORT = `
 done = function(summary, latency)
   local e = summary.errors
-  io.write(string.format("\\ncalls=%d micros=%d p50=%d p99=%d failed=%d\\n",
+  io.write(string.format("\\ncalls=%d micros=%d p50=%d p99=%d p999=%d failed=%d\\n",
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
-    e.connect + e.read + e.write + e.status + e.timeout))
+    latency:percentile(99.9), e.connect + e.read + e.write + e.status + e.timeout))
 end
 `;
 
@@ -45,15 +47,22 @@ export async function runWrk(load: Load, script: string, url: string): Promise<M
     `--script=${script}`,
     url,
   ]);
-  const { calls, micros, p50, p99, failed } = numbersIn(output, {
+  const { calls, micros, p50, p99, p999, failed } = numbersIn(output, {
     calls: /calls=(\d+)/,
     micros: /micros=(\d+)/,
     p50: /p50=(\d+)/,
     p99: /p99=(\d+)/,
+    p999: /p999=(\d+)/,
     failed: /failed=(\d+)/,
   });
   if (failed > 0) throw new Error(`wrk: ${failed} calls failed, ${calls} were answered`);
-  return { calls, callsPerSecond: calls / (micros / 1e6), p50: p50 / 1e3, p99: p99 / 1e3 };
+  return {
+    calls,
+    callsPerSecond: calls / (micros / 1e6),
+    p50: p50 / 1e3,
+    p99: p99 / 1e3,
+    p999: p999 / 1e3,
+  };
 }
 
 /**
@@ -95,7 +104,13 @@ export async function runH2load(
   // Columns: start, HTTP status, microseconds.
   const millis = lines.map((line) => Number(line.split("\t")[2]) / 1e3).sort((a, b) => a - b);
   const percentile = (p: number) => millis[Math.ceil((p / 100) * millis.length) - 1] ?? Number.NaN;
-  return { calls, callsPerSecond: perSecond, p50: percentile(50), p99: percentile(99) };
+  return {
+    calls,
+    callsPerSecond: perSecond,
+    p50: percentile(50),
+    p99: percentile(99),
+    p999: percentile(99.9),
+  };
 }
 
 async function run(load: Load, argv: readonly [string, ...string[]]): Promise<string> {

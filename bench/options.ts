@@ -10,6 +10,8 @@ export interface Options {
   readonly rounds: number;
   readonly connections: number;
   readonly sessions: number;
+  /** Calls a second of the steady load. */
+  readonly rate: number;
   /** Length of a stream. */
   readonly mebibytes: number;
   readonly store: "sqlite" | "memory:";
@@ -17,10 +19,24 @@ export interface Options {
   readonly json: string;
 }
 
-const NORMAL = { seconds: 10, rounds: 5, connections: 32, sessions: 1_000, mebibytes: 1_024 };
-const SMOKE = { seconds: 1, rounds: 1, connections: 8, sessions: 50, mebibytes: 16 };
+const NORMAL = {
+  seconds: 10,
+  rounds: 5,
+  connections: 32,
+  sessions: 1_000,
+  rate: 2_000,
+  mebibytes: 1_024,
+};
+const SMOKE = { seconds: 1, rounds: 1, connections: 8, sessions: 50, rate: 200, mebibytes: 16 };
 /** Keeps a run within an hour, and its memory within reason. */
-const MOST = { seconds: 60, rounds: 20, connections: 512, sessions: 20_000, mebibytes: 16_384 };
+const MOST = {
+  seconds: 60,
+  rounds: 20,
+  connections: 512,
+  sessions: 20_000,
+  rate: 50_000,
+  mebibytes: 16_384,
+};
 
 type Count = keyof typeof NORMAL;
 
@@ -34,6 +50,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
       rounds: { type: "string" },
       connections: { type: "string" },
       sessions: { type: "string" },
+      rate: { type: "string" },
       mebibytes: { type: "string" },
       store: { type: "string", default: "sqlite" },
       json: { type: "string", default: "" },
@@ -63,6 +80,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     rounds: count("rounds"),
     connections: count("connections"),
     sessions: count("sessions"),
+    rate: count("rate"),
     mebibytes: count("mebibytes"),
     store,
     json: values.json,
@@ -108,6 +126,7 @@ Options:
   --rounds N       rounds of each server (${NORMAL.rounds})
   --connections N  calls in flight (${NORMAL.connections})
   --sessions N     sessions prepared in each round (${NORMAL.sessions})
+  --rate N         calls a second of the steady load that follows in HTTP trials (${NORMAL.rate})
   --mebibytes N    length of a stream of rke-stream (${NORMAL.mebibytes}), with --smoke ${SMOKE.mebibytes}
   --store S        Latchkey's store: sqlite, a file on disk (the default), or memory:
   --json FILE      write the result to a file too

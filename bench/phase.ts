@@ -1,5 +1,5 @@
 import type { Latencies } from "./latencies.js";
-import type { Population } from "./population.js";
+import type { Population, Prepared } from "./population.js";
 
 export type CallKind = "get" | "set" | "create";
 
@@ -8,8 +8,10 @@ export interface Phase {
   readonly name: string;
   readonly call: CallKind;
   /** The sessions that are called are the first `among` of the population. */
-  readonly population: Population;
+  readonly population: Population | Prepared;
   readonly among: number;
+  /** Headers of each call, beside those that its kind has. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** `random`: each call draws one; `each`: all in turn, once, which ends the phase. */
   readonly order: "random" | "each";
   /** Calls a second, each due at an instant of its own; null: as many as the server answers. */

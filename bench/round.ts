@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { checkCalls, countCalls } from "./calls.js";
-import type { Driver } from "./driver.js";
+import type { Driver, Steady } from "./driver.js";
 import type { Measurement } from "./load.js";
 import type { Pin } from "./pinning.js";
 import { SERVERS, type Server, type ServerName, type Site } from "./servers.js";
@@ -14,6 +14,8 @@ export interface RoundOptions {
   readonly server: ServerName;
   readonly seconds: number;
   readonly connections: number;
+  /** Calls a second of the steady load. */
+  readonly rate: number;
   readonly sessions: number;
   readonly root: string;
   readonly store: Site["store"];
@@ -21,11 +23,16 @@ export interface RoundOptions {
   readonly signal: AbortSignal;
 }
 
+/** What a round found: of as many calls as were answered and, where it can be, at a steady rate. */
+export interface Measured extends Measurement {
+  readonly steady?: Steady;
+}
+
 /**
  * Measures one server once, in fresh processes on a fresh folder, all of which
  * are gone afterwards. Rejects if a call was not carried out.
  */
-export async function runRound(options: RoundOptions): Promise<Measurement> {
+export async function runRound(options: RoundOptions): Promise<Measured> {
   const { root, store, signal } = options;
   const dir = await mkdtemp(join(root, "dist", "bench-"));
   try {
@@ -44,7 +51,7 @@ export async function runRound(options: RoundOptions): Promise<Measurement> {
   }
 }
 
-async function measure(options: RoundOptions, server: Server, dir: string): Promise<Measurement> {
+async function measure(options: RoundOptions, server: Server, dir: string): Promise<Measured> {
   const { trial, seconds, connections, sessions, loadPin, signal } = options;
   const driver = await trial.openDriver({ server, dir, sessions });
   const carriedOut = await driver.carriedOut();
@@ -54,15 +61,18 @@ async function measure(options: RoundOptions, server: Server, dir: string): Prom
   const warmUp = await driver.run({ ...load, seconds: Math.min(seconds, WARM_UP_SECONDS) });
   const measured = await driver.run({ ...load, seconds });
 
+  // After the others, so that the server is as warm in all of its rounds.
+  const steady = await driver.runSteady?.({ ...load, seconds }, options.rate);
+
   const after = await callsOf(server, driver);
-  const calls = warmUp.calls + measured.calls;
+  const calls = warmUp.calls + measured.calls + (steady?.count ?? 0);
   if (measured.calls === 0) throw new Error("the load tool saw no call answered");
   if (counts && after) checkCalls(counts, after, calls);
   const grown = (await driver.carriedOut()) - carriedOut;
   if (!(grown >= calls)) {
     throw new Error(`the load tool saw ${calls} calls, the server carried out ${grown}`);
   }
-  return measured;
+  return steady ? { ...measured, steady } : measured;
 }
 
 async function callsOf({ http, hasMetrics, headers }: Server, { transport, method }: Driver) {

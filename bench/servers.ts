@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import manifest from "../package.json" with { type: "json" };
 
 import { startDevnet } from "../src/rke/devnet/devnet.js";
+import { startEtcd } from "./etcd-server.js";
 import { startProcess } from "./process.js";
 
 /** Where and how a round runs its server. */
@@ -27,6 +28,8 @@ export interface Server {
   readonly grpc?: string;
   /** Headers without which it answers no call, names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** What it serves by gRPC; Latchkey's services if absent. */
+  readonly serves?: "etcd";
   /** What an RKE session of it is made of; absent if it has none. */
   readonly rke?: { readonly domain: string; readonly walletPath: string };
   /** Of the process that answers the calls. */
@@ -49,7 +52,8 @@ export type ServerName =
   | "fastify"
   | "trivial"
   | "grpc-echo"
-  | "grpc-echo-es";
+  | "grpc-echo-es"
+  | "etcd";
 
 type Wire = "http" | "grpc";
 
@@ -156,6 +160,7 @@ export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
   trivial: (site) => startNode(site, ceiling("trivial", "http")),
   "grpc-echo": (site) => startNode(site, grpcEcho("grpc-echo", "latchkey")),
   "grpc-echo-es": (site) => startNode(site, grpcEcho("grpc-echo-es", "protobuf-es")),
+  etcd: (site) => startEtcd(site, environment()),
 };
 
 function latchkey(name: ServerName, site: Site): NodeProgram {
@@ -227,7 +232,7 @@ async function startNode(site: Site, program: NodeProgram): Promise<Server> {
 /** This process's environment without settings that would change what is measured. */
 function environment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
-    ([name]) => !/^(LATCHKEY_|RS_|NODE_|BENCH_)/.test(name),
+    ([name]) => !/^(LATCHKEY_|RS_|NODE_|BENCH_|ETCD_)/.test(name),
   );
   return { ...Object.fromEntries(kept), NODE_ENV: "production" };
 }

@@ -1,4 +1,5 @@
 import type { Driver, DriverOptions } from "./driver.js";
+import { openEtcdRangeDriver } from "./etcd-driver.js";
 import { openGrpcGetDriver } from "./grpc-driver.js";
 import { openHttpDriver } from "./http-driver.js";
 import { STREAMS } from "./load.js";
@@ -39,10 +40,11 @@ export const TRIALS: readonly Trial[] = [
   },
   {
     name: "grpc-get",
-    about: `GetSession of one session, ${STREAMS} streams a connection; beside it bare grpc-js echoes, grpc-echo the ceiling`,
+    about: `GetSession of one session, ${STREAMS} streams a connection; beside it bare grpc-js echoes, grpc-echo the ceiling, and etcd's Range of one key`,
     tool: "h2load",
-    servers: ["latchkey", "grpc-echo", "grpc-echo-es"],
-    openDriver: openGrpcGetDriver,
+    servers: ["latchkey", "grpc-echo", "grpc-echo-es", "etcd"],
+    openDriver: (options) =>
+      options.server.serves === "etcd" ? openEtcdRangeDriver(options) : openGrpcGetDriver(options),
   },
   {
     name: "auth-cost-http",
@@ -82,6 +84,7 @@ export const ABOUT_SERVERS: Record<ServerName, string> = {
   fastify: "a Fastify handler that answers one session and does nothing else",
   "grpc-echo":
     "a grpc-js server that answers one session by Latchkey's own encoder and does nothing else",
+  etcd: "one etcd with its data on disk: a serializable Range of a key whose value is such a session",
   "grpc-echo-es": "the same, but encoding with protobuf-es: slower, so not a ceiling",
 };
 
@@ -91,6 +94,7 @@ export function programsOf(trials: readonly Trial[]): ReadonlyMap<string, string
   for (const { tool, servers } of trials) {
     programs.set(tool, tool === "h2load" ? "nghttp2-client" : tool);
     if (servers.includes("rest-sessions")) programs.set("redis-server", "redis-server");
+    if (servers.includes("etcd")) programs.set("etcd", "etcd-server");
   }
   return programs;
 }

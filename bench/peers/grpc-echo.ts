@@ -4,9 +4,7 @@
 // response: Latchkey's own encoder, which makes it the ceiling of what Latchkey
 // can reach on grpc-js, or protobuf-es, which is what one would write first.
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
-import { SessionSchema } from "../../gen/ts/latchkey/session/v1/session_pb.js";
 import {
   type CreateSessionRequest,
   type CreateSessionResponse,
@@ -18,20 +16,10 @@ import {
 } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { compileEncoder } from "../../src/transports/grpc/message-encoder.js";
 import { methodOf } from "../method.js";
+import { createSampleSession } from "../sample-session.js";
 import { announce } from "./announce.js";
 
-const IDLE_MS = 7_200_000;
-
-const session = create(SessionSchema, {
-  sessionId: "0198c0de-0000-7000-8000-000000000000",
-  reads: 1n,
-  writes: 1n,
-  version: 1n,
-  createdAt: timestampFromMs(Date.now()),
-  lastAccessedAt: timestampFromMs(Date.now()),
-  idleTtl: durationFromMs(IDLE_MS),
-  expiresAt: timestampFromMs(Date.now() + IDLE_MS),
-});
+const session = createSampleSession();
 const getResponse = create(GetSessionResponseSchema, { session });
 
 const createSession: handleUnaryCall<CreateSessionRequest, CreateSessionResponse> = (
