@@ -9,7 +9,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import { SessionService } from "../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { APP, prepareTokens } from "./driver.js";
 import { call } from "./grpc-client.js";
-import { machine } from "./report.js";
+import { machine } from "./provenance.js";
 import { SERVERS } from "./servers.js";
 import type { Told, Watching } from "./watchers.js";
 
