@@ -2,7 +2,9 @@ import { accessSync, constants } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { benchGenerator } from "./generator.js";
 import { help, type Options, parseOptions } from "./options.js";
+import { benchOverload } from "./overload.js";
 import { chooseLoadPin, type Pin } from "./pinning.js";
 import { checkBuild, noteProvenance, provenanceText } from "./provenance.js";
 import { type Rounds, rowsOf, tableOf } from "./report.js";
@@ -23,6 +25,8 @@ const OWN_TRIALS: ReadonlyMap<
   ["watch", benchWatch],
   ["scale", benchScale],
   ["upkeep", benchUpkeep],
+  ["overload", benchOverload],
+  ["generator", benchGenerator],
 ]);
 
 async function bench(args: readonly string[], signal: AbortSignal): Promise<void> {

@@ -47,6 +47,7 @@ export type ServerName =
   | "rke-echo-gcm"
   | "rest-sessions"
   | "fastify"
+  | "trivial"
   | "grpc-echo"
   | "grpc-echo-es";
 
@@ -152,6 +153,7 @@ export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
   },
 
   fastify: (site) => startNode(site, ceiling("fastify", "http")),
+  trivial: (site) => startNode(site, ceiling("trivial", "http")),
   "grpc-echo": (site) => startNode(site, grpcEcho("grpc-echo", "latchkey")),
   "grpc-echo-es": (site) => startNode(site, grpcEcho("grpc-echo-es", "protobuf-es")),
 };

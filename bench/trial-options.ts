@@ -27,7 +27,18 @@ export interface TrialOptions {
 
 export type TrialValues<O extends TrialOptions> = { readonly smoke: boolean } & {
   readonly [N in keyof O["numbers"]]: number;
-} & { readonly [N in keyof O["files"]]: string } & { readonly [N in keyof O["flags"]]: boolean };
+} & { readonly [N in keyof O["files"]]: string } & {
+  readonly [N in NamesIn<O, "flags">]: boolean;
+} & { readonly [N in NamesIn<O, "choices">]: WordIn<O, N> };
+
+type NamesIn<O, K extends string> = O extends { readonly [P in K]: infer Named }
+  ? keyof Named & string
+  : never;
+type WordIn<O, N extends string> = O extends {
+  readonly choices: { readonly [P in N]: { readonly of: readonly (infer Word)[] } };
+}
+  ? Word
+  : never;
 
 /** Reads a trial's options, the numbers whole and at least 1. Undefined if help was asked for,
  * which is printed; throws a plain sentence. */
