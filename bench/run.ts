@@ -22,7 +22,7 @@ const OWN_TRIALS: ReadonlyMap<
   string,
   (root: string, args: readonly string[], signal: AbortSignal) => Promise<void>
 > = new Map([
-  ["watch", (_root, args, signal) => benchWatch(args, signal)],
+  ["watch", benchWatch],
   ["scale", benchScale],
   ["upkeep", benchUpkeep],
   ["overload", benchOverload],
