@@ -22,7 +22,8 @@ export function createSchedule({ rate, seconds, order, among }: Phase, start: nu
     /** Passes over the calls due until `now`, and answers how many. */
     skip(now: number): number {
       if (rate === null) return 0;
-      const until = Math.min(calls, Math.floor((Math.min(now, end) - start) / interval) + 1);
+      const last = Math.floor((Math.min(now, end) - start) / interval);
+      const until = Math.min(calls, dueOf(last, now) < end ? last + 1 : last);
       const skipped = Math.max(0, until - next);
       next += skipped;
       return skipped;
