@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -17,11 +16,12 @@ import (
 const (
 	maxAttempts = 4
 	// The longest wait before the second attempt, doubled for each one after it.
-	firstBackoff = 250 * time.Millisecond
+	firstBackoff = 200 * time.Millisecond
 )
 
-// callUnary gives a call its deadline and its request_id, repeats it while the
-// server is UNAVAILABLE if that is safe, and types its error.
+// callUnary gives a call its deadline and its request_id, repeats it if that is
+// safe while the server is UNAVAILABLE or says when to come again, and types its
+// error.
 func callUnary(timeout time.Duration, wait waiter) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, request, response any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		if _, has := ctx.Deadline(); !has {
@@ -33,11 +33,13 @@ func callUnary(timeout time.Duration, wait waiter) grpc.UnaryClientInterceptor {
 		repeatable = repeatable || isRead(method)
 		for attempt := 1; ; attempt++ {
 			err := invoke(ctx, method, request, response, conn, opts...)
-			if status.Code(err) != codes.Unavailable || !repeatable || attempt == maxAttempts {
-				return typed(err)
+			if err == nil {
+				return nil
 			}
-			if !wait(ctx, firstBackoff<<(attempt-1)) {
-				return typed(err)
+			failed := NewError(status.Convert(err))
+			if !repeatable || !failed.isTransient() || attempt == maxAttempts ||
+				!wait(ctx, failed.RetryAfter, firstBackoff<<(attempt-1)) {
+				return failed
 			}
 		}
 	}
@@ -69,14 +71,18 @@ func isRead(method string) bool {
 	return false
 }
 
-// waiter waits for a random time of at most the given one. It answers false, at
-// once, if the context ends before.
-type waiter func(ctx context.Context, most time.Duration) bool
+// waiter waits for a random time of at most `most`, or for the time that the
+// server asked for, if it did. It answers false, at once, if the context ends
+// before.
+type waiter func(ctx context.Context, asked, most time.Duration) bool
 
 // backOff is the waiter of every client outside of tests. The time is random, so
 // that clients that failed together do not come again together.
-func backOff(ctx context.Context, most time.Duration) bool {
-	d := mathrand.N(most)
+func backOff(ctx context.Context, asked, most time.Duration) bool {
+	d := asked
+	if d == 0 {
+		d = mathrand.N(most)
+	}
 	if deadline, has := ctx.Deadline(); has && time.Until(deadline) <= d {
 		return false
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	sessionv1 "latchkey.dev/go/latchkey/session/v1"
 )
@@ -27,7 +28,7 @@ func TestReadIsTriedFourTimesWithLongerWaits(t *testing.T) {
 	if status.Code(err) != codes.Unavailable || calls != 4 {
 		t.Fatalf("got %v after %d calls", err, calls)
 	}
-	want := []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second}
+	want := []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond}
 	if !slices.Equal(*waits, want) {
 		t.Fatalf("waited for at most %v, not %v", *waits, want)
 	}
@@ -86,6 +87,24 @@ func TestWriteWithoutRequestIDIsNotRepeated(t *testing.T) {
 	}
 }
 
+func TestCallIsRepeatedWhenTheServerSays(t *testing.T) {
+	calls := 0
+	client, waits := clientOf(t, server{get: func(context.Context, *sessionv1.GetSessionRequest) error {
+		if calls++; calls == 2 {
+			return nil
+		}
+		later, _ := status.New(codes.ResourceExhausted, "later").WithDetails(
+			&errdetails.RetryInfo{RetryDelay: durationpb.New(3 * time.Second)})
+		return later.Err()
+	}})
+	if _, err := client.Sessions.GetSession(t.Context(), &sessionv1.GetSessionRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(*waits, []time.Duration{3 * time.Second}) {
+		t.Fatalf("waited for %v", *waits)
+	}
+}
+
 func TestOtherErrorsAreNotRepeated(t *testing.T) {
 	for _, code := range []codes.Code{codes.Internal, codes.ResourceExhausted, codes.Aborted, codes.NotFound} {
 		calls := 0
@@ -126,12 +145,12 @@ func TestCallHasADeadline(t *testing.T) {
 func TestNoAttemptFollowsAfterTheDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
-	if backOff(ctx, 1) != true {
+	if backOff(ctx, 0, 1) != true {
 		t.Fatal("a wait within the deadline was refused")
 	}
 	ctx, cancel = context.WithDeadline(t.Context(), time.Now())
 	defer cancel()
-	if backOff(ctx, time.Hour) != false {
+	if backOff(ctx, 0, time.Hour) != false || backOff(ctx, time.Hour, 1) != false {
 		t.Fatal("a wait beyond the deadline was begun")
 	}
 }

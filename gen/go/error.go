@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -37,6 +38,9 @@ type Error struct {
 	Fields []string
 	// Metadata has `exchange_reason` where RKE's discovery or key exchange failed.
 	Metadata map[string]string
+	// RetryAfter is how long the server asks to wait before another attempt; 0 if
+	// it says nothing of that.
+	RetryAfter time.Duration
 
 	status *status.Status
 }
@@ -74,9 +78,16 @@ func NewError(answered *status.Status) *Error {
 			for _, violation := range d.GetFieldViolations() {
 				e.Fields = append(e.Fields, violation.GetField())
 			}
+		case *errdetails.RetryInfo:
+			e.RetryAfter = d.GetRetryDelay().AsDuration()
 		}
 	}
 	return e
+}
+
+// isTransient: another attempt may succeed.
+func (e *Error) isTransient() bool {
+	return e.Code == codes.Unavailable || e.Code == codes.ResourceExhausted && e.RetryAfter > 0
 }
 
 // typed leaves nil and the end of a stream as they are.

@@ -52,8 +52,8 @@ func clientOf(t *testing.T, s server, opts ...Option) (*Client, *[]time.Duration
 
 	waits := &[]time.Duration{}
 	noWait := func(o *options) {
-		o.wait = func(ctx context.Context, most time.Duration) bool {
-			*waits = append(*waits, most)
+		o.wait = func(ctx context.Context, asked, most time.Duration) bool {
+			*waits = append(*waits, max(asked, most))
 			return ctx.Err() == nil
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // The longest wait before a watch is resumed for the first time, doubled up to
 // longestWatchBackoff while that fails.
 const (
-	firstWatchBackoff   = 100 * time.Millisecond
+	firstWatchBackoff   = 200 * time.Millisecond
 	longestWatchBackoff = 5 * time.Second
 )
 
@@ -56,7 +56,7 @@ func (c *Client) Watch(ctx context.Context, request *sessionv1.WatchSessionsRequ
 				next.ResumeRevision = proto.Int64(response.GetRevision())
 				told, most = true, firstWatchBackoff
 			}
-			if isResumable(err, told) && c.wait(ctx, most) {
+			if isResumable(err, told) && c.wait(ctx, 0, most) {
 				continue
 			}
 			if ctx.Err() != nil {
