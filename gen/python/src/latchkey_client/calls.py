@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import grpc
 
-from .error import to_error
+from .error import LatchkeyError, to_error
 from .retry import Clock, delay_before_retry, prepare
 
 _Response = TypeVar("_Response")
@@ -31,7 +31,7 @@ class Calls(
 ):
     """Gives calls credentials, unary ones a deadline and retries too, and raises LatchkeyError.
 
-    A unary call that is made by `future` or cancelled from another thread is not retried.
+    A unary call that is made by `future` is not retried.
     """
 
     def __init__(self, authorization: str | None, deadline: float, clock: Clock) -> None:
@@ -51,7 +51,7 @@ class Calls(
         while True:
             call = continuation(self._details(client_call_details, timeout), request)
             if not call.done():  # Made by `future`.
-                return call
+                return _Future(call)
             failure = call.exception()
             if failure is None:
                 return call
@@ -86,6 +86,30 @@ class Calls(
             wait_for_ready=details.wait_for_ready,
             compression=details.compression,
         )
+
+
+class _Future(Generic[_Response]):
+    """A unary call that is under way, as gRPC gives it but for the error that it raises."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def result(self, timeout: float | None = None) -> _Response:
+        try:
+            response: _Response = self._call.result(timeout)
+        except (grpc.RpcError, grpc.FutureCancelledError) as failure:
+            raise to_error(self._call) from failure
+        return response
+
+    def exception(self, timeout: float | None = None) -> LatchkeyError | None:
+        try:
+            self.result(timeout)
+        except LatchkeyError as error:
+            return error
+        return None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
 
 
 class _Stream(Generic[_Response]):
