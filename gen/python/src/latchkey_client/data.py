@@ -8,6 +8,7 @@ is packed into text, alone in an object under `PACKED`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
@@ -46,22 +47,21 @@ def _to_value(value: Any, pack: Pack) -> Value:
     return Value(struct_value=packed)
 
 
-def _is_json(value: Any, depth: int) -> bool:
+def _is_json(value: object, depth: int) -> bool:
     """Whether JSON gives it back equal and of the same type; `depth` levels are left."""
-    kind = type(value)
-    if kind is str:
+    if type(value) is str:
         return _is_text(value)
-    if kind is bool:
+    if type(value) is bool:
         return True
-    if kind is int:
-        return -_EXACT <= value <= _EXACT
-    if kind is float:
-        return value - value == 0 and not value.is_integer()
+    if type(value) is int:
+        return abs(value) <= _EXACT
+    if type(value) is float:
+        return isfinite(value) and not value.is_integer()
     if depth == 0:
         return False
-    if kind is list:
+    if type(value) is list:
         return all(item is None or _is_json(item, depth - 1) for item in value)
-    if kind is dict:
+    if type(value) is dict:
         return PACKED not in value and all(
             type(key) is str and _is_text(key) and (item is None or _is_json(item, depth - 1))
             for key, item in value.items()

@@ -20,7 +20,7 @@ import os
 import re
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import grpc
 from django.conf import settings
@@ -92,7 +92,7 @@ class SessionStore(SessionBase):
         self.modified = True
 
     def save(self, must_create: bool = False) -> None:
-        values = self._get_session(no_load=must_create)
+        values = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
         old = self.session_key
         if must_create or old is None:
             self._create(values)
@@ -185,8 +185,10 @@ class SessionMiddleware(middleware.SessionMiddleware):
     def process_request(self, request: HttpRequest) -> None:
         super().process_request(request)
         agent = request.headers.get("User-Agent")
-        request.session.origin = origin_of(request.META.get("REMOTE_ADDR"), agent)
+        session = request.session
+        if isinstance(session, SessionStore):
+            session.origin = origin_of(request.META.get("REMOTE_ADDR"), agent)
 
 
-def _is_token(key: str | None) -> bool:
+def _is_token(key: str | None) -> TypeGuard[str]:
     return key is not None and _TOKEN.fullmatch(key) is not None

@@ -196,7 +196,7 @@ class LatchkeySessions(SessionInterface):
     def _update(self, app: Flask, session: LatchkeySession) -> None:
         assert session.stored is not None
         assert session.token is not None
-        name = {"app": self._app, "token": session.token}
+        name: dict[str, Any] = {"app": self._app, "token": session.token}
         merge = data.changes(session.stored.data, session, _JSON.dumps)
         try:
             if merge.fields:
