@@ -1,0 +1,44 @@
+import { credentials } from "@grpc/grpc-js";
+import { createClients, type Latchkey } from "./clients.js";
+import { createNodeConnectTransport } from "./connect-transport.js";
+import { createGrpcTransport } from "./grpc-transport.js";
+import type { PolicyOptions } from "./policy.js";
+
+export { Code, LatchkeyError } from "./error.js";
+export type { Latchkey };
+
+/** What TLS is made with, in PEM. */
+export interface TlsFiles {
+  /** Whom to trust, if not what Node trusts. */
+  readonly ca?: Buffer;
+  /** The client's certificate and its key, for a server that asks for one. */
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+export interface LatchkeyOptions extends PolicyOptions {
+  /** `host:port` of the server's gRPC listener, or of its HTTP listener for Connect. */
+  readonly address: string;
+  /** TLS, by what Node trusts if it is `{}`; without it none. */
+  readonly tls?: TlsFiles | undefined;
+  /** `grpc` (over `@grpc/grpc-js`) by default. `connect` is Connect over HTTP/1.1. */
+  readonly transport?: "grpc" | "connect";
+}
+
+/** Clients of the server at `address`, for Node; `latchkey-client/web` has those for browsers. */
+export function createLatchkey(options: LatchkeyOptions): Latchkey {
+  const transport = openTransport(options);
+  return createClients(transport, options, transport.close);
+}
+
+/** What `createLatchkey` calls through: no key, no deadlines, nothing is made again. */
+export function openTransport({ address, tls, transport = "grpc" }: LatchkeyOptions) {
+  if (transport === "connect") {
+    return createNodeConnectTransport(`${tls ? "https" : "http"}://${address}`, tls);
+  }
+  const { ca = null, key = null, cert = null } = tls ?? {};
+  return createGrpcTransport(
+    address,
+    tls ? credentials.createSsl(ca, key, cert) : credentials.createInsecure(),
+  );
+}

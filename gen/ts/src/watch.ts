@@ -1,0 +1,45 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type CallOptions, type Client, Code } from "@connectrpc/connect";
+import {
+  type SessionService,
+  WatchSessionsRequestSchema,
+  type WatchSessionsResponse,
+} from "../latchkey/session/v1/session_service_pb.js";
+import { toLatchkeyError } from "./error.js";
+import { backoff, SURROUNDINGS, type Surroundings } from "./policy.js";
+
+/**
+ * WatchSessions that goes on where it was when the server stops, cannot be reached, or has dropped
+ * the watcher for being slow; for ever, until the loop over it is left or the call's `signal` is
+ * aborted. Where it cannot go on, the server sends `reset`, also when a snapshot was cut: forget
+ * what you know, a snapshot follows. Other failures are thrown as LatchkeyError.
+ */
+export async function* watchSessions(
+  sessions: Client<typeof SessionService>,
+  request: MessageInitShape<typeof WatchSessionsRequestSchema>,
+  options: CallOptions = {},
+  { random, sleep }: Pick<Surroundings, "random" | "sleep"> = SURROUNDINGS,
+): AsyncGenerator<WatchSessionsResponse, void> {
+  const { app, userId, includeTouches, resumeRevision } = create(
+    WatchSessionsRequestSchema,
+    request,
+  );
+  // Half a snapshot has the revision 0, which is too old for any watch.
+  let last = resumeRevision;
+  for (let failures = 1; ; failures++) {
+    try {
+      const resume = last === undefined ? {} : { resumeRevision: last };
+      const watch = { app, userId, includeTouches, ...resume };
+      for await (const response of sessions.watchSessions(watch, options)) {
+        failures = 0;
+        yield response;
+        last = response.revision;
+      }
+    } catch (cause) {
+      const error = toLatchkeyError(cause);
+      const isSlow = error.code === Code.ResourceExhausted && error.reason === "LIMIT";
+      if (error.code !== Code.Unavailable && !isSlow) throw error;
+    }
+    await sleep(backoff(Math.max(1, failures), random), options.signal);
+  }
+}
