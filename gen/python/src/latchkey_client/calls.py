@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -12,80 +12,91 @@ from .error import LatchkeyError, to_error
 from .retry import Clock, delay_before_retry, prepare
 
 _Response = TypeVar("_Response")
+_Metadata = Sequence[tuple[str, str | bytes]]
 
 
-@dataclass
-class _Details(grpc.ClientCallDetails):
+@dataclass(frozen=True)
+class Calls:
+    """All of a channel that the generated stubs use. Its calls carry credentials and raise
+    LatchkeyError; unary ones have a deadline and are retried where that is safe."""
+
+    channel: grpc.Channel
+    credentials: _Metadata
+    """Metadata of every call."""
+    deadline: float
+    """Seconds, of unary calls that have no timeout of their own."""
+    clock: Clock
+
+    def unary_unary(self, method: str, **codec: Any) -> Any:
+        return _UnaryCalls(self, method, self.channel.unary_unary(method, **codec))
+
+    def unary_stream(self, method: str, **codec: Any) -> Any:
+        return self._streams(self.channel.unary_stream(method, **codec))
+
+    def stream_stream(self, method: str, **codec: Any) -> Any:
+        return self._streams(self.channel.stream_stream(method, **codec))
+
+    def _streams(self, calls: Any) -> Any:
+        def call(
+            request: Any,
+            timeout: float | None = None,
+            metadata: _Metadata | None = None,
+            **options: Any,
+        ) -> _Stream[Any]:
+            metadata = (*(metadata or ()), *self.credentials)
+            return _Stream(calls(request, timeout=timeout, metadata=metadata, **options))
+
+        return call
+
+
+@dataclass(frozen=True)
+class _UnaryCalls:
+    """A grpc.UnaryUnaryMultiCallable."""
+
+    common: Calls
     method: str
-    timeout: float | None
-    metadata: tuple[tuple[str, str | bytes], ...] | None
-    credentials: grpc.CallCredentials | None
-    wait_for_ready: bool | None
-    compression: grpc.Compression | None
+    calls: Any
 
+    def __call__(self, request: Any, *args: Any, **options: Any) -> Any:
+        return self.with_call(request, *args, **options)[0]
 
-class Calls(
-    grpc.UnaryUnaryClientInterceptor,
-    grpc.UnaryStreamClientInterceptor,
-    grpc.StreamStreamClientInterceptor,
-):
-    """Gives calls credentials, unary ones a deadline and retries too, and raises LatchkeyError.
-
-    A unary call that is made by `future` is not retried.
-    """
-
-    def __init__(self, authorization: str | None, deadline: float, clock: Clock) -> None:
-        self._metadata = (("authorization", authorization),) if authorization else ()
-        self._deadline = deadline
-        self._clock = clock
-
-    def intercept_unary_unary(
-        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    def with_call(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: _Metadata | None = None,
+        **options: Any,
     ) -> Any:
-        request, repeatable = prepare(client_call_details.method, request)
-        timeout = client_call_details.timeout
-        if timeout is None:
-            timeout = self._deadline
-        ends_at = self._clock.now() + timeout
+        request, repeatable = prepare(self.method, request)
+        metadata = (*(metadata or ()), *self.common.credentials)
+        clock = self.common.clock
+        left = self.common.deadline if timeout is None else timeout
+        ends_at = clock.now() + left
         attempt = 0
         while True:
-            call = continuation(self._details(client_call_details, timeout), request)
-            if not call.done():  # Made by `future`.
-                return _Future(call)
-            failure = call.exception()
-            if failure is None:
-                return call
-            if not isinstance(failure, grpc.RpcError):
-                raise failure
-            error = to_error(call)
-            delay = delay_before_retry(error, attempt, ends_at, self._clock) if repeatable else None
-            if delay is None:
-                raise error from failure
-            self._clock.sleep(delay)
-            timeout = ends_at - self._clock.now()
+            try:
+                return self.calls.with_call(request, timeout=left, metadata=metadata, **options)
+            except grpc.RpcError as failure:
+                error = to_error(failure)  # type: ignore[arg-type] # It is a grpc.Call, too.
+                delay = delay_before_retry(error, attempt, ends_at, clock) if repeatable else None
+                if delay is None:
+                    raise error from failure
+            clock.sleep(delay)
+            left = ends_at - clock.now()
             attempt += 1
 
-    def intercept_unary_stream(
-        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
-    ) -> Any:
-        details = self._details(client_call_details, client_call_details.timeout)
-        return _Stream(continuation(details, request))
-
-    def intercept_stream_stream(
-        self, continuation: Callable[..., Any], client_call_details: Any, request_iterator: Any
-    ) -> Any:
-        details = self._details(client_call_details, client_call_details.timeout)
-        return _Stream(continuation(details, request_iterator))
-
-    def _details(self, details: Any, timeout: float | None) -> _Details:
-        return _Details(
-            method=details.method,
-            timeout=timeout,
-            metadata=(*(details.metadata or ()), *self._metadata),
-            credentials=details.credentials,
-            wait_for_ready=details.wait_for_ready,
-            compression=details.compression,
-        )
+    def future(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: _Metadata | None = None,
+        **options: Any,
+    ) -> _Future[Any]:
+        """A call that goes on meanwhile and can be cancelled; it is not retried."""
+        request, _ = prepare(self.method, request)
+        timeout = self.common.deadline if timeout is None else timeout
+        metadata = (*(metadata or ()), *self.common.credentials)
+        return _Future(self.calls.future(request, timeout=timeout, metadata=metadata, **options))
 
 
 class _Future(Generic[_Response]):

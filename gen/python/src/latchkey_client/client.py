@@ -3,6 +3,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 
@@ -80,17 +81,18 @@ def connect(
     """
     if api_key is not None and basic is not None:
         raise ValueError("give api_key or basic, not both")
-    authorization = None
+    credentials = []
     if api_key is not None:
-        authorization = f"Bearer {api_key}"
-    elif basic is not None:
-        authorization = "Basic " + b64encode(":".join(basic).encode()).decode()
+        credentials.append(("authorization", f"Bearer {api_key}"))
+    if basic is not None:
+        encoded = b64encode(":".join(basic).encode()).decode()
+        credentials.append(("authorization", f"Basic {encoded}"))
 
     if tls is None:
-        plain = grpc.insecure_channel(address, _CHANNEL_OPTIONS)
+        channel = grpc.insecure_channel(address, _CHANNEL_OPTIONS)
     else:
-        credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.cert)
-        plain = grpc.secure_channel(address, credentials, _CHANNEL_OPTIONS)
+        secure = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.cert)
+        channel = grpc.secure_channel(address, secure, _CHANNEL_OPTIONS)
     clock = clock or Clock()
-    channel = grpc.intercept_channel(plain, Calls(authorization, deadline, clock))
-    return Client(SessionServiceStub(channel), RkeServiceStub(channel), plain, clock)
+    calls: Any = Calls(channel, tuple(credentials), deadline, clock)
+    return Client(SessionServiceStub(calls), RkeServiceStub(calls), channel, clock)
