@@ -18,14 +18,15 @@ Handle = Callable[[Any, grpc.ServicerContext], Any]
 
 
 @contextmanager
-def fake_server(**handlers: Handle) -> Iterator[str]:
-    """Its address. A handler has the name of its RPC; what is not handled is UNIMPLEMENTED."""
+def fake_server(address: str = "127.0.0.1:0", **handlers: Handle) -> Iterator[str]:
+    """Its address, the port as bound. A handler has the name of its RPC; what is not handled is
+    UNIMPLEMENTED."""
     base: Any = service.SessionServiceServicer
     methods = {name: staticmethod(handle) for name, handle in handlers.items()}
     servicer = type("Handlers", (base,), methods)()
     server = grpc.server(ThreadPoolExecutor(4))
     service.add_SessionServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(address)
     server.start()
     try:
         yield f"127.0.0.1:{port}"

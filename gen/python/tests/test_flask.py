@@ -19,11 +19,14 @@ from werkzeug.test import TestResponse
 from latchkey_client import Client, LatchkeyError, connect
 from latchkey_client.flask import LatchkeySession, LatchkeySessions
 from latchkey_client.session import (
+    AT_LIMIT_EVICT_OLDEST,
+    AppPolicy,
     DeleteUserSessionsRequest,
     GetSessionRequest,
     ListSessionsRequest,
     ListUserSessionsRequest,
     Session,
+    SetAppPolicyRequest,
 )
 
 
@@ -237,6 +240,16 @@ def test_the_same_user_keeps_his_token_and_another_gets_a_session_of_his_own(
     browser.get("/login/bob")
     assert token_of(browser) != before
     assert [each.user_id for each in stored()] == ["bob"]
+
+
+def test_a_limit_of_sessions_for_each_user_is_not_shared_by_strangers(
+    app: Flask, client: Client, app_name: str, stored: Any
+) -> None:
+    policy = AppPolicy(max_sessions_per_user=1, at_limit=AT_LIMIT_EVICT_OLDEST)
+    client.sessions.SetAppPolicy(SetAppPolicyRequest(app=app_name, policy=policy))
+    for _ in range(3):
+        app.test_client().get("/set?a=1")
+    assert len(stored()) == 3
 
 
 def test_a_rotated_token_works_along_with_the_old_one(app: Flask, browser: FlaskClient) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event
 from typing import Any
 from uuid import UUID
@@ -100,6 +101,28 @@ def test_attempts_share_one_deadline(clock: FakeClock) -> None:
         client.sessions.GetSession(GET, timeout=8)
     # The clock went on by 0.7 s; the wire rounds.
     assert left[0] - left[-1] > 0.6
+
+
+def test_a_repeated_call_waits_for_a_server_that_comes_back() -> None:
+    with fake_server() as address:
+        pass
+    with connect(address, deadline=30) as client, ThreadPoolExecutor() as pool:
+        answer = pool.submit(client.sessions.GetSession, GET)
+        # Longer than four attempts take by themselves.
+        assert not wait([answer], timeout=2).done
+        with fake_server(address, GetSession=failing(0, UNAVAILABLE, [])):
+            assert answer.result() == session.GetSessionResponse()
+
+
+def test_a_server_that_stays_away_is_unavailable_not_late() -> None:
+    with fake_server() as address:
+        pass
+    with (
+        connect(address, deadline=0.5) as client,
+        pytest.raises(LatchkeyError) as failure,
+    ):
+        client.sessions.GetSession(GET)
+    assert failure.value.code is UNAVAILABLE
 
 
 def test_a_write_is_repeated_under_one_request_id_and_the_callers_message_is_left_alone(

@@ -82,6 +82,19 @@ def test_half_a_snapshot_is_begun_anew_with_a_reset() -> None:
     assert resumptions(seen) == [None, 0]
 
 
+def test_half_a_snapshot_after_a_reset_is_begun_anew_too() -> None:
+    seen: list[Any] = []
+    reset = session.WatchSessionsResponse(reset=session.WatchReset())
+    handle = telling([progress(5), UNAVAILABLE], [reset, SNAPSHOT, UNAVAILABLE], [reset], seen=seen)
+    with (
+        fake_server(WatchSessions=handle) as address,
+        connect(address, clock=AT_ONCE) as client,
+        client.watch(REQUEST) as watch,
+    ):
+        assert [next(watch) for _ in range(4)] == [progress(5), reset, SNAPSHOT, reset]
+    assert resumptions(seen) == [None, 5, 0]
+
+
 def test_it_begins_where_it_is_told_to() -> None:
     seen: list[Any] = []
     handle = telling([UNAVAILABLE], [progress(9)], seen=seen)

@@ -73,17 +73,24 @@ class _UnaryCalls:
         left = self.common.deadline if timeout is None else timeout
         ends_at = clock.now() + left
         attempt = 0
+        before: LatchkeyError | None = None
         while True:
             try:
                 return self.calls.with_call(request, timeout=left, metadata=metadata, **options)
             except grpc.RpcError as failure:
                 error = to_error(failure)  # type: ignore[arg-type] # It is a grpc.Call, too.
+                if before is not None and error.code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    # It tells more than that the time was up.
+                    raise before from failure
                 delay = delay_before_retry(error, attempt, ends_at, clock) if repeatable else None
                 if delay is None:
                     raise error from failure
+            before = error
             clock.sleep(delay)
             left = ends_at - clock.now()
             attempt += 1
+            # A server that is being restarted may need longer than all delays together.
+            options["wait_for_ready"] = True
 
     def future(
         self,

@@ -44,6 +44,7 @@ _JSON = TaggedJSONSerializer()
 class LatchkeySession(SessionMixin):
     """What `flask.session` is. It is read from Latchkey when it is first used."""
 
+    accessed = False
     modified = False
 
     def __init__(self, sessions: LatchkeySessions, cookie: str | None, origin: Origin) -> None:
