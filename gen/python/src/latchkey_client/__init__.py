@@ -1,0 +1,8 @@
+"""Client of Latchkey: `connect` makes one, `session` and `rke` have the messages."""
+
+from . import rke, session
+from .client import Client, Tls, connect
+from .error import LatchkeyError
+from .watch import Watch
+
+__all__ = ["Client", "LatchkeyError", "Tls", "Watch", "connect", "rke", "session"]

@@ -1,0 +1,194 @@
+"""Sessions of Django projects, kept by Latchkey:
+
+    SESSION_ENGINE = "latchkey_client.django"
+    LATCHKEY = {"address": "localhost:50051", "app": "shop"}
+
+LATCHKEY takes what `connect` takes, too. A session belongs to the user who is logged in; when
+that changes, a new session with a new key takes the place of the old one. To log a user out on
+all devices, call DeleteUserSessions by `client()`.
+
+As Django says, a session expires some time after it was saved last, not after it was read last;
+with SESSION_SAVE_EVERY_REQUEST each request saves it.
+
+`latchkey_client.django.SessionMiddleware` in the place of Django's own tells Latchkey the
+addresses and browsers of users, for lists of devices and for policies that bind sessions to them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, TypeGuard
+
+import grpc
+from django.conf import settings
+from django.contrib.sessions import middleware
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
+from django.http import HttpRequest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.struct_pb2 import Struct
+
+from . import data
+from .client import Client, connect
+from .error import LatchkeyError
+from .origin import Origin, origin_of
+from .session import (
+    CreateSessionRequest,
+    DeleteSessionRequest,
+    ExtendSessionRequest,
+    GetSessionRequest,
+    Session,
+    UpdateSessionRequest,
+)
+from .user import is_of, user_id_of
+
+_TOKEN = re.compile(r"[A-Za-z0-9]{64}", re.ASCII)
+_USER_KEY = "_auth_user_id"  # django.contrib.auth.SESSION_KEY, which only its app may import.
+_VALUE = "value"
+
+
+def client() -> Client:
+    """The client that the sessions use, one in each process."""
+    return _client(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _client(_pid: int) -> Client:
+    options = {key: value for key, value in settings.LATCHKEY.items() if key != "app"}
+    return connect(**options)
+
+
+def _app() -> str:
+    app: str = settings.LATCHKEY["app"]
+    return app
+
+
+class SessionStore(SessionBase):
+    """A session, whose key is its token in Latchkey. Latchkey makes the keys: a session that is
+    saved under a key that Latchkey does not have is refused with UpdateError."""
+
+    origin = Origin()
+    """Of the request that it belongs to, where SessionMiddleware told."""
+
+    _stored: Session | None = None
+    """The session as Latchkey answered it last."""
+
+    def load(self) -> dict[str, Any]:
+        self._stored = self._read(self.session_key)
+        if self._stored is not None:
+            values = data.load(self._stored.data, self._unpack)
+            if not self._has_expired(values):
+                return values
+        self._session_key = None
+        return {}
+
+    def exists(self, session_key: str | None) -> bool:
+        return self._read(session_key) is not None
+
+    def create(self) -> None:
+        self.save(must_create=True)
+        self.modified = True
+
+    def save(self, must_create: bool = False) -> None:
+        values = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
+        old = self.session_key
+        if must_create or old is None:
+            self._create(values)
+            return
+        if self._stored is None:
+            self._stored = self._read(old)
+        if self._stored is None:
+            raise UpdateError
+        if is_of(self._stored.user_id, values.get(_USER_KEY)):
+            self._update(old, values)
+        else:
+            self._create(values)
+            self.delete(old)
+
+    def delete(self, session_key: str | None = None) -> None:
+        key = session_key if session_key is not None else self.session_key
+        if _is_token(key):
+            request = DeleteSessionRequest(app=_app(), token=key, allow_missing=True)
+            client().sessions.DeleteSession(request)
+
+    @classmethod
+    def clear_expired(cls) -> None:
+        """Does nothing: Latchkey removes what has expired."""
+
+    def _read(self, key: str | None) -> Session | None:
+        if not _is_token(key):
+            return None
+        request = GetSessionRequest(
+            app=_app(), token=key, peek=True, ip=self.origin.ip, user_agent=self.origin.user_agent
+        )
+        try:
+            return client().sessions.GetSession(request).session
+        except LatchkeyError as error:
+            if error.code is grpc.StatusCode.NOT_FOUND:
+                return None
+            raise
+
+    def _create(self, values: dict[str, Any]) -> None:
+        request = CreateSessionRequest(
+            app=_app(),
+            user_id=user_id_of(values.get(_USER_KEY)),
+            ip=self.origin.ip,
+            user_agent=self.origin.user_agent,
+            data=data.changes(Struct(), values, self._pack),
+            idle_ttl=self._idle_ttl(),
+        )
+        created = client().sessions.CreateSession(request)
+        self._session_key = created.token
+        self._stored = created.session
+
+    def _update(self, key: str, values: dict[str, Any]) -> None:
+        assert self._stored is not None
+        calls = client().sessions
+        merge = data.changes(self._stored.data, values, self._pack)
+        idle_ttl = self._idle_ttl()
+        try:
+            if merge.fields:
+                update = UpdateSessionRequest(app=_app(), token=key, data=merge)
+                self._stored = calls.UpdateSession(update).session
+            # Both restart the time that the session has left.
+            if not merge.fields or self._stored.idle_ttl != idle_ttl:
+                extend = ExtendSessionRequest(app=_app(), token=key, idle_ttl=idle_ttl)
+                self._stored = calls.ExtendSession(extend).session
+        except LatchkeyError as error:
+            if error.code is grpc.StatusCode.NOT_FOUND:
+                raise UpdateError from error
+            raise
+
+    def _has_expired(self, values: dict[str, Any]) -> bool:
+        """Whether it has an instant to end at and that is past: Latchkey's limits are 10 s and
+        more."""
+        expiry = values.get("_session_expiry")
+        return isinstance(expiry, (str, datetime)) and self.get_expiry_age(expiry=expiry) <= 0
+
+    def _idle_ttl(self) -> Duration:
+        return Duration(seconds=max(10, self.get_expiry_age()))
+
+    # What JSON does not have goes through SESSION_SERIALIZER, signed, for it may be pickle.
+
+    def _pack(self, value: Any) -> str:
+        return self.encode({_VALUE: value})
+
+    def _unpack(self, packed: str) -> Any:
+        return self.decode(packed).get(_VALUE)
+
+
+class SessionMiddleware(middleware.SessionMiddleware):
+    """Django's, that also tells the session where its request comes from."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        agent = request.headers.get("User-Agent")
+        session = request.session
+        if isinstance(session, SessionStore):
+            session.origin = origin_of(request.META.get("REMOTE_ADDR"), agent)
+
+
+def _is_token(key: str | None) -> TypeGuard[str]:
+    return key is not None and _TOKEN.fullmatch(key) is not None
