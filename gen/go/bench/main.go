@@ -34,8 +34,10 @@ func main() {
 		defer client.Close()
 		clients = append(clients, client)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	for range *callers {
-		created, err := clients[0].Sessions.CreateSession(context.Background(),
+		created, err := clients[0].Sessions.CreateSession(ctx, // The server may be starting.
 			&sessionv1.CreateSessionRequest{App: "bench", UserId: "ann", Ip: "192.0.2.7"}, grpc.WaitForReady(true))
 		if err != nil {
 			log.Fatal(err)

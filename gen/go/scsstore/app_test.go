@@ -194,6 +194,31 @@ func TestHundredRequestsAtOnceLoseNothing(t *testing.T) {
 	}
 }
 
+func TestRequestsAtOnceKeepEachOthersChanges(t *testing.T) {
+	a := newApp(t, "scs-changes", Options{})
+	b := a.browser(t)
+	b.visit("/put?key=a&value=old")
+	b.visit("/put?key=b&value=old")
+	load := func() context.Context {
+		ctx, err := a.manager.Load(inRequest(t), b.cookie())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ctx
+	}
+	one, other := load(), load()
+	a.manager.Put(one, "a", "new")
+	a.manager.Remove(other, "b")
+	for _, ctx := range []context.Context{one, other} {
+		if _, _, err := a.manager.Commit(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.visit("/get?key=a") != "new" || b.visit("/get?key=b") != "" {
+		t.Fatal("a change is lost")
+	}
+}
+
 func TestLoginGivesTheSessionANewToken(t *testing.T) {
 	for _, login := range []string{"/login?renew=1&user=ann", "/login?user=ann"} {
 		a := newApp(t, "scs-login", Options{})

@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import type { Cookie, SessionData } from "express-session";
+import type { SessionData } from "express-session";
 import type { Session } from "../latchkey/session/v1/session_pb.js";
 
 /** What Latchkey keeps of express-session's data: all but when the cookie expires. */
@@ -16,7 +16,7 @@ export function toSessionData({ data, expiresAt }: Session): SessionData {
   const attributes = { ...(cookie as JsonObject | undefined) };
   const { originalMaxAge } = attributes;
   const expires = typeof originalMaxAge === "number" && expiresAt ? timestampDate(expiresAt) : null;
-  return { ...content, cookie: { ...attributes, expires } as unknown as Cookie };
+  return { ...content, cookie: { ...attributes, expires } } as unknown as SessionData;
 }
 
 /** The top-level keys that differ, as an update takes them: those that are gone are null. */

@@ -136,7 +136,7 @@ test("without the store's genid saving fails, and says what is missing", async (
 /** What the app below puts into sessions. */
 declare module "express-session" {
   interface SessionData {
-    userId?: string;
+    userId: string;
     [key: `key${number}`]: number;
   }
 }
