@@ -7,6 +7,7 @@ import { APP, DATA, DEADLINE_MS, type Driver, type DriverOptions, IP } from "./d
 import { framed, withClient } from "./grpc-client.js";
 import { runH2load } from "./load.js";
 import { createSampleSession } from "./sample-session.js";
+import { runSteadyMessage } from "./steady-load.js";
 
 const RANGE = "/etcdserverpb.KV/Range";
 const PUT = "/etcdserverpb.KV/Put";
@@ -30,13 +31,15 @@ export async function openEtcdRangeDriver({ server, dir }: DriverOptions): Promi
   const answer = await unary(grpc, RANGE, rangeRequest());
   if (!answer.includes(value)) throw new Error("etcd did not answer the value that was put");
   const body = join(dir, "request.bin");
-  await writeFile(body, framed(rangeRequest()));
+  const request = framed(rangeRequest());
+  await writeFile(body, request);
 
   return {
     transport: "grpc",
     method: RANGE.slice(1),
     carriedOut: () => countRanges(http),
     run: (load) => runH2load(load, body, `http://${grpc}${RANGE}`),
+    runSteady: (load, rate) => runSteadyMessage(load, grpc, RANGE, request, {}, rate),
   };
 }
 

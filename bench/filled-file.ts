@@ -3,6 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { readFile, statfs, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 import type { Filling } from "./fill.js";
 
 /** Bytes of disk that a session may take while a file is filled, its log included. */
@@ -52,18 +53,19 @@ export async function fill(filling: Filling, signal: AbortSignal): Promise<Fille
 export async function fillOnce(filling: Filling, signal: AbortSignal): Promise<Filled> {
   const { path, population, durable } = filling;
   const note = `${path}.filled.json`;
-  const wanted = JSON.stringify({ population, durable });
+  const wanted = { population, durable };
   if (existsSync(note)) {
     const { made, filled } = JSON.parse(await readFile(note, "utf8")) as {
       made: unknown;
       filled: Filled;
     };
-    if (JSON.stringify(made) === wanted) return filled;
-    throw new Error(`${path} holds other sessions: ${JSON.stringify(made)}, not ${wanted}`);
+    if (isDeepStrictEqual(made, wanted)) return filled;
+    const [is, not] = [made, wanted].map((one) => JSON.stringify(one));
+    throw new Error(`${path} holds other sessions: ${is}, not ${not}`);
   }
   if (existsSync(path)) throw new Error(`${path} was not filled by a trial that was finished`);
   const filled = await fill(filling, signal);
-  await writeFile(note, `${JSON.stringify({ made: { population, durable }, filled })}\n`);
+  await writeFile(note, `${JSON.stringify({ made: wanted, filled })}\n`);
   return filled;
 }
 

@@ -9,6 +9,7 @@ import { APP, DATA, type Driver, type DriverOptions, IP, prepareTokens } from ".
 import { call, framed, withClient } from "./grpc-client.js";
 import { runH2load } from "./load.js";
 import { methodOf } from "./method.js";
+import { runSteadyMessage } from "./steady-load.js";
 
 const { createSession, getSession } = SessionService.method;
 const GET_PATH = methodOf(getSession).path;
@@ -30,7 +31,8 @@ export async function openGrpcGetDriver(options: DriverOptions): Promise<Driver>
   );
   const message = create(GetSessionRequestSchema, { app: APP, token });
   const body = join(dir, "request.bin");
-  await writeFile(body, framed(toBinary(GetSessionRequestSchema, message)));
+  const request = framed(toBinary(GetSessionRequestSchema, message));
+  await writeFile(body, request);
 
   return {
     transport: "grpc",
@@ -43,5 +45,6 @@ export async function openGrpcGetDriver(options: DriverOptions): Promise<Driver>
       return Number(session?.reads);
     },
     run: (load) => runH2load(load, body, `http://${grpc}${GET_PATH}`, headers),
+    runSteady: (load, rate) => runSteadyMessage(load, grpc, GET_PATH, request, headers, rate),
   };
 }

@@ -10,8 +10,8 @@ import {
   prepareTokens,
 } from "./driver.js";
 import { runWrk, WRK_REPORT } from "./load.js";
-import { checkCalls, startOpenLoad } from "./open-load.js";
-import type { CallKind, Phase } from "./phase.js";
+import type { CallKind } from "./phase.js";
+import { runSteady } from "./steady-load.js";
 
 /** A call of the HTTP API: its Lua requests for wrk, and the trace that it leaves. */
 interface HttpCall {
@@ -89,23 +89,14 @@ export async function openHttpDriver(
       );
       return runWrk(load, script, http);
     },
-    async runSteady({ seconds, connections, pin, signal }, rate) {
-      const load = startOpenLoad(http, pin, signal);
-      try {
-        const phase: Phase = {
-          ...{ name: method, call: method, headers, rate, seconds, connections, window: 250 },
-          ...{ population: { app: APP, tokens }, among: tokens.length },
-          ...{ order: "random", whenBusy: "wait" },
-        };
-        // Of the load, whose process is fresh.
-        checkCalls(await load.begin({ ...phase, name: "warm-up", seconds: Math.min(seconds, 2) }));
-        const result = await load.begin(phase);
-        checkCalls(result);
-        return { rate, ...result.accepted, lateness: result.lateness };
-      } finally {
-        load.close();
-      }
-    },
+    runSteady: (load, rate) =>
+      runSteady(
+        load,
+        "http",
+        http,
+        { call: method, headers, population: { app: APP, tokens }, among: tokens.length },
+        rate,
+      ),
   };
 }
 

@@ -13,11 +13,19 @@ export interface OpenLoad {
   close(): void;
 }
 
+/** What the calls of a load go over. */
+export type Wire = "http" | "grpc";
+
 /** Starts the process of open-loop.ts, which calls the server at `url`, `http://127.0.0.1:1234`. */
-export function startOpenLoad(url: string, pin: Pin, signal: AbortSignal): OpenLoad {
+export function startOpenLoad(
+  url: string,
+  pin: Pin,
+  signal: AbortSignal,
+  wire: Wire = "http",
+): OpenLoad {
   const program = fileURLToPath(new URL("./open-loop.ts", import.meta.url));
   const { hostname, port } = new URL(url);
-  const argv = [process.execPath, "--import", "tsx", program, hostname, port] as const;
+  const argv = [process.execPath, "--import", "tsx", program, hostname, port, wire] as const;
   const [command, ...args] = pinned(pin, argv);
   const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit", "ipc"], signal });
   const waiting: { resolve: (result: PhaseResult) => void; reject: (error: Error) => void }[] = [];

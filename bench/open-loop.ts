@@ -2,8 +2,9 @@
 // phase's rate, and its latency is counted from then, however late it can be sent. So a server
 // that stalls is charged for all calls that were due meanwhile, where a load that waits for
 // answers makes fewer calls and forgets those. A process of its own, which open-load.ts
-// starts with the server's host and port as its arguments.
-import { type HttpConnection, openHttpConnection } from "./http-connection.js";
+// starts with the server's host and port and the wire as its arguments.
+import { openGrpcConnection } from "./grpc-connection.js";
+import { type HttpConnectionOptions, openHttpConnection } from "./http-connection.js";
 import { requestOf } from "./http-requests.js";
 import type { Phase, PhaseResult } from "./phase.js";
 import { createSchedule, type Schedule } from "./schedule.js";
@@ -32,9 +33,16 @@ interface Run {
   endedAt: number | null;
 }
 
+/** A connection of either wire. */
+interface Connection {
+  /** Calls by the phase on session `n`; `unique` is another number in each call. */
+  call(phase: Phase, n: number, unique: number): void;
+  close(why: string): void;
+}
+
 interface Slot {
   readonly index: number;
-  connection: HttpConnection;
+  connection: Connection;
   isFree: boolean;
   freeSince: number;
   /** The phase of the call under way. */
@@ -43,7 +51,7 @@ interface Slot {
   sentAt: number;
 }
 
-const [, , host = "", port = ""] = process.argv;
+const [, , host = "", port = "", wire = ""] = process.argv;
 const slots: Slot[] = [];
 /** Those that may send, the one that waits longest first. */
 let free: Slot[] = [];
@@ -70,8 +78,25 @@ const openSlot = (index: number): Slot => {
   return slot;
 };
 
-const connect = (slotOf: () => Slot): HttpConnection =>
-  openHttpConnection({
+const open = (options: HttpConnectionOptions): Connection => {
+  if (wire === "http") {
+    const { send, close } = openHttpConnection(options);
+    return {
+      close,
+      call: (phase, n, unique) => send(requestOf(phase, `${host}:${port}`, n, unique)),
+    };
+  }
+  const { send, close } = openGrpcConnection(options);
+  return {
+    close,
+    call({ message, headers = {} }) {
+      if (message) send(message, headers);
+    },
+  };
+};
+
+const connect = (slotOf: () => Slot): Connection =>
+  open({
     host,
     port: Number(port),
     onFree() {
@@ -124,7 +149,7 @@ const send = (slot: Slot, run: Run, due: number, now: number) => {
   slot.due = due;
   slot.sentAt = now;
   run.underWay++;
-  slot.connection.send(requestOf(phase, `${host}:${port}`, n, calls++));
+  slot.connection.call(phase, n, calls++);
 };
 
 /** Sends what is due. */

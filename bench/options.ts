@@ -126,7 +126,7 @@ Options:
   --rounds N       rounds of each server (${NORMAL.rounds})
   --connections N  calls in flight (${NORMAL.connections})
   --sessions N     sessions prepared in each round (${NORMAL.sessions})
-  --rate N         calls a second of the steady load that follows in HTTP trials (${NORMAL.rate})
+  --rate N         calls a second of the steady load that follows over HTTP and in grpc-get (${NORMAL.rate})
   --mebibytes N    length of a stream of rke-stream (${NORMAL.mebibytes}), with --smoke ${SMOKE.mebibytes}
   --store S        Latchkey's store: sqlite, a file on disk (the default), or memory:
   --json FILE      write the result to a file too

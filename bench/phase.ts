@@ -1,12 +1,16 @@
+import type { Message } from "./grpc-connection.js";
 import type { Latencies } from "./latencies.js";
 import type { Population, Prepared } from "./population.js";
 
+/** What is called of the HTTP API. */
 export type CallKind = "get" | "set" | "create";
 
 /** A stretch of load at one rate. */
 export interface Phase {
   readonly name: string;
   readonly call: CallKind;
+  /** What is called by gRPC, whatever else is said here of calls. */
+  readonly message?: Message;
   /** The sessions that are called are the first `among` of the population. */
   readonly population: Population | Prepared;
   readonly among: number;

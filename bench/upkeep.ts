@@ -153,21 +153,24 @@ async function run(
     // The phase ends after the work, unless the load fails.
     await Promise.race([typeof work === "function" ? work() : work, phase]);
   };
-  const total = watchTotal(url, signal);
-  const pause = () => sleep((seconds * 1_000) / 4, undefined, { signal });
+  // Ends what is under way, too, when the load or the server fails.
+  const ending = new AbortController();
+  const ended = AbortSignal.any([signal, ending.signal]);
+  const total = watchTotal(url, ended);
+  const pause = () => sleep((seconds * 1_000) / 4, undefined, { signal: ended });
   try {
-    await during("quiet", sleep(left - 500, undefined, { signal }));
+    await during("quiet", sleep(left - 500, undefined, { signal: ended }));
     const before = total.latest();
     await during("sweep", () => total.until(before - batch));
     const swept = (Date.now() - expiresAt) / 1_000;
     await during("after the sweep", pause);
     await during("end of an app", async () => {
-      const ended = await endApp(url, appOf(doomed, 0), signal);
-      if (ended !== batch) throw new Error(`${ended} sessions of the app were ended, not ${batch}`);
+      const count = await endApp(url, appOf(doomed, 0), ended);
+      if (count !== batch) throw new Error(`${count} sessions of the app were ended, not ${batch}`);
     });
     await during("after the end of an app", pause);
     const copy = join(dir, "backup.db");
-    await during("backup", () => backup(root, base.path, copy, signal));
+    await during("backup", () => backup(root, base.path, copy, ended));
     const backupBytes = statSync(copy).size;
     await during("after the backup", async () => {
       await rm(copy);
@@ -178,34 +181,35 @@ async function run(
     for (const result of results) checkCalls(result);
     return { mostPerSecond, phases: results, swept, backupBytes, memory: peakOf(server.pid) };
   } finally {
-    total.stop();
+    ending.abort();
   }
 }
 
-/** Asks a server again and again how many sessions it has. */
+/** Asks a server again and again how many sessions it has, until the signal. */
 function watchTotal(url: string, signal: AbortSignal) {
-  const stopped = new AbortController();
   let latest = Number.NaN;
-  const looking = (async () => {
-    while (!stopped.signal.aborted && !signal.aborted) {
+  let failure: unknown;
+  const look = async () => {
+    for (;;) {
       const text = await (await fetch(`${url}/metrics`, { signal })).text();
       latest = Number(/^latchkey_store_sessions (\S+)/m.exec(text)?.[1]);
-      await sleep(LOOK_MS);
+      await sleep(LOOK_MS, undefined, { signal });
     }
-  })();
-  // Its failure is told to who waits.
-  looking.catch(() => {});
+  };
+  look().catch((error: unknown) => {
+    failure = error;
+  });
   return {
     latest: () => latest,
     /** Resolves when there are so many or fewer. */
     async until(count: number): Promise<void> {
       const deadline = performance.now() + MOST_MS;
       while (!(latest <= count)) {
+        if (failure !== undefined) throw failure;
         if (performance.now() > deadline) throw new Error(`${latest} sessions are left`);
-        await Promise.race([sleep(50, undefined, { signal }), looking]);
+        await sleep(50, undefined, { signal });
       }
     },
-    stop: () => stopped.abort(),
   };
 }
 
