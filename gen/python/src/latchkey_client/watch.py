@@ -15,8 +15,9 @@ class Watch(Iterator[WatchSessionsResponse]):
     """The responses of WatchSessions, over as many calls as it takes.
 
     A call that ends with OK or UNAVAILABLE, or with RESOURCE_EXHAUSTED because the watcher was
-    slow, is followed by another, which resumes after the last response that was taken from here; if that
-    is too old, or was half a snapshot, the next response is `reset`, and a snapshot follows.
+    slow, is followed by another, which resumes after the last response that was taken from here;
+    if that is too old, or was half a snapshot, the next response is `reset`, and a snapshot
+    follows.
     Any other error is raised as LatchkeyError.
 
     `close` may be called from any thread and ends the iteration.
