@@ -1,5 +1,4 @@
 import { spawn } from "node:child_process";
-import type { TestContext } from "node:test";
 
 /** How a program ended: by itself with a status, or by a signal. */
 export interface Ending {
@@ -21,10 +20,13 @@ export interface ProgramOptions {
   readonly hasChildren?: boolean;
 }
 
+/** What a program ends with: a test, or with `{ after }` of node:test all of a file's. */
+export type Owner = { after(end: () => Promise<void>): void };
+
 export type Program = ReturnType<typeof startProgram>;
 
 /** Starts a program that ends with the test at the latest. */
-export function startProgram(t: TestContext, options: ProgramOptions) {
+export function startProgram(t: Owner, options: ProgramOptions) {
   const { argv, cwd, env, hasInput = false, hasChildren = false } = options;
   const [command, ...args] = argv;
   const child = spawn(command, args, {

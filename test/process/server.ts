@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Ending, type Program, startProgram } from "./program.js";
+import { type Ending, type Owner, type Program, startProgram } from "./program.js";
 
 /** The project's folder, and the program as it is built there. */
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -27,7 +27,7 @@ export async function makeFolder(t: TestContext): Promise<string> {
 }
 
 /** Starts `latchkey` with these arguments and settings. */
-export function startLatchkey(t: TestContext, args: readonly string[], env: Env, cwd = ROOT) {
+export function startLatchkey(t: Owner, args: readonly string[], env: Env, cwd = ROOT) {
   return startProgram(t, { argv: [process.execPath, BIN, ...args], cwd, env });
 }
 
@@ -69,7 +69,7 @@ export interface Server {
 }
 
 /** Starts a server on free ports and waits until it listens. */
-export async function startServer(t: TestContext, env: Env, args: string[] = []): Promise<Server> {
+export async function startServer(t: Owner, env: Env, args: string[] = []): Promise<Server> {
   const settings = { ...FREE_PORTS, ...env };
   return serverOf(startLatchkey(t, ["serve", ...args], settings), settings);
 }

@@ -24,22 +24,30 @@ export async function* watchSessions(
     WatchSessionsRequestSchema,
     request,
   );
+  // Connect's clients do not end a call whose loop is left.
+  const left = new AbortController();
+  const signals = options.signal ? [left.signal, options.signal] : [left.signal];
+  const signal = AbortSignal.any(signals);
   // Half a snapshot has the revision 0, which is too old for any watch.
   let last = resumeRevision;
-  for (let failures = 1; ; failures++) {
-    try {
-      const resume = last === undefined ? {} : { resumeRevision: last };
-      const watch = { app, userId, includeTouches, ...resume };
-      for await (const response of sessions.watchSessions(watch, options)) {
-        failures = 0;
-        yield response;
-        last = response.revision;
+  try {
+    for (let failures = 1; ; failures++) {
+      try {
+        const resume = last === undefined ? {} : { resumeRevision: last };
+        const watch = { app, userId, includeTouches, ...resume };
+        for await (const response of sessions.watchSessions(watch, { ...options, signal })) {
+          failures = 0;
+          yield response;
+          last = response.revision;
+        }
+      } catch (cause) {
+        const error = toLatchkeyError(cause);
+        const isSlow = error.code === Code.ResourceExhausted && error.reason === "LIMIT";
+        if (error.code !== Code.Unavailable && !isSlow) throw error;
       }
-    } catch (cause) {
-      const error = toLatchkeyError(cause);
-      const isSlow = error.code === Code.ResourceExhausted && error.reason === "LIMIT";
-      if (error.code !== Code.Unavailable && !isSlow) throw error;
+      await sleep(backoff(Math.max(1, failures), random), signal);
     }
-    await sleep(backoff(Math.max(1, failures), random), options.signal);
+  } finally {
+    left.abort();
   }
 }

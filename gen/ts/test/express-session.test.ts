@@ -1,0 +1,350 @@
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { createServer, request, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import { after, type TestContext, test } from "node:test";
+import { promisify } from "node:util";
+import express, { type ErrorRequestHandler, type Request } from "express";
+import session, { type SessionData } from "express-session";
+import { startServer } from "../../../test/process/server.js";
+import { LatchkeyStore } from "../src/express-session.js";
+import { createLatchkey } from "../src/index.js";
+
+/** For all tests; each has an app of its own. */
+const server = startServer({ after }, { LATCHKEY_STORE: "memory:" });
+
+/** A store of an app of its own. */
+async function openStore(t: TestContext) {
+  const latchkey = createLatchkey({ address: (await server).grpc });
+  t.after(() => latchkey.close());
+  const app = `u-${randomUUID().slice(0, 8)}`;
+  return { app, latchkey, store: new LatchkeyStore({ latchkey, app }) };
+}
+
+type Open = Awaited<ReturnType<typeof openStore>>;
+
+/** The store as a promise has it, and new ids as of requests that do not end. */
+function promised({ store }: Open) {
+  const newId = () => {
+    const req = { headers: {} } as Request;
+    // What Express does for each request.
+    req.res = new ServerResponse(req) as never;
+    return store.genid(req);
+  };
+  return {
+    newId,
+    get: promisify<string, SessionData | null | undefined>(store.get.bind(store)),
+    set: promisify<string, SessionData>(store.set.bind(store)),
+    touch: promisify<string, SessionData>(store.touch.bind(store)),
+    destroy: promisify<string>(store.destroy.bind(store)),
+    all: promisify<SessionData[]>(store.all.bind(store) as never),
+    length: promisify<number>(store.length.bind(store) as never),
+    clear: promisify<void>(store.clear.bind(store)),
+  };
+}
+
+/** The declarations know nothing of its options. */
+const cookieOf = (maxAge?: number) =>
+  Object.assign(new session.Cookie(), maxAge === undefined ? {} : { maxAge });
+
+const dataOf = (content: object, maxAge?: number) =>
+  ({
+    cookie: cookieOf(maxAge),
+    ...content,
+  }) as SessionData;
+
+test("a store gets what was set, and nothing of an id that means nothing", async (t) => {
+  const { newId, get, set } = promised(await openStore(t));
+  const [id, other] = [newId(), newId()];
+  const content = { n: 1, text: "한글 😀", list: [1, null, { a: "" }], deep: { a: null } };
+  await set(id, dataOf(content, 60_000));
+  await set(other, dataOf({ n: 2 }));
+  const { cookie, ...found } = (await get(id)) ?? dataOf({});
+  assert.deepEqual(found, content);
+  assert.equal(cookie.originalMaxAge, 60_000);
+  assert.equal(cookie.httpOnly, true);
+  assert.ok(cookie.expires instanceof Date);
+  for (const nothing of [newId(), "0".repeat(64), "connect.sid", "", `new-${"0".repeat(32)}`]) {
+    assert.equal(await get(nothing), undefined, nothing);
+  }
+});
+
+test("setting again replaces what was there", async (t) => {
+  const { newId, get, set } = promised(await openStore(t));
+  const id = newId();
+  await set(id, dataOf({ a: 1, b: { c: 1, d: 2 } }));
+  await set(id, dataOf({ b: { c: 3 }, e: [] }));
+  const { cookie: _, ...found } = (await get(id)) ?? dataOf({});
+  assert.deepEqual(found, { b: { c: 3 }, e: [] });
+});
+
+test("a touch restarts the idle time, of which the cookie decides", async (t) => {
+  const open = await openStore(t);
+  const { app } = open;
+  const { newId, set, touch } = promised(open);
+  const id = newId();
+  await set(id, dataOf({ n: 1 }, 60_000));
+  const look = async () => (await open.latchkey.sessions.listSessions({ app })).sessions[0];
+  const before = await look();
+  assert.equal(before?.idleTtl?.seconds, 60n);
+  await touch(id, dataOf({ n: 1 }, 60_000));
+  assert.equal((await look())?.reads, (before?.reads ?? 0n) + 1n);
+});
+
+test("a destroyed session is gone, and stays so when a request still saves it", async (t) => {
+  const open = await openStore(t);
+  const { app } = open;
+  const { newId, get, set, destroy, touch, length } = promised(open);
+  const id = newId();
+  const data = dataOf({ n: 1 });
+  await set(id, data);
+  const { sessions } = await open.latchkey.sessions.listSessions({ app });
+  const target = { case: "sessionId" as const, value: sessions[0]?.sessionId ?? "" };
+  await open.latchkey.sessions.deleteSession({ app, target });
+  await set(id, Object.assign(data, { n: 2 }));
+  await touch(id, dataOf({ n: 2 }));
+  assert.equal(await get(id), undefined);
+  assert.equal(await length(), 0);
+  await destroy(id);
+  await destroy("nothing");
+});
+
+test("all, length and clear are about all sessions of the app, and no others", async (t) => {
+  const open = await openStore(t);
+  const { app } = open;
+  const { newId, set, all, length, clear } = promised(open);
+  const other = `${app}-2`;
+  await open.latchkey.sessions.createSession({ app: other, userId: "ann" });
+  assert.deepEqual(await all(), []);
+  assert.equal(await length(), 0);
+  for (let n = 0; n < 5; n++) await set(newId(), dataOf({ n }));
+  assert.equal(await length(), 5);
+  const numbers = (await all()).map((data) => (data as { n?: number }).n).sort();
+  assert.deepEqual(numbers, [0, 1, 2, 3, 4]);
+  await clear();
+  assert.equal(await length(), 0);
+  assert.equal((await open.latchkey.sessions.listSessions({ app: other })).sessions.length, 1);
+});
+
+test("without the store's genid saving fails, and says what is missing", async (t) => {
+  const { set } = promised(await openStore(t));
+  await assert.rejects(set("an id of express-session", dataOf({})), /genid/);
+});
+
+/** What the app below puts into sessions. */
+declare module "express-session" {
+  interface SessionData {
+    userId: string;
+    [key: `key${number}`]: number;
+  }
+}
+
+/** An Express app as people write them. */
+async function openApp(t: TestContext, { app: name, store, latchkey }: Open) {
+  const app = express();
+  app.use(
+    session({
+      store,
+      genid: store.genid,
+      secret: "a secret",
+      resave: false,
+      saveUninitialized: false,
+      cookie: { maxAge: 60_000 },
+    }),
+  );
+  app.get("/", (req, res) => res.json(req.session));
+  app.post("/keys/:n", (req, res) => {
+    req.session[`key${Number(req.params.n)}`] = Number(req.params.n);
+    res.json({});
+  });
+  app.post("/login/:user", (req, res, next) => {
+    req.session.regenerate((error) => {
+      if (error) return next(error);
+      req.session.userId = req.params.user;
+      res.redirect("/");
+    });
+  });
+  app.post("/careless-login/:user", (req, res) => {
+    req.session.userId = req.params.user;
+    req.session.save((error) => res.status(error ? 500 : 200).send(`${error}`));
+  });
+  app.post("/stream", (req, res) => {
+    req.session["key1"] = 1;
+    Readable.from(["a", "b", "c"]).pipe(res);
+  });
+  app.post("/rotate", async (req, res) => {
+    res.json(await store.rotate(req));
+  });
+  app.post("/logout", (req, res) => {
+    req.session.destroy(() => res.end());
+  });
+  app.post("/logout-everywhere", async (req, res) => {
+    const { userId = "" } = req.session;
+    await latchkey.sessions.deleteUserSessions({ app: name, userId });
+    res.end();
+  });
+  const onError: ErrorRequestHandler = (error, _req, res, _next) => {
+    res.status(500).send(String(error));
+  };
+  app.use(onError);
+  const server = createServer(app).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+
+  /** A browser: it has one cookie at most, and keeps it. */
+  return (cookie = "") => {
+    const device = {
+      cookie,
+      /** The token in the cookie. */
+      token: () => /^connect\.sid=s%3A([^.]*)\./.exec(device.cookie)?.[1] ?? "",
+      send: async (method: string, path: string) => {
+        const sent = request({ port, path, method, headers: { cookie: device.cookie } });
+        const [answer] = await once(sent.end(), "response");
+        const chunks: Buffer[] = [];
+        for await (const chunk of answer) chunks.push(chunk);
+        const [set] = answer.headers["set-cookie"] ?? [];
+        if (set !== undefined) device.cookie = set.split(";")[0];
+        return { status: answer.statusCode as number, text: Buffer.concat(chunks).toString(), set };
+      },
+      data: async () => JSON.parse((await device.send("GET", "/")).text) as SessionData,
+    };
+    return device;
+  };
+}
+
+async function openExpress(t: TestContext) {
+  const open = await openStore(t);
+  return { ...open, newDevice: await openApp(t, open) };
+}
+
+test("a visitor who leaves nothing has no session and no cookie", async (t) => {
+  const { app, newDevice, latchkey } = await openExpress(t);
+  const device = newDevice();
+  assert.equal((await device.send("GET", "/")).set, undefined);
+  assert.equal((await latchkey.sessions.listSessions({ app })).sessions.length, 0);
+});
+
+test("the cookie has Latchkey's token, also when the response is a stream", async (t) => {
+  const { app, newDevice, latchkey } = await openExpress(t);
+  for (const path of ["/keys/1", "/stream", "/login/ann"]) {
+    const device = newDevice();
+    await device.send("POST", path);
+    const { session } = await latchkey.sessions.getSession({ app, token: device.token() });
+    assert.ok(session?.data, path);
+    assert.equal(session.userAgent, "");
+    assert.equal(session.ip, "127.0.0.1");
+  }
+  assert.equal((await newDevice().send("POST", "/stream")).text, "abc");
+  assert.equal((await latchkey.sessions.listSessions({ app })).sessions.length, 4);
+});
+
+test("of 100 parallel requests of a session each keeps the others' changes", async (t) => {
+  const { newDevice } = await openExpress(t);
+  const device = newDevice();
+  await device.send("POST", "/login/ann");
+  const numbers = Array.from({ length: 100 }, (_, n) => n);
+  const answers = await Promise.all(numbers.map((n) => device.send("POST", `/keys/${n}`)));
+  assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+  const { cookie: _, ...data } = await device.data();
+  const keys = Object.fromEntries(numbers.map((n) => [`key${n}`, n]));
+  assert.deepEqual(data, { userId: "ann", ...keys });
+});
+
+test("a login begins another session, and the one before it is gone", async (t) => {
+  const { app, newDevice, latchkey } = await openExpress(t);
+  const device = newDevice();
+  await device.send("POST", "/keys/1");
+  const before = newDevice(device.cookie);
+  await device.send("POST", "/login/ann");
+  assert.notEqual(device.token(), before.token());
+  assert.equal((await device.data()).userId, "ann");
+  assert.equal((await before.data()).userId, undefined);
+  const { sessions } = await latchkey.sessions.listSessions({ app });
+  assert.deepEqual(
+    sessions.map(({ userId }) => userId),
+    ["ann"],
+  );
+});
+
+test("a login into the session that was there is refused, so that a planted cookie is worth nothing", async (t) => {
+  const { newDevice } = await openExpress(t);
+  const thief = newDevice();
+  await thief.send("POST", "/keys/1");
+  const victim = newDevice(thief.cookie);
+  const { status, text } = await victim.send("POST", "/careless-login/ann");
+  assert.equal(status, 500);
+  assert.match(text, /regenerate/);
+  assert.equal((await thief.data()).userId, undefined);
+  assert.equal((await victim.send("POST", "/login/ann")).status, 302);
+  assert.equal((await thief.data()).userId, undefined);
+});
+
+test("an id that the caller made up is not adopted", async (t) => {
+  const { newDevice } = await openExpress(t);
+  const device = newDevice(`connect.sid=${"A".repeat(64)}`);
+  await device.send("POST", "/keys/1");
+  assert.match(device.token(), /^[A-Za-z0-9]{64}$/);
+  assert.notEqual(device.token(), "A".repeat(64));
+});
+
+test("a rotation changes the token, once for parallel requests, and keeps the session", async (t) => {
+  const { app, newDevice, latchkey } = await openExpress(t);
+  const device = newDevice();
+  await device.send("POST", "/login/ann");
+  const old = newDevice(device.cookie);
+  const answers = await Promise.all(
+    Array.from({ length: 5 }, () => device.send("POST", "/rotate")),
+  );
+  assert.deepEqual(answers.map(({ text }) => text).sort(), [
+    "false",
+    "false",
+    "false",
+    "false",
+    "true",
+  ]);
+  assert.notEqual(device.token(), old.token());
+  assert.equal((await device.data()).userId, "ann");
+  assert.equal((await old.data()).userId, "ann");
+  const { sessions } = await latchkey.sessions.listSessions({ app });
+  assert.equal(sessions.length, 1);
+});
+
+test("a logout on all devices ends the user's sessions, and requests under way revive none", async (t) => {
+  const { app, newDevice, latchkey } = await openExpress(t);
+  const devices = [newDevice(), newDevice(), newDevice()];
+  for (const device of devices) await device.send("POST", "/login/ann");
+  const other = newDevice();
+  await other.send("POST", "/login/bob");
+  const writes = devices.flatMap((device) =>
+    Array.from({ length: 20 }, (_, n) => newDevice(device.cookie).send("POST", `/keys/${n}`)),
+  );
+  const logout = devices[0]?.send("POST", "/logout-everywhere");
+  await Promise.all([...writes, logout]);
+  for (const device of devices) assert.equal((await device.data()).userId, undefined);
+  assert.equal((await other.data()).userId, "bob");
+  const { sessions } = await latchkey.sessions.listUserSessions({ app, userId: "ann" });
+  assert.deepEqual(sessions, []);
+});
+
+test("a logout ends the session", async (t) => {
+  const { app, newDevice, latchkey } = await openExpress(t);
+  const device = newDevice();
+  await device.send("POST", "/login/ann");
+  const token = device.token();
+  await device.send("POST", "/logout");
+  await assert.rejects(latchkey.sessions.getSession({ app, token }), { reason: "NOT_FOUND" });
+});
+
+test("where a session cannot be created the error handler answers, without a cookie", async (t) => {
+  const { app, newDevice, latchkey } = await openExpress(t);
+  const policy = { maxSessionsPerUser: 1 };
+  await latchkey.sessions.setAppPolicy({ app, policy });
+  await newDevice().send("POST", "/login/ann");
+  const { status, text, set } = await newDevice().send("POST", "/login/ann");
+  assert.equal(status, 500);
+  assert.match(text, /as many sessions|at most/);
+  assert.equal(set, undefined);
+});

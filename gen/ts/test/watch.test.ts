@@ -1,0 +1,109 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { startServer } from "../../../test/process/server.js";
+import { eventually } from "../../../test/transports/eventually.js";
+import { ErrorInfoSchema } from "../google/rpc/error_details_pb.js";
+import {
+  SessionService,
+  type WatchSessionsResponse,
+  type WatchSessionsResponseSchema,
+} from "../latchkey/session/v1/session_service_pb.js";
+import { createLatchkey } from "../src/index.js";
+import { watchSessions } from "../src/watch.js";
+
+type Response = MessageInitShape<typeof WatchSessionsResponseSchema>;
+/** What a server does with one call of WatchSessions. */
+type Call = readonly (Response | ConnectError)[];
+
+/** Watches a server that answers its calls so; answers what the watch tells and what was asked. */
+async function watch(calls: readonly Call[], resumeRevision?: bigint) {
+  const asked: (bigint | undefined)[] = [];
+  const transport = createRouterTransport(({ service }) =>
+    service(SessionService, {
+      async *watchSessions(request) {
+        asked.push(request.resumeRevision);
+        for (const one of calls[asked.length - 1] ?? []) {
+          if (one instanceof ConnectError) throw one;
+          yield one;
+        }
+        if (asked.length === calls.length) throw new ConnectError("the end", Code.DataLoss);
+      },
+    }),
+  );
+  const told: WatchSessionsResponse[] = [];
+  const waits: number[] = [];
+  const parts = { random: () => 1, sleep: async (wait: number) => void waits.push(wait) };
+  const request = { app: "shop", ...(resumeRevision !== undefined && { resumeRevision }) };
+  const sessions = createClient(SessionService, transport);
+  await assert.rejects(
+    async () => {
+      for await (const one of watchSessions(sessions, request, {}, parts)) told.push(one);
+    },
+    { code: Code.DataLoss },
+  );
+  return { told: told.map(({ content }) => content.case), asked, waits };
+}
+
+const snapshot: Response = { content: { case: "snapshot", value: {} } };
+const snapshotEnd: Response = { revision: 5n, content: { case: "snapshotEnd", value: {} } };
+const events: Response = { revision: 6n, content: { case: "events", value: {} } };
+const reset: Response = { content: { case: "reset", value: {} } };
+const unavailable = new ConnectError("stopping", Code.Unavailable);
+const slow = new ConnectError("too slow", Code.ResourceExhausted, undefined, [
+  { desc: ErrorInfoSchema, value: { reason: "LIMIT", domain: "latchkey" } },
+]);
+
+test("a watch goes on after what it told last, wherever it was cut", async () => {
+  const { told, asked } = await watch([
+    [snapshot, snapshotEnd, events, unavailable],
+    [unavailable],
+    [{ ...events, revision: 7n }, slow],
+    [events],
+    [],
+  ]);
+  assert.deepEqual(told, ["snapshot", "snapshotEnd", "events", "events", "events"]);
+  assert.deepEqual(asked, [undefined, 6n, 6n, 7n, 6n]);
+});
+
+test("a watch that is cut in its snapshot is told to forget it", async () => {
+  const { told, asked } = await watch([
+    [snapshot, unavailable],
+    [reset, snapshot, snapshotEnd],
+  ]);
+  assert.deepEqual(told, ["snapshot", "reset", "snapshot", "snapshotEnd"]);
+  assert.deepEqual(asked, [undefined, 0n]);
+});
+
+test("a watch begins where the caller says", async () => {
+  const { asked } = await watch([[unavailable], []], 3n);
+  assert.deepEqual(asked, [3n, 3n]);
+});
+
+test("the waits grow up to 10 s, and begin anew when something was told", async () => {
+  const down = Array.from({ length: 8 }, () => [unavailable]);
+  const { waits } = await watch([...down, [events, unavailable], [unavailable], []]);
+  const growing = [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000];
+  assert.deepEqual(waits, [...growing, 200, 200]);
+});
+
+const server = startServer({ after }, { LATCHKEY_STORE: "memory:" });
+
+for (const transport of ["grpc", "connect"] as const) {
+  test(`a watch whose loop is left ends at the server, too, over ${transport}`, async (t) => {
+    const { grpc, http } = await server;
+    const watchers = async () => {
+      const text = await (await fetch(`http://${http}/metrics`)).text();
+      return Number(/^latchkey_watch_watchers (\d+)$/m.exec(text)?.[1]);
+    };
+    const address = transport === "grpc" ? grpc : http;
+    const latchkey = createLatchkey({ address, transport });
+    t.after(() => latchkey.close());
+    for await (const { content } of latchkey.watch({ app: "shop" })) {
+      assert.equal(await watchers(), 1);
+      if (content.case === "snapshotEnd") break;
+    }
+    await eventually("the end of the watch", async () => (await watchers()) === 0);
+  });
+}
