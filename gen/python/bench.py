@@ -39,8 +39,8 @@ def main() -> None:
             rates.append(sum(pool.starmap(measure, [work] * options.processes, chunksize=1)))
             print(f"{rates[-1]:,.0f} calls/s")
     print(
-        f"median {statistics.median(rates):,.0f} calls/s: GetSession, {options.processes} processes"
-        f" of {threads} threads, {options.rounds} rounds of {options.seconds:g} s"
+        f"median {statistics.median(rates):,.0f} calls/s: GetSession, {options.processes} x"
+        f" {threads} threads, {options.rounds} rounds of {options.seconds:g} s"
     )
 
 

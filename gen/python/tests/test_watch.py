@@ -36,6 +36,8 @@ def telling(
     ) -> Iterator[session.WatchSessionsResponse]:
         seen.append(request)
         for each in next(left):
+            if each is grpc.StatusCode.OK:
+                return
             if isinstance(each, grpc.StatusCode):
                 fail(context, each)
             else:
@@ -57,14 +59,15 @@ def test_it_resumes_after_the_last_response_that_was_taken() -> None:
         [progress(3), progress(5), UNAVAILABLE],
         [UNAVAILABLE],
         [progress(6), EXHAUSTED],
-        [progress(7)],
+        [progress(7), grpc.StatusCode.OK],
+        [progress(8)],
         seen=seen,
     )
     with fake_server(WatchSessions=handle) as address, connect(address, clock=AT_ONCE) as client:
         with client.watch(REQUEST) as watch:
-            assert [next(watch).revision for _ in range(4)] == [3, 5, 6, 7]
+            assert [next(watch).revision for _ in range(5)] == [3, 5, 6, 7, 8]
         assert list(watch) == []
-    assert resumptions(seen) == [None, 5, 5, 6]
+    assert resumptions(seen) == [None, 5, 5, 6, 7]
     assert session.WatchSessionsRequest(app="shop") == REQUEST
 
 

@@ -168,7 +168,7 @@ class SessionStore(SessionBase):
         return isinstance(expiry, (str, datetime)) and self.get_expiry_age(expiry=expiry) <= 0
 
     def _idle_ttl(self) -> Duration:
-        return Duration(seconds=max(10, self.get_expiry_age()))
+        return Duration(seconds=max(10, int(self.get_expiry_age())))
 
     # What JSON does not have goes through SESSION_SERIALIZER, signed, for it may be pickle.
 

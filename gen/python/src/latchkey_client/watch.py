@@ -14,9 +14,10 @@ from .session import SessionServiceStub, WatchSessionsRequest, WatchSessionsResp
 class Watch(Iterator[WatchSessionsResponse]):
     """The responses of WatchSessions, over as many calls as it takes.
 
-    A call that ends with UNAVAILABLE, or with RESOURCE_EXHAUSTED because the watcher was slow, is
-    followed by another, which resumes after the last response that was taken from here; if that
-    is too old, or was half a snapshot, the next response is `reset`, and a snapshot follows.
+    A call that ends with OK or UNAVAILABLE, or with RESOURCE_EXHAUSTED because the watcher was
+    slow, is followed by another, which resumes after the last response that was taken from here;
+    if that is too old, or was half a snapshot, the next response is `reset`, and a snapshot
+    follows.
     Any other error is raised as LatchkeyError.
 
     `close` may be called from any thread and ends the iteration.
@@ -41,10 +42,10 @@ class Watch(Iterator[WatchSessionsResponse]):
             call = self._current_call()
             try:
                 response: WatchSessionsResponse = next(call)
-            except LatchkeyError as error:
+            except (LatchkeyError, StopIteration) as end:
                 if self._closed.is_set():
                     raise StopIteration from None
-                if not self._may_resume(error):
+                if isinstance(end, LatchkeyError) and not self._may_resume(end):
                     self.close()
                     raise
                 self._call = None
