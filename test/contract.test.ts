@@ -73,9 +73,15 @@ test("generated code that is older than the contract is found, in every language
 test("another project can build its own .proto files on the contract", async (t) => {
   const folder = await makeFolder(t);
   const buf = (...args: string[]) => runIn(folder, "buf", ...args);
-  // Of the checkout, or of a commit of the repository.
+  // Of a checkout, or of a commit of the repository.
   const head = (await runIn(ROOT, "git", "rev-parse", "HEAD")).trim();
-  const repository = await runIn(ROOT, "git", "rev-parse", "--path-format=absolute", "--git-dir");
+  const repository = await runIn(
+    ROOT,
+    "git",
+    "rev-parse",
+    "--path-format=absolute",
+    "--git-common-dir",
+  );
   for (const source of [ROOT, `${repository.trim()}#format=git,ref=${head}`]) {
     await runIn(folder, "rm", "-rf", "latchkey");
     await buf("export", source, "--output", "latchkey");
@@ -96,6 +102,5 @@ test("another project can build its own .proto files on the contract", async (t)
       ].join("\n"),
     );
     await buf("build");
-    await buf("lint", "--path", "latchkey");
   }
 });
