@@ -20,7 +20,9 @@ after(() => authority.close());
 
 /** The first block of commands below a heading of the page. */
 function commandsOf(title: string): string {
-  const block = new RegExp(`^#+ ${title}\n[^]*?\`\`\`sh\n([^]*?)\`\`\``, "m").exec(page)?.[1];
+  const block = new RegExp(`^#+ ${title}\n[\\s\\S]*?\`\`\`sh\n([\\s\\S]*?)\`\`\``, "m").exec(
+    page,
+  )?.[1];
   assert.ok(block, `docs/languages/README.md has commands of ${title}`);
   return block;
 }
