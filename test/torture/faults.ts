@@ -7,7 +7,7 @@ import { openQuietly } from "../stores/database.js";
 import { type DiskFault, describe, drawFault, injected, injector } from "./disk-faults.js";
 import { inLanes } from "./lanes.js";
 import { type Ledger, ledgerProblems, readLedger } from "./ledger.js";
-import type { Fault } from "./scribe.js";
+import type { Way } from "./scribe.js";
 import { runScribe, type Written } from "./scribes.js";
 
 export interface FaultOptions {
@@ -16,8 +16,8 @@ export interface FaultOptions {
   readonly lanes: number;
   readonly seed: number;
   readonly folder: string;
-  /** What is wrong with the store, as a control. */
-  readonly fault?: Fault;
+  /** How the store writes, if not as a server does. */
+  readonly way?: Way;
   /** Told of each run that met a fault. */
   readonly met: (points: number) => void;
 }
@@ -45,7 +45,7 @@ const REACH = { syncs: 24, writes: 400 };
  * store on a healthy disk finds after it with what each was answered.
  */
 export async function meetFaults(scope: Scope, options: FaultOptions): Promise<FaultReport> {
-  const { points, lanes, seed, folder, fault, met } = options;
+  const { points, lanes, seed, folder, way, met } = options;
   const random = createRandom(seed);
   const template = join(folder, "template");
   const base = await write(template);
@@ -75,7 +75,7 @@ export async function meetFaults(scope: Scope, options: FaultOptions): Promise<F
       const trace = join(own, "trace");
       const written = await runScribe(
         scope,
-        { path, seed: random(2 ** 31), calls: CALLS, first: 1_000, ...(fault ? { fault } : {}) },
+        { path, seed: random(2 ** 31), calls: CALLS, first: 1_000, ...(way ? { way } : {}) },
         injector(disk, { files: [path, `${path}-wal`], trace }),
       );
       const failed = injected(await readFile(trace, "utf8"));

@@ -24,11 +24,12 @@ export interface ScribeOptions {
   readonly first: number;
   /** Whether it ends without closing the store, as a killed process does. */
   readonly isKilled?: boolean;
-  /** What is wrong with how it writes: a control that a test of durability must fail. */
-  readonly fault?: Fault;
+  /** How it writes, if not as a server does. */
+  readonly way?: Way;
 }
 
-export type Fault = "ignores failures" | "never syncs";
+/** A server's way with much shorter logs, or a control that a test of durability must fail. */
+export type Way = "short logs" | "ignores failures" | "never syncs";
 
 const WORKERS = 6;
 /** How many sessions a worker keeps. */
@@ -38,16 +39,20 @@ function tell(line: string): void {
   writeSync(1, `${line}\n`);
 }
 
-const writers: Record<Fault, (options: WriterOptions) => Writer> = {
-  "ignores failures": (options) => {
-    const writer = openThreadWriter(options);
+/** A writer in this thread, whose connection is changed by a pragma. */
+function openChanged({ path }: WriterOptions, pragma: string): Writer {
+  const db = openConnection(path);
+  db.pragma(pragma);
+  const commit = createCommitter(db);
+  return { commit: async (batch) => commit([batch]), close: async () => void db.close() };
+}
+
+const writers: Record<Way, (options: WriterOptions) => Writer> = {
+  "short logs": (to) => openChanged(to, "wal_autocheckpoint = 60"),
+  "never syncs": (to) => openChanged(to, "synchronous = OFF"),
+  "ignores failures": (to) => {
+    const writer = openThreadWriter(to);
     return { ...writer, commit: (batch) => writer.commit(batch).catch(() => undefined) };
-  },
-  "never syncs": ({ path }) => {
-    const db = openConnection(path);
-    db.pragma("synchronous = OFF");
-    const commit = createCommitter(db);
-    return { commit: async (batch) => commit([batch]), close: async () => void db.close() };
   },
 };
 
@@ -81,13 +86,13 @@ function outcomeOf(error: unknown): string {
   return `error ${String(error).replaceAll("\n", " ")}:`;
 }
 
-const { fault } = options;
+const { way } = options;
 const store = openSqliteStore({
   path: options.path,
   observer: { committed() {}, swept() {} },
   clock: () => performance.now(),
   onFatal: () => tell("fatal"),
-  ...(fault ? { openWriter: writers[fault] } : {}),
+  ...(way ? { openWriter: writers[way] } : {}),
 });
 
 async function work(worker: number): Promise<void> {
