@@ -11,7 +11,7 @@ import { SECOND, type StoreKind, startServer, type TestServer } from "./server.j
 import { startTireless } from "./tireless.js";
 import { openWire } from "./wires.js";
 
-/** `npm run torture:watch` makes 50,000, with 200 cuts. */
+/** `npm run torture -- watch` makes 50,000, with 200 cuts. */
 const MUTATIONS = numberOf("TEST_WATCH_MUTATIONS", 2_000);
 const CUTS = Math.min(200, MUTATIONS / 50);
 /** Real milliseconds for watchers to catch up, on a machine that has other things to do. */
@@ -207,7 +207,7 @@ test("a watcher that is cut again and again misses nothing and sees no end twice
 // Of a dozen short runs one stood still, and why is not known; the suite must not wait for it.
 const inTorture = process.env["TEST_WATCH_MUTATIONS"]
   ? false
-  : "npm run torture:watch runs it: it stood still once, for a cause not known";
+  : "npm run torture -- watch runs it: it stood still once, for a cause not known";
 const restarting = { skip: inTorture, timeout: 600_000 };
 test(
   "a watcher that is cut again and again misses nothing, in SQLite and over restarts",
