@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import type { Scope } from "../process/program.js";
 import { ROOT } from "../process/server.js";
 import { EARLY_ANSWERS } from "./controls.js";
@@ -9,6 +10,8 @@ import type { Options, TrialName } from "./options.js";
 import { cutPower } from "./power-cuts.js";
 import { meetFaultsAsServer } from "./server-faults.js";
 import { runSoak } from "./soak.js";
+
+const MEMORY_DISK = "/dev/shm";
 
 /** What a trial works with. */
 export interface Run extends Options {
@@ -59,7 +62,12 @@ export const TRIALS_BY_NAME: Record<TrialName, Trial> = {
 
   model: ({ sequences }) =>
     runTests(
-      { TEST_RUNS: String(sequences) },
+      {
+        ...{ TEST_RUNS: String(sequences), TEST_COMMANDS: "50" },
+        // Nothing is cut here: it is no matter how slow a sync is.
+        ...(existsSync(MEMORY_DISK) ? { TMPDIR: MEMORY_DISK } : {}),
+      },
+      ...["--test-name-pattern", "as the model|many at once"],
       ...["test/stores/memory.test.ts", "test/stores/sqlite.test.ts"],
       "test/torture/linearizability.test.ts",
     ),
@@ -70,9 +78,9 @@ export const TRIALS_BY_NAME: Record<TrialName, Trial> = {
 /** Runs tests that take their size from the environment. */
 async function runTests(
   env: Readonly<Record<string, string>>,
-  ...files: readonly string[]
+  ...rest: readonly string[]
 ): Promise<readonly string[]> {
-  const args = ["--import", "tsx", "--test", "--test-reporter=spec", ...files];
+  const args = ["--import", "tsx", "--test", "--test-reporter=spec", ...rest];
   const child = spawn(process.execPath, args, {
     ...{ cwd: ROOT, stdio: "inherit" },
     env: { ...process.env, ...env },
