@@ -22,8 +22,9 @@ export interface GrpcWire extends Wire {
 /** SessionService over gRPC, on one connection. */
 export function openGrpc(address: string): GrpcWire {
   const client = new Client(address, credentials.createInsecure());
-  const { createSession, getSession, updateSession, deleteSession, listSessions } =
+  const { createSession, getSession, updateSession, rotateToken, listSessions } =
     SessionService.method;
+  const { deleteSession, deleteUserSessions } = SessionService.method;
 
   const call = <I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
@@ -55,6 +56,8 @@ export function openGrpc(address: string): GrpcWire {
     update: async (token, data) =>
       map(await call(updateSession, { app: APP, token, data }), dataOf),
     read: async (token) => map(await call(getSession, { app: APP, token }), dataOf),
+    rotate: (token) => call(rotateToken, { app: APP, token, grace: { seconds: 300n } }),
+    deleteUser: (userId) => call(deleteUserSessions, { app: APP, userId }),
     delete: (token) => call(deleteSession, { app: APP, target: { case: "token", value: token } }),
     peek: async (token) => map(await call(getSession, { app: APP, token, peek: true }), sessionOf),
     async list() {

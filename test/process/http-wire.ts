@@ -1,6 +1,10 @@
 import { Agent, request as httpRequest } from "node:http";
 import type { JsonObject } from "@bufbuild/protobuf";
+import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { APP, IP, map, type Outcome, type Wire } from "./wire.js";
+
+/** Connect's, for what the rest-sessions endpoints do not have. */
+const ROTATE = `/${SessionService.typeName}/${SessionService.method.rotateToken.name}`;
 
 /** The rest-sessions endpoints, on at most so many connections that stay open. */
 export function openHttp(address: string, connections = 1): Wire {
@@ -15,7 +19,7 @@ export function openHttp(address: string, connections = 1): Wire {
         else reject(error);
       };
       const headers = body ? { "content-type": "application/json" } : {};
-      const sent = httpRequest({ agent, host, port, method, path: `/${APP}/${path}`, headers });
+      const sent = httpRequest({ agent, host, port, method, path, headers });
       sent.on("error", fail);
       sent.on("response", (response) => {
         let text = "";
@@ -26,6 +30,7 @@ export function openHttp(address: string, connections = 1): Wire {
         response.on("end", () => {
           if (response.statusCode === 200) resolve({ done: JSON.parse(text) });
           else if (response.statusCode === 503) resolve("unanswered");
+          else if (response.statusCode === 404) resolve("absent");
           else reject(new Error(`${method} answered ${response.statusCode} ${text}`));
         });
       });
@@ -40,15 +45,24 @@ export function openHttp(address: string, connections = 1): Wire {
 
   return {
     async create(user, data) {
-      const outcome = await call("PUT", `create/${encodeURIComponent(user)}?ip=${IP}`, data);
+      const outcome = await call(
+        "PUT",
+        `/${APP}/create/${encodeURIComponent(user)}?ip=${IP}`,
+        data,
+      );
       return map(outcome, ({ token }) => ({ token: String(token) }));
     },
-    update: async (token, data) => dataOf(await call("POST", `set/${token}`, data)),
-    read: async (token) => dataOf(await call("GET", `get/${token}`)),
+    update: async (token, data) => dataOf(await call("POST", `/${APP}/set/${token}`, data)),
+    read: async (token) => dataOf(await call("GET", `/${APP}/get/${token}`)),
     async delete(token) {
-      const outcome = await call("DELETE", `kill/${token}`);
+      const outcome = await call("DELETE", `/${APP}/kill/${token}`);
       return typeof outcome === "object" && outcome.done["kill"] === 0 ? "absent" : outcome;
     },
+    async rotate(token) {
+      const outcome = await call("POST", ROTATE, { app: APP, token, grace: "300s" });
+      return map(outcome, (answer) => ({ token: String(answer["token"]) }));
+    },
+    deleteUser: (user) => call("DELETE", `/${APP}/killsoid/${encodeURIComponent(user)}`),
     close: () => agent.destroy(),
   };
 }

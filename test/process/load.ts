@@ -1,6 +1,6 @@
 import { openGrpc } from "./grpc-wire.js";
 import { openHttp } from "./http-wire.js";
-import type { Known, Model } from "./model.js";
+import { type Known, type Model, unknown, updateOf } from "./model.js";
 import type { Random } from "./random.js";
 import type { Outcome, Wire } from "./wire.js";
 
@@ -9,6 +9,9 @@ const GRPC_WORKERS = 6;
 
 /** About how many sessions the load keeps alive. */
 const SESSIONS = 120;
+
+/** How many sessions a user has at most. */
+const SESSIONS_OF_USER = 3;
 
 export interface Load {
   /** Calls that were answered so far. */
@@ -23,8 +26,8 @@ export interface Load {
 }
 
 /**
- * Creates, updates, reads and deletes sessions over both wires, many calls at a
- * time, and keeps the model of what was answered.
+ * Creates, updates, reads, rotates and deletes sessions, one or all of a user,
+ * over both wires, many calls at a time, and keeps the model of what was answered.
  */
 export function startLoad(
   server: { readonly http: string; readonly grpc: string },
@@ -35,6 +38,11 @@ export function startLoad(
   const open = [...model.values()].filter((known) => known.presence === "there" && known.token);
   const problems: string[] = [];
   const waiting = new Set<() => void>();
+  /** How many creations of a user's sessions are under way, and whose sessions are made next. */
+  const creating = new Map<string, number>();
+  const rotating = new Set<Known>();
+  let user = "";
+  let ofUser = SESSIONS_OF_USER;
   let answered = 0;
   let stopped = false;
 
@@ -47,13 +55,20 @@ export function startLoad(
 
   const createOne = async (wire: Wire): Promise<boolean> => {
     const n = model.size;
-    const user = `user ${n}`;
-    const known: Known = { user, n, presence: "asked", token: "", counters: new Map(), reads: 1 };
-    model.set(user, known);
-    const outcome = await wire.create(user, { n });
+    if (ofUser === SESSIONS_OF_USER) {
+      user = `user ${n}`;
+      ofUser = 0;
+    }
+    ofUser++;
+    const known = unknown(n, user);
+    const { name } = known;
+    model.set(name, known);
+    creating.set(known.user, (creating.get(known.user) ?? 0) + 1);
+    const outcome = await wire.create(known.user, { n });
     if (!answer(outcome)) return false;
+    creating.set(known.user, (creating.get(known.user) ?? 0) - 1);
     if (outcome === "absent") {
-      problems.push(`${user}: its create answered that it is absent`);
+      problems.push(`${name}: its create answered that it is absent`);
       return true;
     }
     known.token = outcome.done.token;
@@ -66,7 +81,7 @@ export function startLoad(
     const counter = known.counters.get(key) ?? { answered: 0, sent: 0 };
     known.counters.set(key, counter);
     counter.sent++;
-    const outcome = await wire.update(known.token, { [key]: counter.sent });
+    const outcome = await wire.update(known.token, updateOf(key, counter.sent));
     if (!answer(outcome)) return false;
     if (outcome === "absent") {
       expectEnding(known, "update");
@@ -74,7 +89,7 @@ export function startLoad(
     }
     counter.answered = counter.sent;
     if (outcome.done[key] !== counter.sent) {
-      problems.push(`${known.user}: the update of ${key} answered ${outcome.done[key]}`);
+      problems.push(`${known.name}: the update of ${key} answered ${outcome.done[key]}`);
     }
     return true;
   };
@@ -87,18 +102,53 @@ export function startLoad(
     return true;
   };
 
+  const rotateOne = async (wire: Wire, known: Known): Promise<boolean> => {
+    // A token that is rotated already is refused another rotation.
+    if (rotating.has(known)) return true;
+    rotating.add(known);
+    known.rotations.sent++;
+    const outcome = await wire.rotate(known.token);
+    if (!answer(outcome)) return false;
+    rotating.delete(known);
+    if (outcome === "absent") {
+      expectEnding(known, "rotation");
+      return true;
+    }
+    known.rotations.answered++;
+    known.token = outcome.done.token;
+    return true;
+  };
+
   const deleteOne = async (wire: Wire, known: Known): Promise<boolean> => {
     open.splice(open.indexOf(known), 1);
     known.presence = "ending";
     const outcome = await wire.delete(known.token);
     if (!answer(outcome)) return false;
     known.presence = "ended";
-    if (outcome === "absent") problems.push(`${known.user}: it was gone before its delete`);
+    if (outcome === "absent") problems.push(`${known.name}: it was gone before its delete`);
+    return true;
+  };
+
+  const deleteUser = async (wire: Wire, { user: whose }: Known): Promise<boolean> => {
+    // Whether it meets a session that is being created, nobody could say.
+    if (whose === user || creating.get(whose)) return true;
+    // Also those whose tokens nobody has.
+    const ending = [...model.values()].filter(
+      (known) => known.user === whose && known.presence === "there",
+    );
+    for (const known of ending) {
+      const index = open.indexOf(known);
+      if (index >= 0) open.splice(index, 1);
+      known.presence = "ending";
+      known.endsWithUser = true;
+    }
+    if (!answer(await wire.deleteUser(whose))) return false;
+    for (const known of ending) known.presence = "ended";
     return true;
   };
 
   const expectEnding = (known: Known, call: string) => {
-    if (known.presence === "there") problems.push(`${known.user}: a ${call} did not find it`);
+    if (known.presence === "there") problems.push(`${known.name}: a ${call} did not find it`);
   };
 
   const work = async (wire: Wire, key: string) => {
@@ -109,7 +159,9 @@ export function startLoad(
         let goesOn: boolean;
         if (!known || choice < 25) goesOn = await createOne(wire);
         else if (choice < 40) goesOn = await readOne(wire, known);
-        else if (choice < 70 && open.length > SESSIONS) goesOn = await deleteOne(wire, known);
+        else if (choice < 45) goesOn = await rotateOne(wire, known);
+        else if (choice < 60 && open.length > SESSIONS) goesOn = await deleteOne(wire, known);
+        else if (choice < 65 && open.length > SESSIONS) goesOn = await deleteUser(wire, known);
         else goesOn = await updateOne(wire, known, key);
         if (!goesOn) return;
       }

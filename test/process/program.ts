@@ -1,12 +1,18 @@
 import { spawn } from "node:child_process";
 
+/** What programs and folders must not outlive: a test, or a run. */
+export interface Scope {
+  /** Has `work` done at its end. */
+  after(work: () => unknown): void;
+}
+
 /** How a program ended: by itself with a status, or by a signal. */
 export interface Ending {
   readonly status: number | null;
   readonly signal: NodeJS.Signals | null;
 }
 
-/** A program that lives longer (ms) hangs, and is killed, so that its test fails. */
+/** A program that lives longer (ms) hangs, and is killed, so that its test fails; unless told. */
 const LIFETIME = 120_000;
 
 export interface ProgramOptions {
@@ -18,16 +24,15 @@ export interface ProgramOptions {
   readonly hasInput?: boolean;
   /** Whether it starts programs of its own that must not outlive the test. */
   readonly hasChildren?: boolean;
+  /** Milliseconds after which it must have ended. */
+  readonly lifetime?: number;
 }
-
-/** What a program ends with: a test, or with `{ after }` of node:test all of a file's. */
-export type Owner = { after(end: () => Promise<void>): void };
 
 export type Program = ReturnType<typeof startProgram>;
 
 /** Starts a program that ends with the test at the latest. */
-export function startProgram(t: Owner, options: ProgramOptions) {
-  const { argv, cwd, env, hasInput = false, hasChildren = false } = options;
+export function startProgram(t: Scope, options: ProgramOptions) {
+  const { argv, cwd, env, hasInput = false, hasChildren = false, lifetime = LIFETIME } = options;
   const [command, ...args] = argv;
   const child = spawn(command, args, {
     cwd,
@@ -64,7 +69,7 @@ export function startProgram(t: Owner, options: ProgramOptions) {
     ["SIGTERM", exit],
   ] as const;
   for (const [event, hook] of hooks) process.once(event, hook);
-  const timer = setTimeout(kill, LIFETIME);
+  const timer = setTimeout(kill, lifetime);
   // `close` comes when nobody holds its output any more: it and its children have ended.
   const end = new Promise<Ending>((resolve, reject) => {
     child.once("error", reject);

@@ -1,9 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Ending, type Owner, type Program, startProgram } from "./program.js";
+import { type Ending, type Program, type Scope, startProgram } from "./program.js";
 
 /** The project's folder, and the program as it is built there. */
 export const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -19,7 +18,7 @@ export const FREE_PORTS = {
 };
 
 /** A new folder that goes with the test. */
-export async function makeFolder(t: TestContext): Promise<string> {
+export async function makeFolder(t: Scope): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "latchkey-test-"));
   // Retried: a server that a failed test left may end after this begins.
   t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
@@ -27,19 +26,19 @@ export async function makeFolder(t: TestContext): Promise<string> {
 }
 
 /** Starts `latchkey` with these arguments and settings. */
-export function startLatchkey(t: Owner, args: readonly string[], env: Env, cwd = ROOT) {
+export function startLatchkey(t: Scope, args: readonly string[], env: Env, cwd = ROOT) {
   return startProgram(t, { argv: [process.execPath, BIN, ...args], cwd, env });
 }
 
 /** Runs `latchkey` to its end. */
-export async function runLatchkey(t: TestContext, args: readonly string[], env: Env, cwd = ROOT) {
+export async function runLatchkey(t: Scope, args: readonly string[], env: Env, cwd = ROOT) {
   const program = startLatchkey(t, args, env, cwd);
   const ending = await program.end;
   return { ...ending, ...program.output };
 }
 
 /** Runs a server that is not to start, to its end or its first output, and kills it then. */
-export async function runRefused(t: TestContext, env: Env, args: readonly string[] = []) {
+export async function runRefused(t: Scope, env: Env, args: readonly string[] = []) {
   const program = startLatchkey(t, ["serve", ...args], { ...FREE_PORTS, ...env });
   await program.waitFor(() => program.output.stdout || undefined).catch(() => undefined);
   program.signal("SIGKILL");
@@ -69,7 +68,7 @@ export interface Server {
 }
 
 /** Starts a server on free ports and waits until it listens. */
-export async function startServer(t: Owner, env: Env, args: string[] = []): Promise<Server> {
+export async function startServer(t: Scope, env: Env, args: string[] = []): Promise<Server> {
   const settings = { ...FREE_PORTS, ...env };
   return serverOf(startLatchkey(t, ["serve", ...args], settings), settings);
 }

@@ -1,7 +1,7 @@
 import Sqlite from "better-sqlite3";
 import type { Session } from "../../gen/ts/latchkey/session/v1/session_pb.js";
 import { type GrpcWire, openGrpc } from "./grpc-wire.js";
-import { type Checks, contradictions, type Model } from "./model.js";
+import { type Checks, contradictions, type Known, type Model } from "./model.js";
 
 export interface Survey {
   /** Every session of the app. */
@@ -23,7 +23,7 @@ export async function survey(
     const problems = [
       ...contradictions(model, found, checks),
       ...(await tokenProblems(wire, model)),
-      ...fileProblems(path),
+      ...(checks.file === false ? [] : fileProblems(path)),
     ];
     return { found, problems };
   } finally {
@@ -34,20 +34,13 @@ export async function survey(
 /** Asks for every session by its token; tokens that are dead for good are not asked for again. */
 async function tokenProblems(wire: GrpcWire, model: Model): Promise<string[]> {
   const problems: string[] = [];
-  const ask = async ({
-    user,
-    token,
-    presence,
-  }: {
-    user: string;
-    token: string;
-    presence: string;
-  }) => {
+  const ask = async ({ name, token, presence }: Known) => {
     const outcome = await wire.peek(token);
-    const answer = typeof outcome === "string" ? outcome : `${outcome.done.userId}'s session`;
-    const right = `${user}'s session`;
-    const expected = { there: [right], ended: ["absent"] }[presence] ?? [right, "absent"];
-    if (!expected.includes(answer)) problems.push(`${user}: its token finds ${answer}`);
+    const answer = typeof outcome === "string" ? outcome : `session ${outcome.done.data?.["n"]}`;
+    const expected = { there: [name], ended: ["absent"], asked: null, ending: null }[presence];
+    if (!(expected ?? [name, "absent"]).includes(answer)) {
+      problems.push(`${name}: its token finds ${answer}`);
+    }
   };
   const withToken = [...model.values()].filter(({ token }) => token !== "");
   await Promise.all(withToken.map(ask));

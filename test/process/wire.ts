@@ -10,7 +10,11 @@ export interface Wire {
   update(token: string, data: JsonObject): Promise<Outcome<JsonObject>>;
   /** Counts as a read and restarts the idle time; answers the data. */
   read(token: string): Promise<Outcome<JsonObject>>;
+  /** Answers the new token; the old one keeps working for minutes. */
+  rotate(token: string): Promise<Outcome<{ readonly token: string }>>;
   delete(token: string): Promise<Outcome<unknown>>;
+  /** Ends all sessions of the user. */
+  deleteUser(user: string): Promise<Outcome<unknown>>;
   close(): void;
 }
 

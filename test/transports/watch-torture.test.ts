@@ -11,7 +11,7 @@ import { SECOND, type StoreKind, startServer, type TestServer } from "./server.j
 import { startTireless } from "./tireless.js";
 import { openWire } from "./wires.js";
 
-/** `npm run torture:watch` makes 50,000, with 200 cuts. */
+/** `npm run torture -- watch` makes 50,000, with 200 cuts. */
 const MUTATIONS = numberOf("TEST_WATCH_MUTATIONS", 2_000);
 const CUTS = Math.min(200, MUTATIONS / 50);
 /** Real milliseconds for watchers to catch up, on a machine that has other things to do. */

@@ -45,6 +45,10 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
     lock = held;
     db = openConnection(file);
     migrate(db);
+    // A log that a failed sync or a kill left may be whole in the system's memory and not on disk;
+    // what is written behind a gap would be lost with the power. So it is copied, and begun anew;
+    // only a reader at work, a backup, can prevent that.
+    db.pragma("wal_checkpoint(TRUNCATE)");
     // Only the writer writes from here on.
     db.pragma("query_only = ON");
     const { openWriter = openThreadWriter } = options;

@@ -209,11 +209,20 @@ export const SHRINKS = 500;
 
 /** How many inputs a property tries: TEST_RUNS if set, else `usual`. */
 export function runs(usual: number): number {
-  const text = process.env["TEST_RUNS"];
+  return setting("TEST_RUNS", usual);
+}
+
+/** Of how many commands the sequences of the models are at most: TEST_COMMANDS, else `usual`. */
+export function mostCommands(usual: number): number {
+  return setting("TEST_COMMANDS", usual);
+}
+
+function setting(name: string, usual: number): number {
+  const text = process.env[name];
   if (text === undefined) return usual;
   const wanted = Number(text);
   if (!Number.isInteger(wanted) || wanted < 1) {
-    throw new Error("TEST_RUNS must be a whole number of at least 1");
+    throw new Error(`${name} must be a whole number of at least 1`);
   }
   return wanted;
 }

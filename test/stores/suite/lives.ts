@@ -5,6 +5,7 @@ import { LatchkeyError } from "../../../src/domain/error.js";
 import type { SessionStore } from "../../../src/domain/session-store.js";
 import { createSessions, type Sessions } from "../../../src/services/sessions.js";
 import {
+  mostCommands,
   NOW,
   type OpenedStore,
   type OpenStore,
@@ -143,7 +144,7 @@ type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
  * of any token that ever was, and every repeated request, is answered as the model answers it.
  */
 export function modelledLives(open: OpenStore): Promise<void> {
-  const steps = fc.array(step, { minLength: 1, maxLength: 80, size: "max" });
+  const steps = fc.array(step, { minLength: 1, maxLength: mostCommands(80), size: "max" });
   const property = fc.asyncProperty(fc.limitShrink(steps, SHRINKS), (all) =>
     withStore(open, async (opened) => {
       const drive = createDriver(opened);
