@@ -136,6 +136,7 @@ export async function start(options: StartOptions): Promise<Server> {
     onError: (err) => log.error({ err }, "sweep of keys failed"),
   });
   const calls = createCalls({ observer: metrics.callObserver, log, clock });
+  let judging: NodeJS.Timeout | undefined;
   const admission = createAdmission({
     gate:
       options.loadGate ??
@@ -145,6 +146,9 @@ export async function start(options: StartOptions): Promise<Server> {
             turnCalls: config.turnCalls,
             clock,
             idle: () => performance.nodeTiming.idleTime,
+            every: (milliseconds, work) => {
+              judging = setInterval(work, milliseconds).unref();
+            },
             afterTurn: setImmediate,
           })),
     observer: metrics.callObserver,
@@ -157,6 +161,7 @@ export async function start(options: StartOptions): Promise<Server> {
   const stop = async () => {
     sweeper.stop();
     keySweeper.stop();
+    clearInterval(judging);
     unwatchTls();
     for (const listener of listeners.values()) listener.drain();
     watches.close();

@@ -5,38 +5,35 @@ import { createLoadGate } from "../../src/transports/load-gate.js";
 
 const TURN_CALLS = 4;
 
-/** A gate over an event loop that does what the test says. */
+/** A gate over an event loop that does what the test says, and judges when it is told to. */
 function createLoop() {
   let now = 0;
   let idle = 0;
+  let judge = () => {};
   const turnEnds: (() => void)[] = [];
   const gate = createLoadGate({
     turnCalls: TURN_CALLS,
     clock: () => now,
     idle: () => idle,
+    every: (milliseconds, work) => {
+      assert.equal(milliseconds, 100);
+      judge = work;
+    },
     afterTurn: (work) => turnEnds.push(work),
   });
   const endTurn = () => {
     for (const work of turnEnds.splice(0)) work();
   };
-  const work = (milliseconds: number) => {
-    now += milliseconds;
-  };
   return {
-    work,
-    rest(milliseconds: number) {
-      endTurn();
+    /** Lets so much time pass, of which so much is idle; then the load is judged. */
+    pass(milliseconds: number, idleOfIt: number) {
       now += milliseconds;
-      idle += milliseconds;
+      idle += idleOfIt;
+      judge();
     },
-    /** How many of so many calls that come together are taken up, each of so many milliseconds. */
-    turn(calls: number, cost: number): number {
-      let taken = 0;
-      for (let call = 0; call < calls; call++) {
-        if (!gate.admits()) continue;
-        taken++;
-        work(cost);
-      }
+    /** How many of so many calls that come together are taken up. */
+    turn(calls: number): number {
+      const taken = Array.from({ length: calls }, gate.admits).filter(Boolean).length;
       endTurn();
       return taken;
     },
@@ -45,96 +42,74 @@ function createLoop() {
   };
 }
 
-/** A loop that has been busy for long enough. */
-function createBusyLoop() {
-  const loop = createLoop();
-  for (let turn = 0; turn < 3; turn++) loop.turn(1, 100);
-  return loop;
-}
-
 describe("the load gate", () => {
   test("takes up a burst, however large, of a server that had time", () => {
     const loop = createLoop();
-    loop.rest(1_000);
-    assert.equal(loop.turn(500, 1), 500);
+    assert.equal(loop.turn(500), 500);
+    loop.pass(100, 25);
+    assert.equal(loop.turn(500), 500);
   });
 
-  test("takes up so many calls of a turn when the server has been busy for a while", () => {
-    const loop = createBusyLoop();
-    assert.equal(loop.turn(500, 0.1), TURN_CALLS);
-    assert.equal(loop.turn(TURN_CALLS, 0.1), TURN_CALLS);
-    assert.equal(loop.turn(TURN_CALLS + 1, 0.1), TURN_CALLS);
-  });
-
-  test("takes up fewer where calls are costly, and always the first", () => {
-    const loop = createBusyLoop();
-    assert.equal(loop.turn(500, 15), 2);
-    assert.equal(loop.turn(500, 1_000), 1);
-  });
-
-  test("takes up everything again when the server has had time for a tenth of a second", () => {
-    const loop = createBusyLoop();
-    assert.equal(loop.turn(500, 0.1), TURN_CALLS);
-    loop.rest(100);
-    assert.equal(loop.turn(500, 0.1), 500);
-  });
-
-  test("does not take a loop that only waits for its writer's answers as busy", () => {
+  test("takes up so many calls of each turn of a server that has been busy", () => {
     const loop = createLoop();
-    for (let turn = 0; turn < 100; turn++) {
-      assert.equal(loop.turn(20, 0.3), 20);
-      loop.rest(4);
-    }
+    loop.pass(100, 24);
+    assert.equal(loop.turn(500), TURN_CALLS);
+    assert.equal(loop.turn(TURN_CALLS), TURN_CALLS);
+    assert.equal(loop.turn(TURN_CALLS + 1), TURN_CALLS);
   });
 
-  test("in any history: the first of a turn passes, refusals are of busy times, and of what follows the most", () =>
+  test("judges by the time that has passed, also when it is late to judge", () => {
+    const loop = createLoop();
+    loop.pass(1_000, 240);
+    assert.equal(loop.turn(500), TURN_CALLS);
+    loop.pass(1_000, 250);
+    assert.equal(loop.turn(500), 500);
+  });
+
+  test("takes up everything again when the server has time again", () => {
+    const loop = createLoop();
+    loop.pass(100, 0);
+    assert.equal(loop.turn(500), TURN_CALLS);
+    loop.pass(100, 50);
+    assert.equal(loop.turn(500), 500);
+  });
+
+  test("in any history it refuses only what a busy server's turn has beyond its number", () =>
     fc.assert(
       fc.property(
         fc.array(
           fc.oneof(
-            fc.record({ kind: fc.constant("call" as const) }),
-            fc.record({ kind: fc.constant("end" as const) }),
-            fc.record({
-              kind: fc.constantFrom("work" as const, "rest" as const),
-              milliseconds: fc.integer({ min: 1, max: 120 }),
-            }),
+            { weight: 8, arbitrary: fc.constant("call" as const) },
+            { weight: 2, arbitrary: fc.constant("end of the turn" as const) },
+            {
+              weight: 1,
+              arbitrary: fc.tuple(
+                fc.integer({ min: 1, max: 500 }),
+                fc.constantFrom(0, 20, 30, 100),
+              ),
+            },
           ),
           { maxLength: 200 },
         ),
         (steps) => {
           const loop = createLoop();
-          // What the gate is to do, said in another way: by all that happened so far.
-          const spans: { busy: boolean; from: number; to: number }[] = [];
-          let now = 0;
-          let judgedAt = 0;
           let isBusy = false;
+          // Calls of the turn since the server is busy.
           let calls = 0;
-          let turnStart = 0;
-          const idleSince = (from: number) =>
-            spans
-              .filter((span) => !span.busy)
-              .reduce((sum, span) => sum + Math.max(0, span.to - Math.max(span.from, from)), 0);
           for (const step of steps) {
-            if (step.kind === "call") {
-              if (calls === 0) {
-                turnStart = now;
-                if (now - judgedAt >= 100) {
-                  isBusy = idleSince(judgedAt) < (now - judgedAt) / 4;
-                  judgedAt = now;
-                }
-              }
-              calls++;
-              const isExcess = calls > TURN_CALLS || now - turnStart >= 20;
-              assert.equal(loop.admits(), calls === 1 || !(isBusy && isExcess));
-            } else if (step.kind === "end") {
+            if (step === "call") {
+              if (isBusy) calls++;
+              assert.equal(loop.admits(), !isBusy || calls <= TURN_CALLS);
+            } else if (step === "end of the turn") {
               loop.endTurn();
               calls = 0;
             } else {
-              const busy = step.kind === "work";
-              spans.push({ busy, from: now, to: now + step.milliseconds });
-              now += step.milliseconds;
-              loop[step.kind](step.milliseconds);
-              if (!busy) calls = 0;
+              // Timers run between turns.
+              loop.endTurn();
+              calls = 0;
+              const [milliseconds, idlePercent] = step;
+              loop.pass(milliseconds, (milliseconds * idlePercent) / 100);
+              isBusy = idlePercent < 25;
             }
           }
         },

@@ -166,10 +166,14 @@ function pipeline(address: string, requests: number): Promise<string[]> {
 test("of calls that arrive together a busy server answers the first, and all of them when it has time again", async () => {
   let now = 0;
   let idle = 0;
+  let judge = () => {};
   const gate = createLoadGate({
     turnCalls: 4,
     clock: () => now,
     idle: () => idle,
+    every: (_, work) => {
+      judge = work;
+    },
     afterTurn: setImmediate,
   });
   await withListeners({ gate }, async ({ http }) => {
@@ -178,11 +182,14 @@ test("of calls that arrive together a busy server answers the first, and all of 
       (n: number) => Array(n).fill("400"),
       (n: number) => Array(n).fill("503"),
     ];
-    now = 1_000;
+    assert.deepEqual(await pipeline(http, 10), heard(10));
+    now += 100;
+    judge();
     assert.deepEqual(await pipeline(http, 10), [...heard(4), ...refused(6)]);
     assert.deepEqual(await pipeline(http, 10), [...heard(4), ...refused(6)]);
     now += 100;
     idle += 100;
+    judge();
     assert.deepEqual(await pipeline(http, 10), heard(10));
   });
 });
