@@ -11,6 +11,7 @@ import {
   readResolvers,
   readStore,
   readTlsFiles,
+  readTurnCalls,
   readWhole,
   wrong,
 } from "./setting-values.js";
@@ -35,6 +36,8 @@ export interface Config {
   readonly publicParts: readonly PublicPart[];
   /** Null: no TLS. */
   readonly tls: TlsFiles | null;
+  /** How many calls a busy server takes up in one turn of its event loop; null: all. */
+  readonly turnCalls: number | null;
   readonly rke: RkeConfig;
   readonly logLevel: LogLevel;
   /** What to tell the operator about settings that are heeded in part. */
@@ -111,6 +114,7 @@ export function readConfig(
     httpHosts: readHosts(value("LATCHKEY_HTTP_HOSTS")),
     httpOrigins: readOrigins(value("LATCHKEY_HTTP_ORIGINS")),
     store: readStore(value("LATCHKEY_STORE")),
+    turnCalls: readTurnCalls(value("LATCHKEY_TURN_CALLS")),
     rke: {
       maxSessions: readWhole(value("LATCHKEY_RKE_MAX_SESSIONS"), 1, 1_024),
       sessionTtl: readWhole(value("LATCHKEY_RKE_SESSION_TTL"), 10, WEEK),

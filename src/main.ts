@@ -22,6 +22,7 @@ import { startSweeper } from "./services/sweeper.js";
 import { createThrottle } from "./services/throttle.js";
 import { createWatches } from "./services/watches.js";
 import { openAccounts, openStore, type StoreLocation } from "./stores/index.js";
+import { createAdmission } from "./transports/admission.js";
 import { createCallOrigins } from "./transports/call-origin.js";
 import { createCalls } from "./transports/calls.js";
 import { listenCommand } from "./transports/command/listener.js";
@@ -29,6 +30,7 @@ import { listenGrpc } from "./transports/grpc/server.js";
 import { listenHttp } from "./transports/http/server.js";
 import { type StartIdleTimer, startIdleTimer } from "./transports/idle-timer.js";
 import type { Listener, PublicPart } from "./transports/listener.js";
+import { createLoadGate, type LoadGate } from "./transports/load-gate.js";
 import { createMetrics } from "./transports/metrics.js";
 import { createRkeRpcs } from "./transports/rke-rpcs.js";
 import { createSessionRpcs } from "./transports/session-rpcs.js";
@@ -38,6 +40,8 @@ import { readTls, watchTls } from "./transports/tls.js";
 const SWEEP_INTERVAL = 250;
 /** Milliseconds between sweeps of the keyring. */
 const KEY_SWEEP_INTERVAL = 1_000;
+/** Writes that may wait for the disk: what it takes a few tens of milliseconds to write. */
+const MAX_WAITING = 512;
 /** Milliseconds that accepted calls may take to finish at a stop. */
 const GRACE = 10_000;
 
@@ -53,6 +57,8 @@ export interface StartOptions {
   readonly keyExchange?: KeyExchange;
   /** What ends streams in which nothing moves, if not the system's timers. */
   readonly startIdleTimer?: StartIdleTimer;
+  /** What decides which calls are taken up, if not the load. */
+  readonly loadGate?: LoadGate;
   /** Called once if the server can't go on, to be closed and started anew. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -76,6 +82,7 @@ export async function start(options: StartOptions): Promise<Server> {
   const metrics = createMetrics();
   const store = openStore(config.store, {
     observer: metrics.storeObserver,
+    maxWaiting: config.turnCalls === null ? Number.POSITIVE_INFINITY : MAX_WAITING,
     clock,
     onFatal: options.onFatal,
   });
@@ -129,6 +136,24 @@ export async function start(options: StartOptions): Promise<Server> {
     onError: (err) => log.error({ err }, "sweep of keys failed"),
   });
   const calls = createCalls({ observer: metrics.callObserver, log, clock });
+  let judging: NodeJS.Timeout | undefined;
+  const admission = createAdmission({
+    gate:
+      options.loadGate ??
+      (config.turnCalls === null
+        ? { admits: () => true }
+        : createLoadGate({
+            turnCalls: config.turnCalls,
+            clock,
+            idle: () => performance.nodeTiming.idleTime,
+            every: (milliseconds, work) => {
+              judging = setInterval(work, milliseconds).unref();
+            },
+            afterTurn: setImmediate,
+          })),
+    observer: metrics.callObserver,
+    after: (milliseconds, work) => void setTimeout(work, milliseconds).unref(),
+  });
 
   const listeners = new Map<ListenerName, Listener>();
   let identities: Identities | null = null;
@@ -136,6 +161,7 @@ export async function start(options: StartOptions): Promise<Server> {
   const stop = async () => {
     sweeper.stop();
     keySweeper.stop();
+    clearInterval(judging);
     unwatchTls();
     for (const listener of listeners.values()) listener.drain();
     watches.close();
@@ -181,6 +207,7 @@ export async function start(options: StartOptions): Promise<Server> {
     const callers = createCallers({ connections, authorize });
     const common = {
       calls,
+      admission,
       isPublic: (part: PublicPart) => !connections || config.publicParts.includes(part),
       tls: config.tls && readTls(config.tls),
     };

@@ -116,6 +116,10 @@ export function readWhole({ name, text }: Given, min: number, max: number): numb
   throw wrong(name, `is ${JSON.stringify(text)}; it must be a whole number from ${min} to ${max}`);
 }
 
+export function readTurnCalls(given: Given): number | null {
+  return given.text === "off" ? null : readWhole(given, 1, 10_000);
+}
+
 export function readPath({ name, text }: Given): string | null {
   if (text !== "") return text === "none" ? null : text;
   throw wrong(name, "is empty; it must be a path, or none");

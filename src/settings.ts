@@ -88,6 +88,13 @@ export const SETTINGS = [
     meaning: "`true` permits listeners beyond loopback although callers are not authenticated",
   },
   {
+    variable: "LATCHKEY_TURN_CALLS",
+    flag: "turn-calls",
+    fallback: "64",
+    meaning:
+      "how many calls a busy server takes up at a time, 1 to 10000, and refuses others; `off`: it refuses none",
+  },
+  {
     variable: "LATCHKEY_RKE_MAX_SESSIONS",
     flag: "rke-max-sessions",
     fallback: "16",

@@ -34,6 +34,7 @@ test("without settings, the defaults hold", () => {
     httpHosts: [],
     httpOrigins: [],
     store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
+    turnCalls: 64,
     rke: {
       maxSessions: 16,
       sessionTtl: 3_600,
@@ -66,6 +67,7 @@ test("each variable and each flag is heeded", () => {
     publicParts: ["metrics", "reflection"],
     tls: { cert: "a.crt", key: "a.key", clientCa: "ca.crt" },
     store: { scheme: "sqlite", path: "a.db" },
+    turnCalls: 7,
     rke: {
       maxSessions: 3,
       sessionTtl: 60,
@@ -90,6 +92,7 @@ test("each variable and each flag is heeded", () => {
     "tls-key": "a.key",
     "tls-client-ca": "ca.crt",
     store: "sqlite:a.db",
+    "turn-calls": "7",
     "rke-max-sessions": "3",
     "rke-session-ttl": "60",
     "rke-key-cache-ttl": "0",
@@ -386,6 +389,7 @@ test("whatever a setting holds, reading answers or refuses in one line", () => {
 });
 
 for (const [variable, good, bad] of [
+  ["LATCHKEY_TURN_CALLS", ["1", "10000", "off"], ["0", "10001", "none"]],
   ["LATCHKEY_RKE_MAX_SESSIONS", ["1", "1024"], ["0", "1025", "-1", "1.5", "many", ""]],
   ["LATCHKEY_RKE_SESSION_TTL", ["10", "604800"], ["9", "604801", "1h"]],
   ["LATCHKEY_RKE_KEY_CACHE_TTL", ["0", "604800"], ["604801", "off"]],

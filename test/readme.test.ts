@@ -30,6 +30,7 @@ before(async () => {
       tls: null,
       httpHosts: [],
       httpOrigins: [],
+      turnCalls: 64,
       store: { scheme: "memory" },
       rke: RKE,
       logLevel: "silent",

@@ -7,6 +7,7 @@ export type ErrorCode =
   | "exists"
   | "version_mismatch"
   | "limit"
+  | "overloaded"
   | "unavailable"
   | "internal";
 
@@ -63,6 +64,14 @@ export function invalid(
   message: string,
 ): LatchkeyError {
   return new LatchkeyError("invalid", message, { violation: { field, problem } });
+}
+
+/** What a call is answered for which the server has no time; it had no effect. */
+export function overloaded(): LatchkeyError {
+  return new LatchkeyError(
+    "overloaded",
+    "the server has more calls than it can answer in time, and did nothing for this one: try again later",
+  );
 }
 
 /** What a call is answered that names no live session of its app. */

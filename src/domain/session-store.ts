@@ -63,6 +63,8 @@ export interface StoreStats {
   readonly sessions: number;
   /** Bytes of the write-ahead log; 0 where there is none. */
   readonly walBytes: number;
+  /** Writes that are on their way to the disk; 0 where there is none. */
+  readonly waitingWrites: number;
 }
 
 /** Called by a store as it works, for metrics; must not throw. */

@@ -12,6 +12,8 @@ export type StoreLocation =
 
 export interface StoreOptions {
   readonly observer: StoreObserver;
+  /** Writes that may wait for the disk, callers' beyond them being refused. */
+  readonly maxWaiting: number;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
   /** Called once, if the storage fails so that only a restart is safe. */

@@ -1,5 +1,5 @@
 import type { Metric, Registry } from "prom-client";
-import type { CallObserver } from "./calls.js";
+import type { Bottleneck, CallObserver, Transport } from "./calls.js";
 
 /** Upper bounds of the latency histogram's buckets, in seconds. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -27,6 +27,7 @@ interface Sample {
  */
 export function createCallMetrics(registry: Registry): CallObserver {
   const series: Series[] = [];
+  const refused = new Map<string, Sample>();
 
   register(registry, "counter", {
     name: "latchkey_calls_total",
@@ -45,7 +46,18 @@ export function createCallMetrics(registry: Registry): CallObserver {
     samples: () => series.filter(({ calls }) => calls.size > 0).flatMap(histogramSamples),
   });
 
+  register(registry, "counter", {
+    name: "latchkey_refused_total",
+    help: "Calls refused because the server is overloaded, by wire and by what had no time for them.",
+    samples: () => [...refused.values()],
+  });
+
   return {
+    refused(transport: Transport, reason: Bottleneck) {
+      const key = `${transport} ${reason}`;
+      const value = (refused.get(key)?.value ?? 0) + 1;
+      refused.set(key, { labels: { transport, reason }, value });
+    },
     watch(transport, method) {
       const buckets = new Array<number>(BUCKETS.length + 1).fill(0);
       const one: Series = { labels: { transport, method }, calls: new Map(), buckets, seconds: 0 };

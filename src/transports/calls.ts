@@ -7,9 +7,14 @@ export type Transport = "grpc" | "connect" | "http" | "command";
 /** How a call ended: `cancelled` if its caller left before its answer was made. */
 export type Outcome = ErrorCode | "ok" | "cancelled";
 
-/** Watches a method on a wire: what it answers is told of every call that was answered. */
+/** What had no time for a refused call: the event loop, or the writer of the store. */
+export type Bottleneck = "event_loop" | "store";
+
 export interface CallObserver {
+  /** Watches a method on a wire: what it answers is told of every call that was answered. */
   watch(transport: Transport, method: string): (outcome: Outcome, seconds: number) => void;
+  /** A call was refused because the server is overloaded. */
+  refused(transport: Transport, bottleneck: Bottleneck): void;
 }
 
 /** What a call answers whose caller has left. */
@@ -40,6 +45,7 @@ export function createCalls({ observer, log, clock }: CallsOptions) {
       if (error.code === "unavailable") {
         log.warn({ transport, method, err: error.cause ?? error }, "call not served");
       }
+      if (error.code === "overloaded") observer.refused(transport, "store");
       return error;
     }
     log.error({ transport, method, err: error }, "call failed");

@@ -1,9 +1,16 @@
 import { create, type DescMessage, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { BadRequestSchema, ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.js";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  RetryInfoSchema,
+} from "../../gen/ts/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../../gen/ts/google/rpc/status_pb.js";
 import type { LatchkeyError } from "../domain/error.js";
 import { STATUS } from "./status.js";
+
+/** Seconds after which a caller may try again whom an overloaded server refused. */
+export const RETRY_AFTER = 1;
 
 /** A message that explains an error, as schema and content. */
 export interface ErrorDetail {
@@ -11,7 +18,7 @@ export interface ErrorDetail {
   readonly value: MessageInitShape<DescMessage>;
 }
 
-/** ErrorInfo for every error, and BadRequest where one field is to blame. */
+/** ErrorInfo for every error, BadRequest where one field is to blame, RetryInfo where time helps. */
 export function errorDetails(error: LatchkeyError): ErrorDetail[] {
   const info = {
     domain: "latchkey",
@@ -22,6 +29,10 @@ export function errorDetails(error: LatchkeyError): ErrorDetail[] {
   if (error.violation) {
     const fieldViolations = [{ field: error.violation.field, description: error.message }];
     details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations }) });
+  }
+  if (error.code === "overloaded") {
+    const retryDelay = { seconds: BigInt(RETRY_AFTER) };
+    details.push({ desc: RetryInfoSchema, value: create(RetryInfoSchema, { retryDelay }) });
   }
   return details;
 }

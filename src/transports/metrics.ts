@@ -10,7 +10,7 @@ export type Metrics = ReturnType<typeof createMetrics>;
 export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
-  let stats: () => StoreStats = () => ({ sessions: 0, walBytes: 0 });
+  let stats: () => StoreStats = () => ({ sessions: 0, walBytes: 0, waitingWrites: 0 });
   collectDefaultMetrics({ register: registry });
 
   const callObserver = createCallMetrics(registry);
@@ -45,6 +45,15 @@ export function createMetrics() {
     registers,
     collect() {
       this.set(stats().walBytes);
+    },
+  });
+
+  new Gauge({
+    name: "latchkey_store_waiting_writes",
+    help: "Writes that are not on disk yet.",
+    registers,
+    collect() {
+      this.set(stats().waitingWrites);
     },
   });
 

@@ -17,6 +17,7 @@ export const STATUS = {
   exists: { grpc: status.ALREADY_EXISTS, http: 409 },
   version_mismatch: { grpc: status.ABORTED, http: 409 },
   limit: { grpc: status.RESOURCE_EXHAUSTED, http: 429 },
+  overloaded: { grpc: status.RESOURCE_EXHAUSTED, http: 503 },
   unavailable: { grpc: status.UNAVAILABLE, http: 503 },
   internal: { grpc: status.INTERNAL, http: 500 },
 } as const satisfies Record<ErrorCode, WireStatus>;

@@ -84,6 +84,8 @@ export async function startTls(t: TestContext, given: Files, settings: Partial<C
       httpHosts: [],
       httpOrigins: [],
       store: { scheme: "sqlite", path },
+      // Tests share their processors: that they are slow is no overload.
+      turnCalls: null,
       rke: RKE,
       logLevel: "info",
       warnings: [],

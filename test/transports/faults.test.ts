@@ -32,7 +32,7 @@ function failingStore(fault: () => unknown): SessionStore {
     countActiveUsers: fail,
     sweep: fail,
     ping: fail,
-    stats: () => ({ sessions: 0, walBytes: 0 }),
+    stats: () => ({ sessions: 0, walBytes: 0, waitingWrites: 0 }),
     events: { listen: () => {}, watch: fail, latest: () => 0, read: fail },
     close: () => Promise.resolve(),
   };
@@ -127,6 +127,7 @@ const CODES: readonly [ErrorCode, Code, http: number, name: string][] = [
   ["exists", Code.AlreadyExists, 409, "exists"],
   ["version_mismatch", Code.Aborted, 409, "versionMismatch"],
   ["limit", Code.ResourceExhausted, 429, "limit"],
+  ["overloaded", Code.ResourceExhausted, 503, "overloaded"],
   ["unavailable", Code.Unavailable, 503, "unavailable"],
 ];
 

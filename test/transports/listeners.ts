@@ -11,12 +11,14 @@ import { createRke } from "../../src/services/rke.js";
 import { createSessions } from "../../src/services/sessions.js";
 import { createWatches } from "../../src/services/watches.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
+import { createAdmission } from "../../src/transports/admission.js";
 import { createCallOrigins } from "../../src/transports/call-origin.js";
 import { createCalls } from "../../src/transports/calls.js";
 import { listenGrpc } from "../../src/transports/grpc/server.js";
 import { type HttpOptions, listenHttp } from "../../src/transports/http/server.js";
 import { startIdleTimer } from "../../src/transports/idle-timer.js";
 import type { Listener } from "../../src/transports/listener.js";
+import type { LoadGate } from "../../src/transports/load-gate.js";
 import { createMetrics } from "../../src/transports/metrics.js";
 import { createRkeRpcs } from "../../src/transports/rke-rpcs.js";
 import type { Rpcs } from "../../src/transports/rpcs.js";
@@ -43,6 +45,8 @@ export interface ListenersOptions {
   readonly rpcs?: (usual: SessionRpcs) => SessionRpcs;
   /** Null: no TLS. */
   readonly tls?: Tls | null;
+  /** What decides which calls are taken up; if absent, all are. */
+  readonly gate?: LoadGate;
 }
 
 /** Runs `body` with both listeners over parts of the test's choosing, and closes them. */
@@ -52,6 +56,7 @@ export async function withListeners(
     store = createMemoryStore({ swept: () => {} }),
     rpcs = (usual) => usual,
     tls = null,
+    gate = { admits: () => true },
   }: ListenersOptions,
   body: (listeners: Listeners) => Promise<void>,
 ): Promise<void> {
@@ -98,7 +103,12 @@ export async function withListeners(
   const rkeRpcs = createRkeRpcs({ rkeOf });
   const address = "127.0.0.1:0";
   const ping = () => store.ping();
-  const open = { isPublic: () => true, tls };
+  const admission = createAdmission({
+    gate,
+    observer: metrics.callObserver,
+    after: (milliseconds, work) => void setTimeout(work, milliseconds).unref(),
+  });
+  const open = { admission, isPublic: () => true, tls };
   const grpc = await listenGrpc({
     address,
     sessionRpcs,

@@ -123,6 +123,8 @@ export async function startServer(
       httpHosts: [],
       httpOrigins: [],
       store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },
+      // Tests share their processors: that they are slow is no overload.
+      turnCalls: null,
       rke: RKE,
       logLevel,
       warnings: [],

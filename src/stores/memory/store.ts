@@ -316,7 +316,7 @@ export function createMemoryStore(
       assertOpen();
     },
 
-    stats: () => ({ sessions: byToken.size, walBytes: 0 }),
+    stats: () => ({ sessions: byToken.size, walBytes: 0, waitingWrites: 0 }),
 
     events: {
       ...events.log,

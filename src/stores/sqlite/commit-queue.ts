@@ -35,6 +35,8 @@ export type Reads = "memory" | "rows";
 export interface CommitQueue {
   /** Runs `write` soon; settles after what it wrote is on disk, never before. */
   run<T>(reads: Reads, write: Write<T>): Promise<T>;
+  /** How many writes have begun and not settled. */
+  waiting(): number;
 }
 
 export interface CommitQueueOptions {
@@ -115,6 +117,7 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
   let queue: Queued[] = [];
   let underWay: Batch[] = [];
   let isScheduled = false;
+  let waiting = 0;
 
   /** Takes the next batch off the queue, or nothing if it must wait. */
   const takeBatch = (): Queued[] => {
@@ -142,12 +145,14 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
       queue = [...failed, ...queue];
     } else {
       const failure = translate(error);
+      waiting -= failed.length;
       for (const { reject } of failed) reject(failure);
     }
   };
 
   const finish = (batch: Batch) => {
     underWay.shift();
+    waiting -= batch.queued.length;
     for (const done of batch.dones) done();
   };
 
@@ -189,11 +194,13 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
   return {
     run<T>(reads: Reads, write: Write<T>) {
       return new Promise<T>((resolve, reject) => {
+        waiting++;
         const settled = resolve as (value: unknown) => void;
         queue.push({ reads, write, resolve: settled, reject, isAlone: false });
         if (queue.length >= PROMPT_BATCH) flush();
         else schedule();
       });
     },
+    waiting: () => waiting,
   };
 }

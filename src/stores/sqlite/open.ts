@@ -25,6 +25,8 @@ export interface OpenOptions {
   readonly onFatal: (error: unknown) => void;
   readonly cacheBytes?: number;
   readonly keptEvents?: number;
+  /** Writes that may wait for the disk, callers' beyond them being refused; any number if absent. */
+  readonly maxWaiting?: number;
   /** What writes to the file at a path; a thread if absent. */
   readonly openWriter?: (options: WriterOptions) => Writer;
 }
@@ -60,6 +62,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
       observer: options.observer,
       cacheBytes: options.cacheBytes ?? CACHE_BYTES,
       keptEvents: options.keptEvents ?? KEPT_EVENTS,
+      maxWaiting: options.maxWaiting ?? Number.POSITIVE_INFINITY,
       walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,
       onFatal: options.onFatal,
       onClose: held.release,

@@ -2,7 +2,7 @@ import type { Database } from "better-sqlite3";
 import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
 import type { EndReason } from "../../domain/end-reason.js";
-import { LatchkeyError, noSession } from "../../domain/error.js";
+import { LatchkeyError, noSession, overloaded } from "../../domain/error.js";
 import type { Once } from "../../domain/request-record.js";
 import { rotatedAlready } from "../../domain/rotation.js";
 import { expiresAt, isLive, type Session, touched } from "../../domain/session.js";
@@ -39,6 +39,8 @@ export interface SqliteStoreOptions {
   readonly cacheBytes: number;
   /** Events that the log keeps. */
   readonly keptEvents: number;
+  /** Writes that may wait for the disk; while there are so many, callers' are refused. */
+  readonly maxWaiting: number;
   /** Size of the write-ahead log. */
   readonly walBytes: () => number;
   /** Called once, when the disk fails so that only a restart is safe. */
@@ -137,9 +139,20 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     }
   };
 
+  /** A write of the store's own, or one that goes on with what a caller was let in for. */
   const write = <T>(reads: Reads, work: Write<T>): Promise<T> => {
     assertUsable();
     return commits.run(reads, work);
+  };
+
+  /** Throws `overloaded` if so many writes wait that a caller's would not be done in time. */
+  const assertRoom = () => {
+    if (commits.waiting() >= options.maxWaiting) throw overloaded();
+  };
+
+  const callersWrite = <T>(reads: Reads, work: Write<T>): Promise<T> => {
+    assertRoom();
+    return write(reads, work);
   };
 
   const find = (app: string, tokenHash: TokenHash, now: number): Entry | null => {
@@ -187,7 +200,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     work: (transaction: Transaction, entry: Entry | null) => T | null,
   ): Promise<T | null> => {
     let stolen: Entry | null = null as Entry | null;
-    const answer = await write(reads, (transaction) => {
+    const answer = await callersWrite(reads, (transaction) => {
       stolen = null;
       return requests.answer(transaction, once, () => {
         const entry = key ? findKey(app, key, now) : null;
@@ -239,7 +252,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     async setPolicy(app, policy) {
       // When it begins, the file has all sessions, also those that no cap counted.
-      await write("rows", (transaction) => policies.set(transaction, app, policy));
+      await callersWrite("rows", (transaction) => policies.set(transaction, app, policy));
     },
 
     async create(session, tokenHash, once, salt = "") {
@@ -265,7 +278,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         });
         return { session, salt };
       };
-      return write("memory", (transaction) =>
+      return callersWrite("memory", (transaction) =>
         once ? requests.answer(transaction, once, () => insert(transaction)) : insert(transaction),
       );
     },
@@ -344,6 +357,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async deleteApp(app, now, cancelled, once) {
+      assertRoom();
       let before: number | undefined = nextRow;
       let ended = 0;
       while (before !== undefined && !cancelled()) {
@@ -389,6 +403,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     async countActiveUsers(app, since, now) {
       assertUsable();
+      assertRoom();
       await touches.writeAll();
       return read(() => {
         const id = apps.idOf(app);
@@ -422,7 +437,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       read(() => rows.totals());
     },
 
-    stats: () => ({ sessions: total, walBytes: options.walBytes() }),
+    stats: () => ({
+      sessions: total,
+      walBytes: options.walBytes(),
+      waitingWrites: commits.waiting(),
+    }),
 
     events: {
       ...events.log,
@@ -430,7 +449,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       async watch(app, now) {
         assertUsable();
         if (events.isWatched(app, now)) return;
-        await write("memory", (transaction) => {
+        await callersWrite("memory", (transaction) => {
           events.watch(transaction, app, apps.add(transaction, app), now);
         });
       },

@@ -10,6 +10,7 @@ import {
 import { HealthImplementation } from "grpc-health-check";
 import { RkeService } from "../../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
+import type { Admission } from "../admission.js";
 import type { CallOrigins } from "../call-origin.js";
 import type { Calls } from "../calls.js";
 import type { StartIdleTimer } from "../idle-timer.js";
@@ -45,6 +46,7 @@ export interface GrpcOptions {
   readonly sessionRpcs: Rpcs<typeof SessionService>;
   readonly rkeRpcs: Rpcs<typeof RkeService>;
   readonly calls: Calls;
+  readonly admission: Admission;
   readonly callOrigins: CallOrigins;
   /** What may be called without credentials. */
   readonly isPublic: IsPublic;

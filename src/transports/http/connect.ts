@@ -14,10 +14,10 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import type { FastifyError, FastifyInstance, FastifyRequest } from "fastify";
-import { LatchkeyError } from "../../domain/error.js";
+import { type ErrorCode, LatchkeyError } from "../../domain/error.js";
 import type { CallerSession } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
-import { errorDetails } from "../error-details.js";
+import { errorDetails, RETRY_AFTER } from "../error-details.js";
 import {
   listRpcs,
   listServerStreamRpcs,
@@ -161,11 +161,17 @@ async function identify(
   return caller;
 }
 
+/** What goes with errors that a client may act upon. */
+const HEADERS: { readonly [code in ErrorCode]?: Readonly<Record<string, string>> } = {
+  unauthenticated: { "www-authenticate": CHALLENGE },
+  overloaded: { "retry-after": `${RETRY_AFTER}` },
+};
+
 /** Throws the error in Connect's form. */
 function fail(error: LatchkeyError): never {
   // Connect numbers its codes as gRPC does.
   const code = STATUS[error.code].grpc as number as Code;
-  const headers = error.code === "unauthenticated" ? { "www-authenticate": CHALLENGE } : undefined;
+  const headers = HEADERS[error.code];
   throw new ConnectError(error.message, code, headers, errorDetails(error));
 }
 

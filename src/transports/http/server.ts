@@ -11,6 +11,7 @@ import { LatchkeyError } from "../../domain/error.js";
 import { LIMITS } from "../../domain/limits.js";
 import type { Authorization } from "../../services/authorization.js";
 import type { Callers } from "../../services/callers.js";
+import type { Admission } from "../admission.js";
 import type { CallOrigins } from "../call-origin.js";
 import type { Calls } from "../calls.js";
 import type { IsPublic, Listener } from "../listener.js";
@@ -24,6 +25,7 @@ import { addCurrentSession } from "./current-session.js";
 import { transform } from "./openapi.js";
 import { addOperations } from "./operations.js";
 import { createOriginGuard } from "./origin-guard.js";
+import { createAdmit } from "./refusal.js";
 import { addBodyParsers } from "./rest-sessions/bodies.js";
 import { addRestSessions, type CallerOf, sendError } from "./rest-sessions/routes.js";
 import { transformObject } from "./rest-sessions/schemas.js";
@@ -62,6 +64,7 @@ export interface HttpOptions {
   readonly isPublic: IsPublic;
   readonly tls: Tls | null;
   readonly calls: Calls;
+  readonly admission: Admission;
   readonly log: Logger;
   readonly metrics: Pick<Metrics, "contentType" | "text">;
   /** Milliseconds since 1970. */
@@ -76,16 +79,17 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const colon = options.address.lastIndexOf(":");
   const host = options.address.slice(0, colon);
   const guard = createOriginGuard({ ...options, boundTo: host });
-  const { callOrigins, tls } = options;
+  const { admission, callOrigins, tls } = options;
+  const admit = createAdmit(admission);
   const callerOf: CallerOf = ({ raw }) =>
     callOrigins.bySocket(raw.socket, raw.headers.authorization);
   /** The last that was found to be a media type: nearly always the next one, too. */
   let lastType: string | undefined;
   const accepted = tls ? "secureConnection" : "connection";
   const serverFactory: FastifyServerFactory = (handler) => {
-    // Before all else, so that whatever answers is guarded.
+    // Before all else, so that whatever answers is guarded, and what is refused costs least.
     const serve: RequestListener = (request, response) => {
-      if (!guard(request, response)) return;
+      if (!guard(request, response) || !admit(request, response)) return;
       // Fastify refuses what is no media type at all, before any parser sees it.
       const type = request.headers["content-type"];
       if (type !== undefined && type !== lastType) {

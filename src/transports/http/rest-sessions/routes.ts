@@ -5,6 +5,7 @@ import type { Authorization } from "../../../services/authorization.js";
 import type { CallerSession } from "../../../services/connections.js";
 import type { Sessions } from "../../../services/sessions.js";
 import type { Calls } from "../../calls.js";
+import { RETRY_AFTER } from "../../error-details.js";
 import { STATUS } from "../../status.js";
 import {
   createEndpoints,
@@ -82,6 +83,7 @@ export function sendError(
   status = statusOf(error.code),
 ) {
   if (error.code === "unauthenticated") reply.header("www-authenticate", CHALLENGE);
+  if (error.code === "overloaded") reply.header("retry-after", RETRY_AFTER);
   return reply
     .code(status)
     .header("content-type", JSON_TYPE)

@@ -116,12 +116,14 @@ function sendError(
     .header("content-type", JSON_TYPE)
     .send(
       JSON.stringify({
-        error: true,
-        message: error.message,
-        code: status,
+        ...rkeErrorAnswer(error, status),
         ...(typeof sessionId === "string" && sessionId !== "" ? { session_id: sessionId } : {}),
       }),
     );
+}
+
+export function rkeErrorAnswer({ message }: LatchkeyError, status: number) {
+  return { error: true, message, code: status };
 }
 
 function isUpstream({ code, facts }: LatchkeyError): boolean {
