@@ -24,6 +24,12 @@ interface PendingChange {
   isInFile: boolean;
 }
 
+/** A session as a row just read has it, or a part of it. */
+interface Stored<T> {
+  readonly tokenHash: TokenHash;
+  readonly session: T;
+}
+
 export type WorkingSet = ReturnType<typeof createWorkingSet>;
 
 /**
@@ -152,7 +158,7 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
 
     /** The latest state of a row just read, without taking it into the cache; null if the
      * session is about to be gone. */
-    latest({ tokenHash, session }: StoredSession): Session | null {
+    latest<T>({ tokenHash, session }: Stored<T>): Session | T | null {
       const entry = peek(tokenHash);
       return entry === undefined ? session : (entry?.session ?? null);
     },
@@ -184,6 +190,12 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     /** The transaction ends the session. */
     remove: (transaction: Transaction, tokenHash: TokenHash) =>
       replace(transaction, tokenHash, null),
+
+    /** Forgets a session that no call can find any more. */
+    forget(tokenHash: TokenHash) {
+      cache.delete(tokenHash);
+      touched.delete(tokenHash);
+    },
 
     /** The transaction writes the entry's touches; false if they are not the latest any more. */
     settle(transaction: Transaction, entry: Entry): boolean {
