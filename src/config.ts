@@ -30,6 +30,8 @@ export interface Config {
   /** Origins whose pages may call, as browsers send them. */
   readonly httpOrigins: readonly string[];
   readonly store: StoreLocation;
+  /** Bytes. */
+  readonly cacheBytes: number;
   readonly auth: "off" | "required";
   /** What may be called without credentials where authentication is required. */
   readonly publicParts: readonly PublicPart[];
@@ -111,6 +113,7 @@ export function readConfig(
     httpHosts: readHosts(value("LATCHKEY_HTTP_HOSTS")),
     httpOrigins: readOrigins(value("LATCHKEY_HTTP_ORIGINS")),
     store: readStore(value("LATCHKEY_STORE")),
+    cacheBytes: readWhole(value("LATCHKEY_CACHE_MIB"), 1, 65_536) * 2 ** 20,
     rke: {
       maxSessions: readWhole(value("LATCHKEY_RKE_MAX_SESSIONS"), 1, 1_024),
       sessionTtl: readWhole(value("LATCHKEY_RKE_SESSION_TTL"), 10, WEEK),

@@ -77,6 +77,7 @@ export async function start(options: StartOptions): Promise<Server> {
   const store = openStore(config.store, {
     observer: metrics.storeObserver,
     clock,
+    cacheBytes: config.cacheBytes,
     onFatal: options.onFatal,
   });
   metrics.watchStore(() => store.stats());

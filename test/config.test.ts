@@ -34,6 +34,7 @@ test("without settings, the defaults hold", () => {
     httpHosts: [],
     httpOrigins: [],
     store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
+    cacheBytes: 128 * 2 ** 20,
     rke: {
       maxSessions: 16,
       sessionTtl: 3_600,
@@ -66,6 +67,7 @@ test("each variable and each flag is heeded", () => {
     publicParts: ["metrics", "reflection"],
     tls: { cert: "a.crt", key: "a.key", clientCa: "ca.crt" },
     store: { scheme: "sqlite", path: "a.db" },
+    cacheBytes: 64 * 2 ** 20,
     rke: {
       maxSessions: 3,
       sessionTtl: 60,
@@ -90,6 +92,7 @@ test("each variable and each flag is heeded", () => {
     "tls-key": "a.key",
     "tls-client-ca": "ca.crt",
     store: "sqlite:a.db",
+    "cache-mib": "64",
     "rke-max-sessions": "3",
     "rke-session-ttl": "60",
     "rke-key-cache-ttl": "0",

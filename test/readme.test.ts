@@ -31,6 +31,7 @@ before(async () => {
       httpHosts: [],
       httpOrigins: [],
       store: { scheme: "memory" },
+      cacheBytes: 2 ** 24,
       rke: RKE,
       logLevel: "silent",
       warnings: [],

@@ -84,6 +84,7 @@ export async function startTls(t: TestContext, given: Files, settings: Partial<C
       httpHosts: [],
       httpOrigins: [],
       store: { scheme: "sqlite", path },
+      cacheBytes: 2 ** 24,
       rke: RKE,
       logLevel: "info",
       warnings: [],

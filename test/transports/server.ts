@@ -123,6 +123,7 @@ export async function startServer(
       httpHosts: [],
       httpOrigins: [],
       store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },
+      cacheBytes: 2 ** 24,
       rke: RKE,
       logLevel,
       warnings: [],

@@ -12,9 +12,6 @@ import { createSqliteStore } from "./store.js";
 import { openThreadWriter } from "./thread-writer.js";
 import type { Writer, WriterOptions } from "./writer.js";
 
-/** Enough for about 100,000 sessions of ordinary size. */
-const CACHE_BYTES = 128 * 1024 * 1024;
-
 /** In a file of 10,000,000 sessions, some 5 ms of the writer's work. */
 const SLICE = 100;
 
@@ -26,7 +23,8 @@ export interface OpenOptions {
   readonly clock: () => number;
   /** Called once, when the disk fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
-  readonly cacheBytes?: number;
+  /** About how much memory (bytes) the cache of sessions may take. */
+  readonly cacheBytes: number;
   readonly keptEvents?: number;
   /** Sessions that one transaction of a bulk end removes. */
   readonly slice?: number;
@@ -59,7 +57,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
       db,
       writer,
       observer: options.observer,
-      cacheBytes: options.cacheBytes ?? CACHE_BYTES,
+      cacheBytes: options.cacheBytes,
       slice: options.slice ?? SLICE,
       keptEvents: options.keptEvents ?? KEPT_EVENTS,
       walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,
