@@ -31,6 +31,8 @@ export interface Config {
   /** Origins whose pages may call, as browsers send them. */
   readonly httpOrigins: readonly string[];
   readonly store: StoreLocation;
+  /** Bytes. */
+  readonly cacheBytes: number;
   readonly auth: "off" | "required";
   /** What may be called without credentials where authentication is required. */
   readonly publicParts: readonly PublicPart[];
@@ -115,6 +117,7 @@ export function readConfig(
     httpOrigins: readOrigins(value("LATCHKEY_HTTP_ORIGINS")),
     store: readStore(value("LATCHKEY_STORE")),
     turnCalls: readTurnCalls(value("LATCHKEY_TURN_CALLS")),
+    cacheBytes: readWhole(value("LATCHKEY_CACHE_MIB"), 1, 65_536) * 2 ** 20,
     rke: {
       maxSessions: readWhole(value("LATCHKEY_RKE_MAX_SESSIONS"), 1, 1_024),
       sessionTtl: readWhole(value("LATCHKEY_RKE_SESSION_TTL"), 10, WEEK),

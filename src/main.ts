@@ -84,6 +84,7 @@ export async function start(options: StartOptions): Promise<Server> {
     observer: metrics.storeObserver,
     maxWaiting: config.turnCalls === null ? Number.POSITIVE_INFINITY : MAX_WAITING,
     clock,
+    cacheBytes: config.cacheBytes,
     onFatal: options.onFatal,
   });
   metrics.watchStore(() => store.stats());

@@ -50,6 +50,13 @@ export const SETTINGS = [
     meaning: "where sessions are kept: `sqlite:PATH`, or `memory:` (lost at exit)",
   },
   {
+    variable: "LATCHKEY_CACHE_MIB",
+    flag: "cache-mib",
+    fallback: "128",
+    meaning:
+      "memory (MiB) for cached sessions, 1 to 65536, about 1 KiB for a small one; the others are read from the file",
+  },
+  {
     variable: "LATCHKEY_AUTH",
     flag: "auth",
     fallback: "off",

@@ -35,6 +35,7 @@ test("without settings, the defaults hold", () => {
     httpOrigins: [],
     store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
     turnCalls: 64,
+    cacheBytes: 128 * 2 ** 20,
     rke: {
       maxSessions: 16,
       sessionTtl: 3_600,
@@ -68,6 +69,7 @@ test("each variable and each flag is heeded", () => {
     tls: { cert: "a.crt", key: "a.key", clientCa: "ca.crt" },
     store: { scheme: "sqlite", path: "a.db" },
     turnCalls: 7,
+    cacheBytes: 64 * 2 ** 20,
     rke: {
       maxSessions: 3,
       sessionTtl: 60,
@@ -93,6 +95,7 @@ test("each variable and each flag is heeded", () => {
     "tls-client-ca": "ca.crt",
     store: "sqlite:a.db",
     "turn-calls": "7",
+    "cache-mib": "64",
     "rke-max-sessions": "3",
     "rke-session-ttl": "60",
     "rke-key-cache-ttl": "0",

@@ -32,6 +32,7 @@ before(async () => {
       httpOrigins: [],
       turnCalls: 64,
       store: { scheme: "memory" },
+      cacheBytes: 2 ** 24,
       rke: RKE,
       logLevel: "silent",
       warnings: [],

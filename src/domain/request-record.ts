@@ -48,10 +48,10 @@ export function onceOf(
  * Whether `record` answers the call; throws `exists` if it answered another
  * under the same request id.
  */
-export function isAnsweredBy(
+export function isAnsweredBy<T extends Pick<RequestRecord, "body" | "expiresAt">>(
   once: Once,
-  record: RequestRecord | null | undefined,
-): record is RequestRecord {
+  record: T | null | undefined,
+): record is T {
   if (!record || record.expiresAt <= once.now) return false;
   if (record.body === once.body) return true;
   throw new LatchkeyError(

@@ -1,5 +1,5 @@
 import type { EndReason } from "./end-reason.js";
-import { isLive, type Session } from "./session.js";
+import { isLive, type Lifetime, type Session } from "./session.js";
 
 export type SessionEventType = "created" | "updated" | "touched" | "rotated" | "ended";
 
@@ -22,6 +22,9 @@ export interface SessionEvent {
   readonly endReason: EndReason | null;
 }
 
+/** The part of a session that events tell of. */
+export type EventSubject = Lifetime & Pick<Session, "app" | "id" | "userId" | "version">;
+
 /** A session's end: when it came (ms), and why. */
 export interface End {
   readonly at: number;
@@ -29,7 +32,7 @@ export interface End {
 }
 
 /** The end of a session that is removed at `now`, for `cause` unless it had expired before. */
-export function endOf(session: Session, now: number, cause: EndReason): End {
+export function endOf(session: EventSubject, now: number, cause: EndReason): End {
   if (isLive(session, now)) return { at: now, reason: cause };
   const idleDeadline = session.lastAccessedAt + session.idleTtl;
   const { absoluteExpiresAt } = session;
@@ -42,7 +45,7 @@ export function endOf(session: Session, now: number, cause: EndReason): End {
 export function eventOf(
   revision: number,
   type: SessionEventType,
-  session: Session,
+  session: EventSubject,
   now: number,
   cause: EndReason | null,
 ): SessionEvent {

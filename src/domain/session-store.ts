@@ -147,7 +147,7 @@ export interface SessionStore {
   delete(app: string, key: SessionKey, now: number, options?: DeleteOptions): Promise<boolean>;
 
   /**
-   * Ends the user's sessions that exist now, all but `keep`, and answers how
+   * Ends the user's sessions that exist now, all but `keep` and all in one step, and answers how
    * many. Null, and nothing ended, if `keep` is no live session of the user, unless
    * that is allowed.
    */
@@ -160,11 +160,15 @@ export interface SessionStore {
   ): Promise<number | null>;
 
   /**
-   * Ends the app's sessions that exist now and answers how many. Not atomic:
-   * works in slices, asks `cancelled` between them and stops if it says so. The
-   * answer is kept with the last slice; one that is under way is not waited for.
+   * Ends the app's sessions that exist now, all in one step, and answers how many.
+   *
+   * Where this or `deleteUser` ends many, they are dead at once and from then on, also after a
+   * crash. What they take is reclaimed, and their ends are told of, slice by slice: by the call,
+   * which answers after the last, or else by sweeps. If that fails on the way, the call rejects
+   * although they are ended. The answer is kept with the last slice; a call under way is not
+   * waited for. Until they are reclaimed their token hashes are taken.
    */
-  deleteApp(app: string, now: number, cancelled: () => boolean, once?: Once): Promise<number>;
+  deleteApp(app: string, now: number, once?: Once): Promise<number>;
 
   /** A page of the app's live sessions. */
   list(app: string, now: number, query: ListQuery): Promise<ListPage>;

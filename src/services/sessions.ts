@@ -23,6 +23,7 @@ import { hashToken, type RandomBytes, type TokenHash } from "../domain/token.js"
 import { createAppPolicies, lifetimeOf } from "./app-policies.js";
 import { type BatchRequest, readBatch } from "./batch.js";
 import { createBindings } from "./bindings.js";
+import { createJoinedCalls } from "./joined-calls.js";
 import { decodePageToken, encodePageToken } from "./page-token.js";
 import { createToken, repeatable } from "./repeatable.js";
 import type {
@@ -60,8 +61,8 @@ export type Sessions = ReturnType<typeof createSessions>;
  */
 export function createSessions({ store, now, randomBytes, newSessionId, log }: SessionsOptions) {
   const bindings = createBindings({ store, log });
-  /** Calls under way that end an app, by their key: a store does not wait for them. */
-  const endingApps = new Map<string, Promise<number>>();
+  /** A store does not wait for calls that end many and are under way. */
+  const join = createJoinedCalls<number | null>();
 
   /** Reads by a method of the store, once the session is held to what the policy binds it to. */
   const read = <T>(
@@ -238,12 +239,12 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
       const at = now();
       const request = { app, userId, ...keep, allowMissing, requestId };
       const once = repeatable("DeleteUserSessions", request, at);
-      return (await store.deleteUser(app, userId, at, key, { allowMissing, once })) ?? absent();
+      const options = { allowMissing, once };
+      return (await join(once, () => store.deleteUser(app, userId, at, key, options))) ?? absent();
     },
 
     /**
-     * Ends the app's sessions and answers how many; stops early once `cancelled`, but not
-     * with a request id.
+     * Ends the app's sessions and answers how many; none if it is `cancelled` before it begins.
      */
     async deleteApp(
       app: string,
@@ -252,12 +253,8 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
     ): Promise<number> {
       const at = now();
       const once = repeatable("DeleteAppSessions", { app: checkApp(app), requestId }, at);
-      if (!once) return store.deleteApp(app, at, cancelled);
-      const underWay = endingApps.get(once.key);
-      if (underWay) return underWay;
-      const ending = store.deleteApp(app, at, () => false, once);
-      endingApps.set(once.key, ending);
-      return ending.finally(() => endingApps.delete(once.key));
+      if (!once && cancelled()) return 0;
+      return (await join(once, () => store.deleteApp(app, at, once))) ?? 0;
     },
 
     /** A page of live sessions, the newest created first. */

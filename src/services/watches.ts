@@ -88,6 +88,8 @@ export function createWatches(options: WatchesOptions) {
       });
       yield page.sessions;
       before = page.next ?? undefined;
+      // A watcher that takes pages as fast as they come would hold the event loop to the last.
+      await new Promise(setImmediate);
     } while (before !== undefined);
   }
 

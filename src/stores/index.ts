@@ -16,6 +16,8 @@ export interface StoreOptions {
   readonly maxWaiting: number;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
+  /** About how much memory (bytes) the cache of sessions may take, where there is one. */
+  readonly cacheBytes: number;
   /** Called once, if the storage fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
 }

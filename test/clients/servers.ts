@@ -110,6 +110,8 @@ async function openServer(name: string, settings: Partial<Config>) {
       httpHosts: [],
       httpOrigins: [],
       store: { scheme: "sqlite", path },
+      turnCalls: null,
+      cacheBytes: 2 ** 24,
       rke,
       logLevel: "silent",
       warnings: [],

@@ -42,6 +42,7 @@ export function openQuietly(path: string, options: Partial<OpenOptions> = {}): S
     observer: recordObserver().observer,
     clock: () => 0,
     onFatal: () => undefined,
+    cacheBytes: 2 ** 24,
     openWriter: openDirectWriter,
     ...options,
   });

@@ -46,7 +46,7 @@ describe("the log", () => {
       assert.equal(again.events.latest(), first + 1);
       assert.deepEqual(await readLog(again, first), heard);
       const heardAgain = hear(again);
-      await again.deleteApp("shop", NOW, () => false);
+      await again.deleteApp("shop", NOW);
       assert.deepEqual(
         heardAgain.map(({ revision }) => revision),
         [first + 2],

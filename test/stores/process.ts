@@ -13,7 +13,7 @@ const PRELUDE = `
   import Sqlite from "better-sqlite3";
   import { openSqliteStore } from "${new URL("../../src/stores/sqlite/open.ts", import.meta.url)}";
   const observer = { committed() {}, swept() {} };
-  const open = (path) => openSqliteStore({ path, observer, clock: () => 0, onFatal() {} });
+  const open = (path) => openSqliteStore({ path, observer, clock: () => 0, onFatal() {}, cacheBytes: 2 ** 24 });
   const connect = (path) => new Sqlite(path, { timeout: 0 });
   const ready = () => process.stdout.write("ready");
   // Not to outlive the test.

@@ -361,7 +361,8 @@ describe("the database file of accounts", () => {
       tamper(`
         DROP TABLE api_keys; DROP TABLE accounts; DROP TABLE account_changes;
         DROP TABLE app_policies;
-        DROP TABLE rotated_tokens; DROP TABLE requests; DROP TABLE events;
+        DROP TABLE rotated_tokens; DROP TABLE requests; DROP TABLE events; DROP TABLE bulk_ends;
+        CREATE INDEX sessions_by_access ON sessions (app_id, last_accessed_at);
         ALTER TABLE apps DROP COLUMN logged_from; ALTER TABLE apps DROP COLUMN logged_until;
         ALTER TABLE totals DROP COLUMN first_revision;
         PRAGMA user_version = 1;

@@ -87,7 +87,7 @@ describe("a SQLite store whose disk", () => {
         () => store.update("shop", tokenHash, NOW, setKey("a", 1)),
         () => store.delete("shop", { tokenHash }, NOW),
         () => store.deleteUser("shop", "ann", NOW),
-        () => store.deleteApp("shop", NOW, () => false),
+        () => store.deleteApp("shop", NOW),
         () => store.list("shop", NOW, { limit: 1, maxBytes: 1 }),
         () => store.countActiveUsers("shop", 0, NOW),
         () => store.sweep(NOW, 1),

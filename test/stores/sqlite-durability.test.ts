@@ -48,7 +48,7 @@ describe("a SQLite store opened again", () => {
       await store.delete("shop", { tokenHash: byToken.tokenHash }, NOW);
       await store.delete("shop", { id: byId.session.id }, NOW);
       await store.deleteUser("shop", "bob", NOW);
-      await store.deleteApp("blog", NOW, () => false);
+      await store.deleteApp("blog", NOW);
       await sweepAll(store, NOW + SECOND);
 
       const again = await trial.reopen();
@@ -87,7 +87,7 @@ describe("a SQLite store opened again", () => {
       await addMany(2);
       const page = await trial.store.list("shop", NOW, { limit: 1, maxBytes: 1_000 });
       assert.ok(page.next !== null);
-      await trial.store.deleteApp("shop", NOW, () => false);
+      await trial.store.deleteApp("shop", NOW);
       const again = await trial.reopen();
       const later = mint();
       await again.create(later.session, later.tokenHash);

@@ -71,7 +71,7 @@ describe("a write that SQLite fails", () => {
   // Each fails at a statement that is not its first.
   const writes: Record<string, (store: SessionStore) => Promise<unknown>> = {
     deleteUser: (store) => store.deleteUser("shop", "ann", NOW),
-    deleteApp: (store) => store.deleteApp("shop", NOW, () => false),
+    deleteApp: (store) => store.deleteApp("shop", NOW),
     sweep: (store) => store.sweep(NOW + MINUTE, 10),
   };
   for (const [name, write] of Object.entries(writes)) {
@@ -127,7 +127,7 @@ describe("a group of writes", () => {
           store.update("shop", updated.tokenHash, NOW, setKey("b", 1)),
           store.delete("shop", { tokenHash: deleted.tokenHash }, NOW),
           store.deleteUser("shop", "bob", NOW),
-          store.deleteApp("blog", NOW, () => false),
+          store.deleteApp("blog", NOW),
           store.create(news.session, news.tokenHash),
           store.create(fresh.session, fresh.tokenHash),
           store.touch("shop", touched.tokenHash, NOW - 1),

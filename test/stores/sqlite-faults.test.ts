@@ -241,9 +241,8 @@ function createHistory(trial: DatabaseTrial, disk: FaultyDisk, passSecond: () =>
       ({ creates, outcome }) => creates?.session.app === name && outcome.status === "open",
     );
     if (isCreating) return;
-    const cancelled = () => false;
     const apply = (before: models.Model) => models.endAll(before, { app: name }, at);
-    note(store.deleteApp(name, at, cancelled), apply, {
+    note(store.deleteApp(name, at), apply, {
       ends: ({ session }) => session.app === name,
     });
   };

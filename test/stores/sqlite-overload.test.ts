@@ -55,7 +55,7 @@ describe("a SQLite store whose disk does not keep up", () => {
         update: () => store.update("shop", tokenHash, NOW, setKey("b", 1)),
         delete: () => store.delete("shop", { tokenHash }, NOW),
         deleteUser: () => store.deleteUser("shop", "ann", NOW),
-        deleteApp: () => store.deleteApp("shop", NOW, () => false),
+        deleteApp: () => store.deleteApp("shop", NOW),
         countActiveUsers: () => store.countActiveUsers("shop", 0, NOW),
       };
       for (const [what, call] of Object.entries(refused)) {

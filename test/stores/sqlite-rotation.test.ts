@@ -181,7 +181,7 @@ describe("rotation and repetition over SQLite", () => {
       }
       assert.equal(await store.sweep(NOW + 60 * SECOND, 2), false);
       assert.equal(count(trial, "requests"), 5);
-      await store.deleteApp("shop", NOW, () => false);
+      await store.deleteApp("shop", NOW);
       assert.equal(await store.sweep(NOW + KEPT + 2, 2), true);
       assert.equal(count(trial, "requests"), 3);
       assert.equal(await store.sweep(NOW + KEPT + 2, 2), false);

@@ -177,7 +177,7 @@ describe("touches in a SQLite store", () => {
       }
       await store.delete("shop", { id: ended[0]?.session.id ?? "" }, NOW + 1);
       await store.deleteUser("shop", "bob", NOW + 1);
-      await store.deleteApp("blog", NOW + 1, () => false);
+      await store.deleteApp("blog", NOW + 1);
       await pass(context, SECOND);
       const reopened = await trial.reopen();
       for (const { session, tokenHash } of ended) {

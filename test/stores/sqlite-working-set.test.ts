@@ -2,7 +2,16 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Transaction } from "../../src/stores/sqlite/commit-queue.js";
 import { createWorkingSet } from "../../src/stores/sqlite/working-set.js";
-import { createMint } from "./suite/fixture.js";
+import { withDatabase } from "./database.js";
+import {
+  createMint,
+  createTrial,
+  listAll,
+  MINUTE,
+  type Minted,
+  NOW,
+  type Trial,
+} from "./suite/fixture.js";
 
 /** A transaction that the test ends. */
 function createTransaction() {
@@ -50,4 +59,43 @@ describe("the working set of a SQLite store", () => {
     updated.rollback();
     assert.equal(memory.get(tokenHash), undefined);
   });
+});
+
+describe("the cache of a SQLite store", () => {
+  type Pass = (trial: Trial, others: readonly Minted[]) => Promise<unknown>;
+  const passes: Record<string, Pass> = {
+    "reads of many others, each once": ({ store }, others) =>
+      Promise.all(others.map(({ tokenHash }) => store.peek("shop", tokenHash, NOW))),
+    "a listing": ({ store }) => listAll(store, "shop", NOW),
+    "a count of active users": ({ store }) => store.countActiveUsers("shop", 0, NOW),
+    "a sweep": ({ store }) => store.sweep(NOW + MINUTE, 1_000),
+    "the end of many": ({ store }) => store.deleteUser("shop", "bob", NOW),
+    "creations of many others": ({ addMany }) => addMany(300),
+  };
+  for (const [what, pass] of Object.entries(passes)) {
+    test(`it keeps the sessions in use through ${what}`, () =>
+      withDatabase(
+        async (database) => {
+          const trial = createTrial(database);
+          const hot = await trial.addMany(20);
+          const others = await trial.addMany(300, (index) =>
+            index % 2 === 0 ? { userId: "bob" } : { idleTtl: MINUTE },
+          );
+          const readHot = () =>
+            Promise.all(hot.map(({ tokenHash }) => database.store.peek("shop", tokenHash, NOW)));
+          await readHot();
+          await readHot();
+          await pass(trial, others);
+          // Shows what comes from the file.
+          database.tamper("UPDATE sessions SET user_agent = 'of the file'");
+          const seen = (await readHot()).map((session) => session?.userAgent);
+          assert.deepEqual(
+            seen,
+            hot.map(({ session }) => session.userAgent),
+          );
+        },
+        // Room for some 90 of these.
+        { cacheBytes: 80_000 },
+      ));
+  }
 });

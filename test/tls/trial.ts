@@ -86,6 +86,7 @@ export async function startTls(t: TestContext, given: Files, settings: Partial<C
       store: { scheme: "sqlite", path },
       // Tests share their processors: that they are slow is no overload.
       turnCalls: null,
+      cacheBytes: 2 ** 24,
       rke: RKE,
       logLevel: "info",
       warnings: [],

@@ -91,6 +91,7 @@ const store = openSqliteStore({
   path: options.path,
   observer: { committed() {}, swept() {} },
   clock: () => performance.now(),
+  cacheBytes: 2 ** 24,
   onFatal: () => tell("fatal"),
   ...(way ? { openWriter: writers[way] } : {}),
 });

@@ -125,6 +125,7 @@ export async function startServer(
       store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },
       // Tests share their processors: that they are slow is no overload.
       turnCalls: null,
+      cacheBytes: 2 ** 24,
       rke: RKE,
       logLevel,
       warnings: [],

@@ -78,8 +78,12 @@ export function createMemoryStore(
     return entry && isLiveIn(app, entry, now) ? entry : null;
   };
 
-  const isLiveIn = (app: string, { session }: Entry, now: number) =>
-    session.app === app && isLive(session, now);
+  const isLiveIn = (app: string, entry: Entry, now: number) =>
+    entry.session.app === app && isLive(entry.session, now) && !isEnded(entry);
+
+  /** Whether it ended together with others, and is not removed yet. */
+  const isEnded = (entry: Entry) =>
+    !apps.get(entry.session.app)?.get(entry.session.userId)?.has(entry);
 
   const findOld = (tokenHash: TokenHash, isMeant: (graceEndsAt: number) => boolean) => {
     const old = byOldToken.get(tokenHash);
@@ -248,20 +252,21 @@ export function createMemoryStore(
       });
     },
 
-    async deleteApp(app, now, cancelled, once) {
+    async deleteApp(app, now, once) {
       assertOpen();
       const answered = once && requests.find<number>(once);
       if (answered !== undefined) return answered;
       let ended = 0;
-      const entries = [...entriesOf(app)];
-      for (let from = 0; from < entries.length; from += SLICE) {
-        if (cancelled()) return ended;
-        for (const entry of entries.slice(from, from + SLICE)) {
-          if (byId.get(entry.session.id) !== entry) continue;
+      const users = apps.get(app);
+      // From here on none of them is found.
+      apps.delete(app);
+      let removed = 0;
+      for (const entries of users?.values() ?? []) {
+        for (const entry of entries) {
           if (isLive(entry.session, now)) ended++;
           remove(entry, "app", now);
+          if (++removed % SLICE === 0) await new Promise(setImmediate);
         }
-        await new Promise(setImmediate);
       }
       if (once) requests.keep(once, ended);
       return ended;
@@ -299,6 +304,8 @@ export function createMemoryStore(
         const next = sweepCursor.next();
         if (next.done) {
           sweepCursor = null;
+        } else if (isEnded(next.value)) {
+          // The call that ended it removes it.
         } else if (!isLive(next.value.session, now)) {
           remove(next.value, "idle", now);
           swept++;

@@ -39,7 +39,9 @@ export function backupDatabase(from: string, to: string): void {
 function check(path: string): void {
   const db = new Sqlite(path, { readonly: true });
   try {
-    const result = db.pragma("integrity_check", { simple: true });
+    // Every page and row. The full check also looks each row up in each index, which at 10,000,000
+    // sessions took five times as long as the copy.
+    const result = db.pragma("quick_check", { simple: true });
     if (result !== "ok") {
       throw new LatchkeyError("unavailable", `the backup failed its check: ${result}`);
     }

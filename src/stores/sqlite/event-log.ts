@@ -9,7 +9,12 @@ import {
   LOG_RENEWAL,
 } from "../../domain/event-log.js";
 import type { Session } from "../../domain/session.js";
-import { eventOf, type SessionEvent, type SessionEventType } from "../../domain/session-event.js";
+import {
+  type EventSubject,
+  eventOf,
+  type SessionEvent,
+  type SessionEventType,
+} from "../../domain/session-event.js";
 import type { Transaction } from "./commit-queue.js";
 import { createEventRows } from "./event-rows.js";
 import { rowWrites } from "./row-writes.js";
@@ -115,7 +120,7 @@ export function createEventLog(db: Database, keptEvents: number) {
     note(
       transaction: Transaction,
       type: SessionEventType,
-      session: Session,
+      session: EventSubject,
       now: number,
       cause: EndReason | null = null,
     ) {

@@ -12,8 +12,8 @@ import { createSqliteStore } from "./store.js";
 import { openThreadWriter } from "./thread-writer.js";
 import type { Writer, WriterOptions } from "./writer.js";
 
-/** Enough for about 100,000 sessions of ordinary size. */
-const CACHE_BYTES = 128 * 1024 * 1024;
+/** In a file of 10,000,000 sessions, some 5 ms of the writer's work. */
+const SLICE = 100;
 
 export interface OpenOptions {
   /** The database file; it and its folder are made if missing, readable by this user only. */
@@ -23,10 +23,13 @@ export interface OpenOptions {
   readonly clock: () => number;
   /** Called once, when the disk fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
-  readonly cacheBytes?: number;
+  /** About how much memory (bytes) the cache of sessions may take. */
+  readonly cacheBytes: number;
   readonly keptEvents?: number;
   /** Writes that may wait for the disk, callers' beyond them being refused; any number if absent. */
   readonly maxWaiting?: number;
+  /** Sessions that one transaction of a bulk end removes. */
+  readonly slice?: number;
   /** What writes to the file at a path; a thread if absent. */
   readonly openWriter?: (options: WriterOptions) => Writer;
 }
@@ -60,7 +63,8 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
       db,
       writer,
       observer: options.observer,
-      cacheBytes: options.cacheBytes ?? CACHE_BYTES,
+      cacheBytes: options.cacheBytes,
+      slice: options.slice ?? SLICE,
       keptEvents: options.keptEvents ?? KEPT_EVENTS,
       maxWaiting: options.maxWaiting ?? Number.POSITIVE_INFINITY,
       walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,

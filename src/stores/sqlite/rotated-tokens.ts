@@ -1,4 +1,3 @@
-import { isLive } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 import type { FormerlyOpened } from "./rows.js";
 import type { Entry, WorkingSet } from "./working-set.js";
@@ -9,10 +8,12 @@ interface Opened {
   readonly graceEndsAt: number;
 }
 
-/** What finds sessions by tokens that were rotated. `read` asks the file. */
+/** What finds sessions by tokens that were rotated. `read` asks the file; `isOpen` tells whether
+ * the entry is a live session of the app. */
 export function createRotatedTokens(
   memory: Pick<WorkingSet, "graceOf" | "follow" | "admit">,
   read: (app: string, tokenHash: TokenHash) => FormerlyOpened | null,
+  isOpen: (app: string, entry: Entry, now: number) => boolean,
 ) {
   const lookUp = (app: string, tokenHash: TokenHash): Opened | null => {
     const pending = memory.graceOf(tokenHash);
@@ -30,9 +31,7 @@ export function createRotatedTokens(
 
   const find = (app: string, tokenHash: TokenHash, now: number): Opened | null => {
     const found = lookUp(app, tokenHash);
-    if (!found) return null;
-    const { session } = found.entry;
-    return session.app === app && isLive(session, now) ? found : null;
+    return found && isOpen(app, found.entry, now) ? found : null;
   };
 
   return {

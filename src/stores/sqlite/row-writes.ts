@@ -5,6 +5,7 @@ import { OLD_TOKENS } from "../../domain/rotation.js";
 import { expiresAt, type Session } from "../../domain/session.js";
 import type { SessionEvent } from "../../domain/session-event.js";
 import type { TokenHash } from "../../domain/token.js";
+import type { BulkEnd } from "./bulk-ends.js";
 import { COLUMNS, idToBytes, type Totals } from "./rows.js";
 
 type Value = string | number | null;
@@ -18,6 +19,7 @@ const STATEMENTS = {
   limit: "UPDATE sessions SET idle_ttl = ?, absolute_expires_at = ?, sweep_at = ? WHERE id = ?",
   touch: "UPDATE sessions SET reads = ?, last_accessed_at = ? WHERE id = ?",
   delete: "DELETE FROM sessions WHERE id = ?",
+  deleteAll: "DELETE FROM sessions WHERE id IN (SELECT value FROM json_each(?))",
   deferSweep: "UPDATE sessions SET sweep_at = ? WHERE id = ?",
   totals: "UPDATE totals SET sessions = ?, last_id = ?",
   setToken: `UPDATE sessions SET token_hash = unhex(?), reads = ?, version = ?, last_accessed_at = ?
@@ -34,6 +36,9 @@ const STATEMENTS = {
   setPolicy: `INSERT OR REPLACE INTO app_policies (app, default_idle_ttl, max_idle_ttl,
     default_absolute_ttl, max_absolute_ttl, max_sessions_per_user, at_limit, bind_ip,
     bind_user_agent, touch_interval) VALUES (${"?, ".repeat(9)}?)`,
+  beginBulkEnd: `INSERT INTO bulk_ends (id, app_id, user_id, before, keep, ended_at)
+    VALUES (?, ?, ?, ?, ?, ?)`,
+  finishBulkEnd: "DELETE FROM bulk_ends WHERE id = ?",
   watchApp: "UPDATE apps SET logged_from = ?, logged_until = ? WHERE id = ?",
   insertEvent: `INSERT INTO events (revision, app_id, type, session_id, user_id, version,
     occurred_at, end_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -104,6 +109,20 @@ export const rowWrites = {
   ],
 
   delete: (row: number): RowWrite => ["delete", row],
+
+  deleteAll: (rows: readonly number[]): RowWrite => ["deleteAll", JSON.stringify(rows)],
+
+  beginBulkEnd: ({ id, appId, userId, before, keep, at }: BulkEnd): RowWrite => [
+    "beginBulkEnd",
+    id,
+    appId,
+    userId,
+    before,
+    keep,
+    at,
+  ],
+
+  finishBulkEnd: (id: number): RowWrite => ["finishBulkEnd", id],
 
   /** The sweep looks at the row at `until` (ms) next. */
   deferSweep: (row: number, until: number): RowWrite => ["deferSweep", until, row],

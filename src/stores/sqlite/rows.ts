@@ -2,7 +2,9 @@ import type { Database } from "better-sqlite3";
 import type { JsonObject } from "../../domain/json.js";
 import type { RequestHash, RequestRecord } from "../../domain/request-record.js";
 import type { Lifetime, Session } from "../../domain/session.js";
+import type { EventSubject } from "../../domain/session-event.js";
 import type { TokenHash } from "../../domain/token.js";
+import type { BulkEndScope } from "./bulk-ends.js";
 
 /** A session as the table holds it, and where. */
 export interface StoredSession {
@@ -12,6 +14,13 @@ export interface StoredSession {
   readonly session: Session;
   /** Size of the data as JSON in UTF-8. */
   readonly dataBytes: number;
+}
+
+/** What must be known of a session to end it, and where it is. What it holds may be large. */
+export interface SessionHead {
+  readonly row: number;
+  readonly tokenHash: TokenHash;
+  readonly session: EventSubject;
 }
 
 /** A session found by a token that was rotated. */
@@ -52,6 +61,21 @@ type Row = [
   absoluteExpiresAt: number | null,
 ];
 
+/** The columns of a session's head in the order of HEAD. */
+type HeadRow = [
+  id: number,
+  tokenHash: Buffer,
+  sessionId: Buffer,
+  userId: string,
+  version: number,
+  lastAccessedAt: number,
+  idleTtl: number,
+  absoluteExpiresAt: number | null,
+];
+
+const HEAD =
+  "id, token_hash, session_id, user_id, version, last_accessed_at, idle_ttl, absolute_expires_at";
+
 export const COLUMNS = `id, token_hash, session_id, user_id, ip, user_agent, data, reads, writes, version,
   created_at, last_accessed_at, idle_ttl, absolute_expires_at`;
 
@@ -62,6 +86,8 @@ export interface RowQuery {
   readonly userId?: string | undefined;
   /** Only rows numbered below this. */
   readonly before: number;
+  /** Only rows numbered so or higher. */
+  readonly from: number;
   readonly limit: number;
 }
 
@@ -71,6 +97,12 @@ export type Rows = ReturnType<typeof createRows>;
 export function createRows(db: Database) {
   const select = (rest: string) =>
     db.prepare<unknown[], Row>(`SELECT ${COLUMNS} FROM sessions ${rest}`).raw();
+  const selectHead = (where: string) =>
+    db
+      .prepare<unknown[], HeadRow>(
+        `SELECT ${HEAD} FROM sessions ${where} AND id < ? AND id <> ? ORDER BY id LIMIT ?`,
+      )
+      .raw();
   const statements = {
     app: db.prepare<[string], number>("SELECT id FROM apps WHERE name = ?").pluck(),
     lastApp: db.prepare<[], number>("SELECT max(id) FROM apps").pluck(),
@@ -96,10 +128,10 @@ export function createRows(db: Database) {
     // The index named is the one that yields the order, so that a page costs
     // what it shows and not the whole app.
     byApp: select(
-      "INDEXED BY sessions_by_app WHERE app_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+      "INDEXED BY sessions_by_app WHERE app_id = ? AND id < ? AND id >= ? ORDER BY id DESC LIMIT ?",
     ),
     byUser: select(
-      "INDEXED BY sessions_by_user WHERE app_id = ? AND user_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+      "INDEXED BY sessions_by_user WHERE app_id = ? AND user_id = ? AND id < ? AND id >= ? ORDER BY id DESC LIMIT ?",
     ),
     ofUser: db
       .prepare<[number, string], [number, Buffer, number, number, number | null]>(
@@ -108,19 +140,14 @@ export function createRows(db: Database) {
       )
       .raw(),
     toSweep: db
-      .prepare<[number, number], [...Row, number]>(
-        `SELECT ${COLUMNS}, app_id FROM sessions WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ?`,
+      .prepare<[number, number], [...HeadRow, number]>(
+        `SELECT ${HEAD}, app_id FROM sessions WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ?`,
       )
       .raw(),
+    appToEnd: selectHead("INDEXED BY sessions_by_app WHERE app_id = ?"),
+    userToEnd: selectHead("INDEXED BY sessions_by_user WHERE app_id = ? AND user_id = ?"),
     firstSweep: db
       .prepare<[], number>("SELECT sweep_at FROM sessions ORDER BY sweep_at LIMIT 1")
-      .pluck(),
-    activeUsers: db
-      .prepare<[number, number, number, number], number>(
-        `SELECT count(DISTINCT user_id) FROM sessions
-         WHERE app_id = ? AND last_accessed_at >= ? AND last_accessed_at + idle_ttl > ?
-           AND (absolute_expires_at IS NULL OR absolute_expires_at > ?)`,
-      )
       .pluck(),
     totals: db.prepare<[], Totals>("SELECT sessions, last_id AS lastRow FROM totals"),
   };
@@ -163,11 +190,11 @@ export function createRows(db: Database) {
 
     /** Rows of an app or a user, the newest first, read one by one: a caller that
      * stops early leaves the rest unread. No other statement may run meanwhile. */
-    *list({ app, appId, userId, before, limit }: RowQuery): Generator<StoredSession> {
+    *list({ app, appId, userId, before, from, limit }: RowQuery): Generator<StoredSession> {
       const rows =
         userId === undefined
-          ? statements.byApp.iterate(appId, before, limit)
-          : statements.byUser.iterate(appId, userId, before, limit);
+          ? statements.byApp.iterate(appId, before, from, limit)
+          : statements.byUser.iterate(appId, userId, before, from, limit);
       for (const row of rows) yield fromRow(app, row);
     },
 
@@ -183,18 +210,24 @@ export function createRows(db: Database) {
     },
 
     /** At most `limit` sessions whose time to be looked at has come. */
-    toSweep(now: number, limit: number): StoredSession[] {
+    toSweep(now: number, limit: number): SessionHead[] {
       return statements.toSweep.all(now, limit).map((row) => {
         const [appId] = row.slice(-1) as [number];
-        return fromRow(statements.appName.get(appId) ?? "", row as unknown as Row);
+        return headFromRow(statements.appName.get(appId) ?? "", row as unknown as HeadRow);
       });
+    },
+
+    /** At most `limit` of the rows of a scope, the oldest first. */
+    toEnd({ app, appId, userId, before, keep }: BulkEndScope, limit: number): SessionHead[] {
+      const rows =
+        userId === null
+          ? statements.appToEnd.all(appId, before, keep ?? 0, limit)
+          : statements.userToEnd.all(appId, userId, before, keep ?? 0, limit);
+      return rows.map((row) => headFromRow(app, row));
     },
 
     /** The instant (ms) at which the first session is to be looked at; null if there is none. */
     firstSweep: (): number | null => statements.firstSweep.get() ?? null,
-
-    activeUsers: (appId: number, since: number, now: number): number =>
-      statements.activeUsers.get(appId, since, now, now) ?? 0,
 
     totals: (): Totals => statements.totals.get() ?? { sessions: 0, lastRow: 0 },
   };
@@ -221,6 +254,22 @@ function fromRow(app: string, row: Row): StoredSession {
       lastAccessedAt: row[11],
       idleTtl: row[12],
       absoluteExpiresAt: row[13],
+    },
+  };
+}
+
+function headFromRow(app: string, row: HeadRow): SessionHead {
+  return {
+    row: row[0],
+    tokenHash: row[1].toString("base64url") as TokenHash,
+    session: {
+      id: idFromBytes(row[2]),
+      app,
+      userId: row[3],
+      version: row[4],
+      lastAccessedAt: row[5],
+      idleTtl: row[6],
+      absoluteExpiresAt: row[7],
     },
   };
 }

@@ -20,6 +20,8 @@ import { LatchkeyError } from "../../domain/error.js";
  * `app_policies` has names, for an app has a row in `apps` from its first session only.
  * `events` has the last events of the apps that are watched, numbered without gaps. An app's are
  * logged after the revision `logged_from` until the instant `logged_until`; 0: never.
+ * `bulk_ends`: the sessions of an app, or of one of its users, with ids below `before`, but for
+ * `keep`, ended at `ended_at`; their rows are removed little by little.
  * `first_revision` is below the first one ever given, and random, so that no other database's
  * revisions are taken for this one's.
  */
@@ -141,6 +143,17 @@ const MIGRATIONS: readonly string[] = [
     end_reason  TEXT
   ) STRICT;
   CREATE INDEX events_by_user ON events (app_id, user_id);
+  `,
+  `
+  CREATE TABLE bulk_ends (
+    id       INTEGER PRIMARY KEY,
+    app_id   INTEGER NOT NULL REFERENCES apps (id),
+    user_id  TEXT,
+    before   INTEGER NOT NULL,
+    keep     INTEGER,
+    ended_at INTEGER NOT NULL
+  ) STRICT;
+  DROP INDEX sessions_by_access;
   `,
 ];
 

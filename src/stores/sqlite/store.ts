@@ -1,29 +1,30 @@
 import type { Database } from "better-sqlite3";
 import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
-import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError, noSession, overloaded } from "../../domain/error.js";
 import type { Once } from "../../domain/request-record.js";
 import { rotatedAlready } from "../../domain/rotation.js";
 import { expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type { SessionKey, SessionStore, StoreObserver } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
+import { createActiveUsers } from "./active-users.js";
 import { createApps } from "./apps.js";
+import { type BulkEnd, createBulkEnds, reasonOf } from "./bulk-ends.js";
 import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
 import { createEventLog } from "./event-log.js";
 import { isFatal, isOwnFault, translateFailure } from "./failure.js";
+import { createListing } from "./listing.js";
 import { createPolicies } from "./policies.js";
+import { createRemovals } from "./removals.js";
 import { createRequests } from "./requests.js";
 import { createRotatedTokens } from "./rotated-tokens.js";
 import { rowWrites } from "./row-writes.js";
-import { createRows, type StoredSession } from "./rows.js";
+import { createRows, type SessionHead } from "./rows.js";
+import { createTotals } from "./totals.js";
 import { createTouchWriter } from "./touch-writer.js";
 import { createUserCap } from "./user-cap.js";
 import { createWorkingSet, type Entry } from "./working-set.js";
 import type { Writer } from "./writer.js";
-
-/** Rows that one transaction or one page works through before others run. */
-const SLICE = 500;
 
 /** A change of a session's data that leaves its limits alone needs no write of them. */
 const sameLimits = (a: Session, b: Session) =>
@@ -37,6 +38,8 @@ export interface SqliteStoreOptions {
   readonly observer: StoreObserver;
   /** About how much memory (bytes) the cache of sessions may take. */
   readonly cacheBytes: number;
+  /** Sessions that one transaction of a bulk end removes. */
+  readonly slice: number;
   /** Events that the log keeps. */
   readonly keptEvents: number;
   /** Writes that may wait for the disk; while there are so many, callers' are refused. */
@@ -62,21 +65,27 @@ interface Target {
  * answered from memory where they can be, and change memory only.
  */
 export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
-  const { db, writer, observer } = options;
+  const { db, writer, observer, slice } = options;
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes, () => touches.schedule());
   const apps = createApps(rows);
   const requests = createRequests(rows.request);
-  const oldTokens = createRotatedTokens(memory, (app, tokenHash) => {
-    const id = apps.idOf(app);
-    return id === null ? null : rows.byRotatedToken(app, id, tokenHash);
-  });
+  const ends = createBulkEnds(db);
+  const oldTokens = createRotatedTokens(
+    memory,
+    (app, tokenHash) => {
+      const id = apps.idOf(app);
+      return id === null ? null : rows.byRotatedToken(app, id, tokenHash);
+    },
+    (app, entry, now) => isOpen(app, entry, now),
+  );
   const policies = createPolicies(db);
-  const userCap = createUserCap(rows, memory);
+  const userCap = createUserCap(rows, memory, ends);
   const events = createEventLog(db, options.keptEvents);
-  let saved = rows.totals();
-  let total = saved.sessions;
-  let nextRow = saved.lastRow + 1;
+  const totals = createTotals(rows);
+  const { remove, removeAll } = createRemovals({ events, memory, ends, totals });
+  const list = createListing({ rows, apps, memory, ends });
+  const countActive = createActiveUsers(db, ends);
   let failure: LatchkeyError | undefined;
   let closing: Promise<void> | undefined;
 
@@ -99,13 +108,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     beforeCommit(transaction) {
       if (failure) throw failure;
       events.seal(transaction);
-      const before = saved;
-      if (total === before.sessions && nextRow === before.lastRow + 1) return;
-      saved = { sessions: total, lastRow: nextRow - 1 };
-      transaction.onRollback(() => {
-        saved = before;
-      });
-      transaction.add(rowWrites.totals(saved));
+      totals.seal(transaction);
     },
   });
 
@@ -163,31 +166,18 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       entry = stored && memory.admit(stored);
     }
     if (entry?.tokenHash !== tokenHash) return oldTokens.inGrace(app, tokenHash, now);
-    return entry.session.app === app && isLive(entry.session, now) ? entry : null;
+    return isOpen(app, entry, now) ? entry : null;
   };
+
+  /** Whether the entry is a live session of the app. */
+  const isOpen = (app: string, { session, row }: Entry, now: number) =>
+    session.app === app && isLive(session, now) && !ends.of({ app, userId: session.userId, row });
 
   const findKey = (app: string, key: SessionKey, now: number): Entry | null => {
     if ("tokenHash" in key) return find(app, key.tokenHash, now);
     const id = apps.idOf(app);
     const stored = id === null ? null : rows.bySessionId(app, id, key.id);
     return stored && find(app, stored.tokenHash, now);
-  };
-
-  /** The transaction ends `session`, the latest of what is stored, for `reason` unless it expired. */
-  const remove = (
-    transaction: Transaction,
-    { row, tokenHash }: Entry | StoredSession,
-    session: Session,
-    reason: EndReason,
-    now: number,
-  ) => {
-    events.note(transaction, "ended", session, now, reason);
-    transaction.add(rowWrites.delete(row));
-    memory.remove(transaction, tokenHash);
-    total--;
-    transaction.onRollback(() => {
-      total++;
-    });
   };
 
   /**
@@ -223,20 +213,46 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return findStolen(app, key, now) ? change("memory", { app, key, now }, () => null) : null;
   };
 
-  /** Ends rows and answers how many of them lived. */
-  const removeAll = (
-    transaction: Transaction,
-    stored: readonly StoredSession[],
-    reason: EndReason,
-    now: number,
-  ): number => {
-    let live = 0;
-    for (const one of stored) {
-      const session = memory.latest(one) ?? one.session;
-      if (isLive(session, now)) live++;
-      remove(transaction, one, session, reason, now);
+  /** Removes some rows of sessions that ended together; answers whether there may be more. */
+  const reclaim = (end: BulkEnd, limit: number, once?: Once): Promise<boolean> =>
+    write("rows", (transaction) => {
+      const heads = rows.toEnd(end, limit);
+      removeAll(transaction, heads, reasonOf(end), end.at);
+      if (heads.length === limit) return true;
+      ends.finish(transaction, end);
+      if (once) requests.keep(transaction, once, end.ended);
+      return false;
+    });
+
+  /**
+   * Ends the sessions of an app, or of a user of it, that exist now, all in one step; answers how
+   * many. More than a slice of them are dead at once, but removed slice by slice.
+   */
+  const endAll = async (
+    { app, key, now, once }: Target,
+    userId: string | null,
+    isKept: (kept: Entry | null) => boolean,
+  ): Promise<number | null> => {
+    let end = null as BulkEnd | null;
+    const answer = await change("rows", { app, key, now, once }, (transaction, kept) => {
+      end = null;
+      if (!isKept(kept)) return null;
+      const appId = apps.idOf(app);
+      if (appId === null) return 0;
+      const before = totals.nextRow();
+      const scope = { app, appId, userId, before, keep: kept?.row ?? null, at: now };
+      const heads = rows.toEnd(scope, slice + 1);
+      if (heads.length <= slice) return removeAll(transaction, heads, reasonOf(scope), now);
+      end = ends.begin(transaction, scope);
+      return null;
+    });
+    if (!end) return answer;
+    try {
+      while (await reclaim(end, slice, once));
+      return end.ended;
+    } finally {
+      end.isDriven = false;
     }
-    return live;
   };
 
   const sweepRequests = async (now: number, limit: number): Promise<boolean> => {
@@ -266,16 +282,12 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           if (entry) remove(transaction, entry, entry.session, "evicted", session.createdAt);
         }
         const id = apps.add(transaction, session.app);
-        const row = nextRow++;
+        const row = totals.added(transaction);
         transaction.add(rowWrites.insert(row, id, tokenHash, session, data));
         const dataBytes = Buffer.byteLength(data);
         memory.create(transaction, { row, tokenHash, session, dataBytes });
         if (isCapped) userCap.created(transaction, row, tokenHash, session);
         events.note(transaction, "created", session, session.createdAt);
-        total++;
-        transaction.onRollback(() => {
-          total--;
-        });
         return { session, salt };
       };
       return callersWrite("memory", (transaction) =>
@@ -346,91 +358,50 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async deleteUser(app, userId, now, keep, { allowMissing = false, once } = {}) {
-      return change("rows", { app, key: keep, now, once }, (transaction, kept) => {
-        if (keep && kept?.session.userId !== userId && !allowMissing) return null;
-        const id = apps.idOf(app);
-        if (id === null) return 0;
-        const all = { app, appId: id, userId, before: nextRow, limit: -1 };
-        const ended = [...rows.list(all)].filter(({ row }) => row !== kept?.row);
-        return removeAll(transaction, ended, "user", now);
-      });
+      return endAll(
+        { app, key: keep, now, once },
+        userId,
+        (kept) => !keep || allowMissing || kept?.session.userId === userId,
+      );
     },
 
-    async deleteApp(app, now, cancelled, once) {
-      assertRoom();
-      let before: number | undefined = nextRow;
-      let ended = 0;
-      while (before !== undefined && !cancelled()) {
-        const from: number = before;
-        const sofar = ended;
-        const slice = await write("rows", (transaction) => {
-          const answered = once && requests.find<number>(once);
-          if (answered !== undefined) return { ended: answered, before: undefined };
-          const id = apps.idOf(app);
-          const all = { app, appId: id ?? 0, before: from, limit: SLICE };
-          const stored = id === null ? [] : [...rows.list(all)];
-          const sum = sofar + removeAll(transaction, stored, "app", now);
-          const isLast = stored.length < SLICE;
-          if (isLast && once) requests.keep(transaction, once, sum);
-          return { ended: sum, before: isLast ? undefined : stored.at(-1)?.row };
-        });
-        ({ ended, before } = slice);
-      }
-      return ended;
+    async deleteApp(app, now, once) {
+      return (await endAll({ app, key: undefined, now, once }, null, () => true)) ?? 0;
     },
 
-    async list(app, now, query) {
-      const { userId, activeSince = 0, before = nextRow, limit, maxBytes } = query;
-      return read(() => {
-        const id = apps.idOf(app);
-        if (id === null) return { sessions: [], next: null };
-        const sessions: Session[] = [];
-        let bytes = 0;
-        let examined = 0;
-        let last = before;
-        for (const stored of rows.list({ app, appId: id, userId, before, limit: SLICE })) {
-          if (sessions.length === limit || bytes > maxBytes) return { sessions, next: last };
-          examined++;
-          last = stored.row;
-          const session = memory.latest(stored) ?? (query.includeEnding ? stored.session : null);
-          if (!session || session.lastAccessedAt < activeSince || !isLive(session, now)) continue;
-          sessions.push(session);
-          bytes += stored.dataBytes;
-        }
-        return { sessions, next: examined === SLICE ? last : null };
-      });
-    },
+    list: async (app, now, query) => read(() => list(app, now, query)),
 
     async countActiveUsers(app, since, now) {
       assertUsable();
       assertRoom();
       await touches.writeAll();
-      return read(() => {
-        const id = apps.idOf(app);
-        return id === null ? 0 : rows.activeUsers(id, since, now);
+      return attempt(() => {
+        const appId = apps.idOf(app);
+        return appId === null ? 0 : countActive({ app, appId, since, now });
       });
     },
 
     async sweep(now, limit) {
       const requestsLeft = await sweepRequests(now, limit);
+      const end = ends.left();
+      const endsLeft =
+        end !== undefined && ((await reclaim(end, limit)) || ends.left() !== undefined);
       const first = read(() => rows.firstSweep());
-      if (first === null || first > now) return requestsLeft;
+      if (first === null || first > now) return requestsLeft || endsLeft;
       const { examined, swept } = await write("rows", (transaction) => {
         const due = rows.toSweep(now, limit);
-        let removed = 0;
-        for (const stored of due) {
-          const session = memory.latest(stored) ?? stored.session;
-          if (isLive(session, now)) {
-            transaction.add(rowWrites.deferSweep(stored.row, expiresAt(session)));
-          } else {
-            remove(transaction, stored, session, "idle", now);
-            removed++;
-          }
+        const expired: SessionHead[] = [];
+        for (const head of due) {
+          const session = memory.latest(head) ?? head.session;
+          if (isLive(session, now))
+            transaction.add(rowWrites.deferSweep(head.row, expiresAt(session)));
+          else expired.push(head);
         }
-        return { examined: due.length, swept: removed };
+        removeAll(transaction, expired, "idle", now);
+        return { examined: due.length, swept: expired.length };
       });
       if (swept > 0) observer.swept(swept);
-      return requestsLeft || examined === limit;
+      return requestsLeft || endsLeft || examined === limit;
     },
 
     async ping() {
@@ -438,7 +409,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     stats: () => ({
-      sessions: total,
+      sessions: totals.sessions(),
       walBytes: options.walBytes(),
       waitingWrites: commits.waiting(),
     }),

@@ -1,6 +1,7 @@
 import { type AppPolicy, evictions } from "../../domain/app-policy.js";
 import { isLive, type Lifetime, type Session } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
+import type { BulkEnds } from "./bulk-ends.js";
 import type { Transaction } from "./commit-queue.js";
 import type { Rows } from "./rows.js";
 import type { WorkingSet } from "./working-set.js";
@@ -16,7 +17,11 @@ interface Candidate {
  * have yet included, so that a creation need not wait for the ones before it.
  * It must be told of every creation in an app that caps.
  */
-export function createUserCap(rows: Pick<Rows, "ofUser">, memory: Pick<WorkingSet, "peek">) {
+export function createUserCap(
+  rows: Pick<Rows, "ofUser">,
+  memory: Pick<WorkingSet, "peek">,
+  ends: Pick<BulkEnds, "of">,
+) {
   /** Creations under way, by user: the file may not have them. */
   const underWay = new Map<string, Map<number, TokenHash>>();
 
@@ -34,8 +39,9 @@ export function createUserCap(rows: Pick<Rows, "ofUser">, memory: Pick<WorkingSe
     const known = new Set(inFile.map(({ row }) => row));
     const created = [...(underWay.get(keyOf(session)) ?? [])]
       .filter(([row]) => !known.has(row))
-      .map(([, tokenHash]) => ({ tokenHash, session: null }));
-    return [...inFile, ...created].flatMap(({ tokenHash, session: stored }) => {
+      .map(([row, tokenHash]) => ({ row, tokenHash, session: null }));
+    return [...inFile, ...created].flatMap(({ row, tokenHash, session: stored }) => {
+      if (ends.of({ app: session.app, userId: session.userId, row })) return [];
       const entry = memory.peek(tokenHash);
       if (entry) return [{ tokenHash: entry.tokenHash, session: entry.session }];
       return entry === undefined && stored ? [{ tokenHash, session: stored }] : [];

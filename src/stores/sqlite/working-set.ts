@@ -1,8 +1,8 @@
-import { LRUCache } from "lru-cache";
 import type { Session } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 import type { Transaction } from "./commit-queue.js";
 import type { StoredSession } from "./rows.js";
+import { createSessionCache } from "./session-cache.js";
 
 /** A session in memory; `session` may be newer than its row by its last touches. */
 export interface Entry {
@@ -11,9 +11,6 @@ export interface Entry {
   session: Session;
   dataBytes: number;
 }
-
-/** What an entry takes beside its data, in bytes, as measured on the heap. */
-const ENTRY_BYTES = 800;
 
 /** What a transaction makes of a session; null: it ends it. Under a token that it rotates, the
  * entry has another. */
@@ -24,6 +21,12 @@ interface PendingChange {
   isInFile: boolean;
 }
 
+/** A session as a row just read has it, or a part of it. */
+interface Stored<T> {
+  readonly tokenHash: TokenHash;
+  readonly session: T;
+}
+
 export type WorkingSet = ReturnType<typeof createWorkingSet>;
 
 /**
@@ -32,10 +35,7 @@ export type WorkingSet = ReturnType<typeof createWorkingSet>;
  * called when there are touches that no transaction writes.
  */
 export function createWorkingSet(maxBytes: number, onTouched: () => void) {
-  const cache = new LRUCache<TokenHash, Entry>({
-    maxSize: maxBytes,
-    sizeCalculation: (entry) => ENTRY_BYTES + 2 * entry.dataBytes,
-  });
+  const cache = createSessionCache<Entry>(maxBytes);
   /** With touches that no transaction has yet. */
   const touched = new Map<TokenHash, Entry>();
   /** What transactions under way make of sessions: the file may have an older state. */
@@ -152,7 +152,7 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
 
     /** The latest state of a row just read, without taking it into the cache; null if the
      * session is about to be gone. */
-    latest({ tokenHash, session }: StoredSession): Session | null {
+    latest<T>({ tokenHash, session }: Stored<T>): Session | T | null {
       const entry = peek(tokenHash);
       return entry === undefined ? session : (entry?.session ?? null);
     },
@@ -184,6 +184,12 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     /** The transaction ends the session. */
     remove: (transaction: Transaction, tokenHash: TokenHash) =>
       replace(transaction, tokenHash, null),
+
+    /** Forgets a session that no call can find any more. */
+    forget(tokenHash: TokenHash) {
+      cache.delete(tokenHash);
+      touched.delete(tokenHash);
+    },
 
     /** The transaction writes the entry's touches; false if they are not the latest any more. */
     settle(transaction: Transaction, entry: Entry): boolean {

@@ -32,7 +32,7 @@ export function closingCases(check: Case): void {
           change: (session) => session,
         }),
       "deleteUser but one": () => store.deleteUser("shop", "ann", NOW, { tokenHash }),
-      deleteApp: () => store.deleteApp("shop", NOW, () => false),
+      deleteApp: () => store.deleteApp("shop", NOW),
       list: () => store.list("shop", NOW, WHOLE),
       "list of a user": () => store.list("shop", NOW, { ...WHOLE, userId: "ann" }),
       countActiveUsers: () => store.countActiveUsers("shop", 0, NOW),

@@ -54,7 +54,7 @@ export function creationCases(check: Case): void {
     assert.equal(await store.touch("blog", second.tokenHash, NOW), null);
     assert.equal(await store.countActiveUsers("blog", 0, NOW), 0);
     assert.equal(await store.deleteUser("blog", "bob", NOW), 0);
-    assert.equal(await store.deleteApp("blog", NOW, () => false), 0);
+    assert.equal(await store.deleteApp("blog", NOW), 0);
   });
 
   check("a failed create takes neither its token hash nor its id", async ({ store, add, mint }) => {

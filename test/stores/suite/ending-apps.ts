@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { type Case, listAll, MINUTE, NOW } from "./fixture.js";
 
-const never = () => false;
-
 /** More sessions than any store ends in one slice. */
 const MANY = 1_600;
 
@@ -13,7 +11,7 @@ export function appDeletionCases(check: Case): void {
     const ended = await addMany(3, (index) => ({ userId: `user${index}` }));
     // One app's name begins with the other's.
     const other = await add({ app: "shop2" });
-    assert.equal(await store.deleteApp("shop", NOW, never), 3);
+    assert.equal(await store.deleteApp("shop", NOW), 3);
     assert.deepEqual(await listAll(store, "shop", NOW), []);
     for (const { session, tokenHash } of ended) {
       assert.equal(await store.peek("shop", tokenHash, NOW), null);
@@ -22,12 +20,12 @@ export function appDeletionCases(check: Case): void {
       assert.deepEqual(await listAll(store, "shop", NOW, { userId: session.userId }), []);
     }
     assert.deepEqual(await store.peek("shop2", other.tokenHash, NOW), other.session);
-    assert.equal(await store.deleteApp("shop", NOW, never), 0);
+    assert.equal(await store.deleteApp("shop", NOW), 0);
   });
 
   check("ending the sessions of an app without any answers 0", async ({ store, add }) => {
     await add();
-    assert.equal(await store.deleteApp("news", NOW, never), 0);
+    assert.equal(await store.deleteApp("news", NOW), 0);
     assert.equal(store.stats().sessions, 1);
   });
 
@@ -36,37 +34,43 @@ export function appDeletionCases(check: Case): void {
     await add({ absoluteExpiresAt: NOW + MINUTE });
     const touched = await add({ idleTtl: MINUTE });
     await store.touch("shop", touched.tokenHash, NOW + 1);
-    assert.equal(await store.deleteApp("shop", NOW + MINUTE, never), 1);
+    assert.equal(await store.deleteApp("shop", NOW + MINUTE), 1);
   });
 
   check("an app of many sessions is ended whole", async ({ store, add, addMany }) => {
     const other = await add({ app: "blog" });
     await addMany(MANY, (index) => ({ userId: `user${index % 7}` }));
     assert.equal(store.stats().sessions, MANY + 1);
-    assert.equal(await store.deleteApp("shop", NOW, never), MANY);
+    assert.equal(await store.deleteApp("shop", NOW), MANY);
     assert.deepEqual(await listAll(store, "shop", NOW), []);
     assert.equal(store.stats().sessions, 1);
     assert.deepEqual(await store.peek("blog", other.tokenHash, NOW), other.session);
   });
 
-  check("ending an app stops when cancelled, and answers what it did", async (trial) => {
-    const { store, addMany } = trial;
-    await addMany(MANY);
-    let asked = 0;
-    const ended = await store.deleteApp("shop", NOW, () => ++asked > 1);
-    assert.ok(ended > 0 && ended < MANY, `ended ${ended}`);
-    assert.equal((await listAll(store, "shop", NOW)).length, MANY - ended);
-    assert.equal(store.stats().sessions, MANY - ended);
-
-    assert.equal(await store.deleteApp("shop", NOW, never), MANY - ended);
-    assert.equal(store.stats().sessions, 0);
+  check("the sessions of a large app end together", async ({ store, add, addMany }) => {
+    const minted = await addMany(MANY);
+    let finished = false;
+    const ending = store.deleteApp("shop", NOW).then(() => {
+      finished = true;
+    });
+    // A write that follows is answered when the end is durable, long before the last is reclaimed.
+    await add({ app: "blog" });
+    assert.equal(finished, false);
+    const left = await Promise.all(
+      minted.map(({ tokenHash }) => store.peek("shop", tokenHash, NOW)),
+    );
+    assert.deepEqual(left.filter(Boolean), []);
+    assert.deepEqual(await listAll(store, "shop", NOW), []);
+    assert.equal(await store.countActiveUsers("shop", 0, NOW), 0);
+    await ending;
+    assert.equal(store.stats().sessions, 1);
   });
 
   check("others are served while a large app is ended", async ({ store, add, addMany }) => {
     const other = await add({ app: "blog" });
     await addMany(MANY);
     let finished = false;
-    const ending = store.deleteApp("shop", NOW, never).then(() => {
+    const ending = store.deleteApp("shop", NOW).then(() => {
       finished = true;
     });
     await store.update("blog", other.tokenHash, NOW, (session) => session);
@@ -76,7 +80,7 @@ export function appDeletionCases(check: Case): void {
 
   check("sessions created after it began are spared", async ({ store, add, addMany }) => {
     await addMany(MANY);
-    const ending = store.deleteApp("shop", NOW, never);
+    const ending = store.deleteApp("shop", NOW);
     const spared = await add();
     assert.equal(await ending, MANY);
     assert.deepEqual(await store.peek("shop", spared.tokenHash, NOW), spared.session);
@@ -84,43 +88,25 @@ export function appDeletionCases(check: Case): void {
     assert.equal(store.stats().sessions, 1);
   });
 
-  check("sessions created between its slices are spared", async ({ store, add, addMany }) => {
+  check("ends of an app that overlap count each session once", async (trial) => {
+    const { store, add, addMany } = trial;
     await addMany(MANY);
-    const creations: ReturnType<typeof add>[] = [];
-    await store.deleteApp("shop", NOW, () => {
-      creations.push(add());
-      return false;
-    });
-    const spared = await Promise.all(creations);
-    assert.ok(spared.length > 1);
-    const left = (await listAll(store, "shop", NOW)).map(({ id }) => id);
-    // The first may have been created before the first slice ran.
-    assert.deepEqual(left.toSorted().slice(-spared.length + 1), ids(spared).slice(1));
-  });
-
-  check("a session ended and begun anew between its slices is spared", async (trial) => {
-    const { store, mint, addMany } = trial;
-    const minted = await addMany(MANY);
-    const again = mint();
-    const last = minted.at(-1);
-    assert.ok(last);
-    const ending = store.deleteApp("shop", NOW, never);
-    await store.delete("shop", { tokenHash: last.tokenHash }, NOW);
-    await store.create(again.session, last.tokenHash);
-    await ending;
-    assert.deepEqual(await store.peek("shop", last.tokenHash, NOW), again.session);
+    const first = store.deleteApp("shop", NOW);
+    await add();
+    const second = store.deleteApp("shop", NOW);
+    const spared = await add();
+    assert.equal(await store.deleteUser("shop", "bob", NOW), 0);
+    assert.deepEqual(await Promise.all([first, second]), [MANY, 1]);
+    assert.deepEqual(await listAll(store, "shop", NOW), [spared.session]);
+    assert.equal(store.stats().sessions, 1);
   });
 
   check("touches under way do not revive an app's sessions", async ({ store, addMany }) => {
     const minted = await addMany(20);
     const touches = () => minted.map(({ tokenHash }) => store.touch("shop", tokenHash, NOW + 1));
-    await Promise.all([...touches(), store.deleteApp("shop", NOW + 1, never), ...touches()]);
+    await Promise.all([...touches(), store.deleteApp("shop", NOW + 1), ...touches()]);
     assert.equal(await store.countActiveUsers("shop", 0, NOW + 1), 0);
     assert.deepEqual(await listAll(store, "shop", NOW + 1), []);
     assert.equal(store.stats().sessions, 0);
   });
-}
-
-function ids(minted: readonly { readonly session: { readonly id: string } }[]): string[] {
-  return minted.map(({ session }) => session.id).toSorted();
 }

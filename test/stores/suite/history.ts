@@ -226,7 +226,7 @@ function createHistory({ store: first, seen, reopen }: OpenedStore) {
       }
       case "deleteApp": {
         const app = APPS[command.app] ?? "";
-        const ended = await store.deleteApp(app, now, () => false);
+        const ended = await store.deleteApp(app, now);
         assert.equal(ended, adopt(models.endAll(model, { app }, now)));
         return;
       }

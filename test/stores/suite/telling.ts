@@ -96,7 +96,7 @@ export function eventCases(check: Case): void {
     ];
     const byUser = await ends("bob", () => store.deleteUser("shop", "bob", at));
     assert.deepEqual(byUser, [["user", at], ...expired]);
-    const byApp = await ends("cid", () => store.deleteApp("shop", at, () => false));
+    const byApp = await ends("cid", () => store.deleteApp("shop", at));
     assert.deepEqual(byApp, [["app", at], ...expired]);
     const bySweep = await ends("dan", () => sweepAll(store, at));
     assert.deepEqual(bySweep, [[undefined, undefined], ...expired]);

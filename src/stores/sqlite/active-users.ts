@@ -1,0 +1,88 @@
+import Sqlite, { type Database } from "better-sqlite3";
+import type { BulkEnds } from "./bulk-ends.js";
+
+/** Rows that one turn of the event loop works through. */
+const SLICE = 1_000;
+
+/** Users told apart in memory; more go to a file that the system removes. */
+const IN_MEMORY = 50_000;
+
+/** What counts different users, however many, in bounded memory. */
+function createUserSet() {
+  const users = new Set<string>();
+  let spilled: Database | undefined;
+  let add = (user: string) => {
+    users.add(user);
+    if (users.size > IN_MEMORY) spill();
+  };
+
+  const spill = () => {
+    // A temporary database: in a file without a name as soon as it outgrows its cache.
+    const db = new Sqlite("");
+    spilled = db;
+    db.exec("CREATE TABLE users (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID");
+    const insert = db.prepare<[string]>("INSERT OR IGNORE INTO users VALUES (?)");
+    for (const user of users) insert.run(user);
+    users.clear();
+    add = (user) => {
+      insert.run(user);
+    };
+  };
+
+  return {
+    add: (user: string) => add(user),
+    size: () =>
+      spilled?.prepare<[], number>("SELECT count(*) FROM users").pluck().get() ?? users.size,
+    close: () => spilled?.close(),
+  };
+}
+
+/** Which sessions count. */
+export interface ActiveUsersQuery {
+  readonly app: string;
+  readonly appId: number;
+  /** Only those accessed at or after this instant (ms). */
+  readonly since: number;
+  readonly now: number;
+}
+
+/**
+ * What counts an app's active users, a slice
+ * of rows a turn of the event loop. It reads all of the
+ * app's rows: an index that kept them by their last access would be written by every touch, and
+ * doubled what touches of sessions all over a large file cost.
+ */
+export function createActiveUsers(db: Database, ends: Pick<BulkEnds, "of">) {
+  const lastOf = db
+    .prepare<[number, number, number], number>(
+      `SELECT max(id) FROM (SELECT id FROM sessions INDEXED BY sessions_by_app
+         WHERE app_id = ? AND id > ? ORDER BY id LIMIT ?)`,
+    )
+    .pluck();
+  const activeIn = db
+    .prepare<[number, number, number, number, number, number], [id: number, userId: string]>(
+      `SELECT id, user_id FROM sessions INDEXED BY sessions_by_app
+       WHERE app_id = ? AND id > ? AND id <= ? AND last_accessed_at >= ?
+         AND last_accessed_at + idle_ttl > ?
+         AND (absolute_expires_at IS NULL OR absolute_expires_at > ?)`,
+    )
+    .raw();
+
+  return async ({ app, appId, since, now }: ActiveUsersQuery): Promise<number> => {
+    const users = createUserSet();
+    try {
+      let after = 0;
+      for (;;) {
+        const last = lastOf.get(appId, after, SLICE) ?? null;
+        if (last === null) return users.size();
+        for (const [row, userId] of activeIn.all(appId, after, last, since, now, now)) {
+          if (!ends.of({ app, userId, row })) users.add(userId);
+        }
+        after = last;
+        await new Promise(setImmediate);
+      }
+    } finally {
+      users.close();
+    }
+  };
+}

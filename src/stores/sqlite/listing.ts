@@ -1,0 +1,47 @@
+import { isLive, type Session } from "../../domain/session.js";
+import type { ListPage, ListQuery } from "../../domain/session-store.js";
+import type { createApps } from "./apps.js";
+import type { BulkEnds } from "./bulk-ends.js";
+import type { Rows } from "./rows.js";
+import type { WorkingSet } from "./working-set.js";
+
+/** The most rows that a page works through. */
+const SLICE = 500;
+
+export interface ListingOptions {
+  readonly rows: Pick<Rows, "list">;
+  readonly apps: Pick<ReturnType<typeof createApps>, "idOf">;
+  readonly memory: Pick<WorkingSet, "latest">;
+  readonly ends: Pick<BulkEnds, "of" | "floor">;
+}
+
+/**
+ * What lists sessions, the newest first. A page ends where it has read SLICE rows or as many
+ * bytes as it may answer, whatever it shows of them. Nothing read comes into the cache.
+ */
+export function createListing({ rows, apps, memory, ends }: ListingOptions) {
+  return (app: string, now: number, query: ListQuery): ListPage => {
+    const { userId, activeSince = 0, before = Number.MAX_SAFE_INTEGER, limit, maxBytes } = query;
+    const { includeEnding = false } = query;
+    const appId = apps.idOf(app);
+    if (appId === null) return { sessions: [], next: null };
+    // Rows whose end is durable are shown too where ends under way are: events of them follow.
+    const from = includeEnding ? 0 : ends.floor(app);
+    const sessions: Session[] = [];
+    let bytes = 0;
+    let examined = 0;
+    let last = before;
+    for (const stored of rows.list({ app, appId, userId, before, from, limit: SLICE })) {
+      if (sessions.length === limit || bytes > maxBytes) return { sessions, next: last };
+      examined++;
+      last = stored.row;
+      bytes += stored.dataBytes;
+      const { row } = stored;
+      if (!includeEnding && ends.of({ app, userId: stored.session.userId, row })) continue;
+      const session = memory.latest(stored) ?? (includeEnding ? stored.session : null);
+      if (!session || session.lastAccessedAt < activeSince || !isLive(session, now)) continue;
+      sessions.push(session);
+    }
+    return { sessions, next: examined === SLICE ? last : null };
+  };
+}

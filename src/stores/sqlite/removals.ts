@@ -1,0 +1,78 @@
+import type { EndReason } from "../../domain/end-reason.js";
+import { isLive } from "../../domain/session.js";
+import type { EventSubject } from "../../domain/session-event.js";
+import { type BulkEnd, type BulkEnds, reasonOf } from "./bulk-ends.js";
+import type { Transaction } from "./commit-queue.js";
+import type { createEventLog } from "./event-log.js";
+import { rowWrites } from "./row-writes.js";
+import type { SessionHead } from "./rows.js";
+import type { StoreTotals } from "./totals.js";
+import type { WorkingSet } from "./working-set.js";
+
+export interface RemovalsOptions {
+  readonly events: Pick<ReturnType<typeof createEventLog>, "note">;
+  readonly memory: Pick<WorkingSet, "remove" | "forget" | "latest">;
+  readonly ends: Pick<BulkEnds, "of">;
+  readonly totals: Pick<StoreTotals, "removed">;
+}
+
+/** What ends sessions and removes their rows. */
+export function createRemovals({ events, memory, ends, totals }: RemovalsOptions) {
+  /** Removes a row of a session that is dead by a bulk end: no call can find it any more. */
+  const reclaim = (transaction: Transaction, { tokenHash, session }: SessionHead, end: BulkEnd) => {
+    // It may have touches that the file does not.
+    const latest = memory.latest({ tokenHash, session }) ?? session;
+    events.note(transaction, "ended", latest, end.at, reasonOf(end));
+    memory.forget(tokenHash);
+    if (!isLive(latest, end.at)) return;
+    end.ended++;
+    transaction.onRollback(() => {
+      end.ended--;
+    });
+  };
+
+  return {
+    /** The transaction ends `session`, the latest of what is stored, for `reason` unless it expired. */
+    remove(
+      transaction: Transaction,
+      { row, tokenHash }: Pick<SessionHead, "row" | "tokenHash">,
+      session: EventSubject,
+      reason: EndReason,
+      now: number,
+    ): void {
+      events.note(transaction, "ended", session, now, reason);
+      transaction.add(rowWrites.delete(row));
+      memory.remove(transaction, tokenHash);
+      totals.removed(transaction, 1);
+    },
+
+    /**
+     * The transaction removes rows, and ends those of their sessions that no bulk end did;
+     * answers how many of these lived.
+     */
+    removeAll(
+      transaction: Transaction,
+      heads: readonly SessionHead[],
+      reason: EndReason,
+      now: number,
+    ): number {
+      let live = 0;
+      for (const head of heads) {
+        const { row, tokenHash, session } = head;
+        const end = ends.of({ app: session.app, userId: session.userId, row });
+        if (end) {
+          reclaim(transaction, head, end);
+          continue;
+        }
+        const latest = memory.latest(head) ?? session;
+        if (isLive(latest, now)) live++;
+        events.note(transaction, "ended", latest, now, reason);
+        memory.remove(transaction, tokenHash);
+      }
+      if (heads.length === 0) return 0;
+      transaction.add(rowWrites.deleteAll(heads.map(({ row }) => row)));
+      totals.removed(transaction, heads.length);
+      return live;
+    },
+  };
+}
