@@ -40,6 +40,9 @@ const PAGE_SIZE = 1_000;
  *
  * Saving writes the keys that changed, so that parallel requests keep each other's changes. A
  * session that has ended stays so, whatever is saved.
+ *
+ * A store is not told which request reads, so a policy that binds sessions to an address or a user
+ * agent has no effect here.
  */
 export class LatchkeyStore extends session.Store {
   readonly #sessions: Latchkey["sessions"];

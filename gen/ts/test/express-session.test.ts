@@ -80,6 +80,20 @@ test("setting again replaces what was there", async (t) => {
   assert.deepEqual(found, { b: { c: 3 }, e: [] });
 });
 
+test("of two requests that save at once each keeps what the other changed", async (t) => {
+  const { newId, get, set } = promised(await openStore(t));
+  const id = newId();
+  await set(id, dataOf({ a: 1, b: 1, c: 1 }));
+  const [one, two] = [(await get(id)) ?? dataOf({}), (await get(id)) ?? dataOf({})];
+  Object.assign(one, { a: 2 });
+  Reflect.deleteProperty(one, "c");
+  Object.assign(two, { b: 2 });
+  await set(id, one);
+  await set(id, two);
+  const { cookie: _, ...found } = (await get(id)) ?? dataOf({});
+  assert.deepEqual(found, { a: 2, b: 2 });
+});
+
 test("a touch restarts the idle time, of which the cookie decides", async (t) => {
   const open = await openStore(t);
   const { app } = open;
