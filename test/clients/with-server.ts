@@ -17,10 +17,10 @@ const servers = spawn(process.execPath, ["--import", "tsx", "test/clients/server
   cwd: root,
   stdio: ["pipe", "pipe", "inherit"],
 });
-const [line] = await Promise.race([
-  once(createInterface({ input: servers.stdout }), "line"),
-  once(servers, "exit").then(() => process.exit(1)),
-]);
+const fail = () => process.exit(1);
+servers.once("exit", fail);
+const [line] = await once(createInterface({ input: servers.stdout }), "line");
+servers.off("exit", fail);
 const {
   servers: { open },
   rke,
