@@ -3,7 +3,7 @@ import { checkDeadline, checkIdleTtl } from "../domain/app-policy.js";
 import { type Awaitable, then } from "../domain/awaitable.js";
 import type { Seen } from "../domain/binding.js";
 import { invalid, LatchkeyError, noSession } from "../domain/error.js";
-import { type JsonObject, mergeJson, mergePatch } from "../domain/json.js";
+import { mergeJson, mergePatch } from "../domain/json.js";
 import {
   checkApp,
   checkData,
