@@ -5,7 +5,7 @@ import { makeFolder } from "../process/server.js";
 import { EARLY_ANSWERS } from "./controls.js";
 import { torture } from "./kills.js";
 
-const KILLS = numberOf("TEST_KILLS", 16);
+const KILLS = numberOf("TEST_KILLS", 12);
 
 test("what was answered outlives the killing of the server under load", async (t) => {
   const folder = await makeFolder(t);
