@@ -95,7 +95,13 @@ loopback, and prints what they reached. A call that failed fails the run.
 
 Trials (or \`all\`):
 ${trials}
-  watch          what watchers cost writers; by itself, with options of its own: see watch --help
+
+Trials by themselves, with options of their own (\`watch --help\` and so on):
+  watch          what watchers cost writers
+  scale          what ten million sessions cost: disk, memory, start-up, latency
+  upkeep         gets while sessions are swept, ended by the million, and backed up
+  overload       what callers meet when far more calls arrive than can be answered
+  generator      what the load of these trials is itself good for
 
 Options:
   --seconds N      length of a round (${NORMAL.seconds}), after a warm-up

@@ -1,6 +1,6 @@
-import { cpus, release, type } from "node:os";
 import type { Measurement } from "./load.js";
 import type { ServerName } from "./servers.js";
+import { table } from "./table.js";
 import { ABOUT_SERVERS } from "./trials.js";
 
 /** One server's rounds of a trial, summed up. */
@@ -50,29 +50,8 @@ export function tableOf(rows: readonly Row[]): string {
       index === 0 ? "" : `${ratio.toFixed(2)} ×`,
     ]),
   ];
-  const widths = (cells[0] ?? []).map((_, column) =>
-    Math.max(...cells.map((row) => row[column]?.length ?? 0)),
-  );
-  const lines = cells.map((row) => {
-    const padded = row.map((cell, column) => {
-      const width = widths[column] ?? 0;
-      return column === 0 ? cell.padEnd(width) : cell.padStart(width);
-    });
-    return `| ${padded.join(" | ")} |`;
-  });
-  const rule = widths.map((width, column) =>
-    column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`,
-  );
-  lines.splice(1, 0, `| ${rule.join(" | ")} |`);
   const about = rows.map(({ server }) => `${server}: ${ABOUT_SERVERS[server]}`);
-  return [...lines, "", ...about].join("\n");
-}
-
-/** The machine in one line. */
-export function machine(date: Date): string {
-  const processors = cpus();
-  const model = processors[0]?.model ?? "unknown processor";
-  return `${model}, ${processors.length} cores, ${type()} ${release()}, Node ${process.versions.node}, ${date.toISOString().slice(0, 10)}`;
+  return [table(cells), "", ...about].join("\n");
 }
 
 export function median(numbers: readonly number[]): number {

@@ -1,18 +1,33 @@
 import { accessSync, constants } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { loadavg } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { fingerprintBuild } from "./build.js";
+import { benchGenerator } from "./generator.js";
 import { help, type Options, parseOptions } from "./options.js";
+import { benchOverload } from "./overload.js";
 import { chooseLoadPin, type Pin } from "./pinning.js";
-import { machine, type Rounds, rowsOf, tableOf } from "./report.js";
+import { checkBuild, noteProvenance, provenanceText } from "./provenance.js";
+import { type Rounds, rowsOf, tableOf } from "./report.js";
 import { runRound } from "./round.js";
+import { benchScale } from "./scale.js";
 import { runStreams, STREAM_TRIAL, streamTable } from "./streams.js";
 import { programsOf, type Trial } from "./trials.js";
+import { benchUpkeep } from "./upkeep.js";
 import { benchWatch } from "./watch.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/** Those that are no comparison of servers, so they have rounds and options of their own. */
+const OWN_TRIALS: ReadonlyMap<
+  string,
+  (root: string, args: readonly string[], signal: AbortSignal) => Promise<void>
+> = new Map([
+  ["watch", benchWatch],
+  ["scale", benchScale],
+  ["upkeep", benchUpkeep],
+  ["overload", benchOverload],
+  ["generator", benchGenerator],
+]);
 
 async function bench(args: readonly string[], signal: AbortSignal): Promise<void> {
   const options = parseOptions(args);
@@ -24,25 +39,16 @@ async function bench(args: readonly string[], signal: AbortSignal): Promise<void
     ...programsOf(options.trials),
     ...(options.streams ? [["openssl", "openssl"] as const] : []),
   ]);
-  const build = await fingerprintBuild(ROOT);
   const loadPin = chooseLoadPin();
-  const made = {
-    command: ["npm run bench --", ...args].join(" "),
-    build,
-    machine: machine(new Date()),
-    load: `load average before the run: ${loadavg()[0]?.toFixed(2)}`,
-    pinning: loadPin.length > 0 ? "load on the last core" : "none",
-    setting: `rounds: ${options.rounds} of ${options.seconds} s, the servers in turn; calls in flight: ${options.connections}; sessions: ${options.sessions}; Latchkey's store: ${options.store}`,
-  };
+  const made = await noteProvenance(ROOT, args, loadPin);
+  const setting = `rounds: ${options.rounds} of ${options.seconds} s, the servers in turn; calls in flight: ${options.connections}; sessions: ${options.sessions}; Latchkey's store: ${options.store}`;
   const results: { trial: string; rows: readonly object[] }[] = [];
   const report = async (
     { name, about }: { readonly name: string; readonly about: string },
     rows: readonly object[],
     table: string,
   ) => {
-    if ((await fingerprintBuild(ROOT)) !== build) {
-      throw new Error("dist was rebuilt during the run: its rounds measured different programs");
-    }
+    await checkBuild(ROOT, made);
     results.push({ trial: name, rows });
     process.stdout.write(`\n${name}: ${about}\n\n${table}\n`);
   };
@@ -55,12 +61,9 @@ async function bench(args: readonly string[], signal: AbortSignal): Promise<void
     const rows = await runStreams({ root: ROOT, mebibytes, rounds, store, signal });
     await report(STREAM_TRIAL, rows, `${streamTable(rows)}\n\nstreams of ${mebibytes} MiB`);
   }
-  const { command, setting, pinning } = made;
-  process.stdout.write(
-    `\nMade by: ${command} (build ${build})\n${setting}\n${made.machine}; pinning: ${pinning}; ${made.load}\n`,
-  );
+  process.stdout.write(provenanceText(made, setting));
   if (options.json !== "") {
-    await writeFile(options.json, `${JSON.stringify({ ...made, results }, null, 2)}\n`);
+    await writeFile(options.json, `${JSON.stringify({ ...made, setting, results }, null, 2)}\n`);
   }
 }
 
@@ -119,9 +122,9 @@ for (const name of ["SIGINT", "SIGTERM"] as const) {
   process.on(name, () => stop.abort(new Error(`stopped by ${name}`)));
 }
 try {
-  const [first, ...rest] = process.argv.slice(2);
-  // It is no comparison of servers, so it has rounds and options of its own.
-  if (first === "watch") await benchWatch(rest, stop.signal);
+  const [first = "", ...rest] = process.argv.slice(2);
+  const ownTrial = OWN_TRIALS.get(first);
+  if (ownTrial) await ownTrial(ROOT, rest, stop.signal);
   else await bench(process.argv.slice(2), stop.signal);
 } catch (error) {
   const shown: unknown = stop.signal.aborted ? stop.signal.reason : error;

@@ -15,6 +15,8 @@ export interface Site {
   readonly dir: string;
   /** The store that Latchkey is started with. */
   readonly store: "sqlite" | "memory:";
+  /** The database of the store `sqlite`; a fresh one in `dir` if absent. */
+  readonly database?: string;
   readonly signal: AbortSignal;
 }
 
@@ -45,6 +47,7 @@ export type ServerName =
   | "rke-echo-gcm"
   | "rest-sessions"
   | "fastify"
+  | "trivial"
   | "grpc-echo"
   | "grpc-echo-es";
 
@@ -150,11 +153,13 @@ export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
   },
 
   fastify: (site) => startNode(site, ceiling("fastify", "http")),
+  trivial: (site) => startNode(site, ceiling("trivial", "http")),
   "grpc-echo": (site) => startNode(site, grpcEcho("grpc-echo", "latchkey")),
   "grpc-echo-es": (site) => startNode(site, grpcEcho("grpc-echo-es", "protobuf-es")),
 };
 
-function latchkey(name: ServerName, { root, dir, store }: Site): NodeProgram {
+function latchkey(name: ServerName, site: Site): NodeProgram {
+  const { root, dir, store, database = join(dir, "latchkey.db") } = site;
   return {
     name,
     args: [...NODE_FLAGS, join(root, "dist/src/bin.js"), "serve"],
@@ -162,7 +167,7 @@ function latchkey(name: ServerName, { root, dir, store }: Site): NodeProgram {
       LATCHKEY_GRPC: "127.0.0.1:0",
       LATCHKEY_HTTP: "127.0.0.1:0",
       LATCHKEY_COMMAND: "off",
-      LATCHKEY_STORE: store === "sqlite" ? `sqlite:${join(dir, "latchkey.db")}` : store,
+      LATCHKEY_STORE: store === "sqlite" ? `sqlite:${database}` : store,
       LATCHKEY_LOG_LEVEL: "info",
     },
     wires: ["http", "grpc"],

@@ -1,6 +1,5 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -13,6 +12,7 @@ import {
   RkeService,
 } from "../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { call, withClient } from "./grpc-client.js";
+import { residentOf } from "./memory.js";
 import { median } from "./report.js";
 import { SERVERS, type Site } from "./servers.js";
 
@@ -206,12 +206,6 @@ function lengthOf({ cipher }: Kind, bytes: number): number {
   if (cipher === null) return bytes;
   if (cipher === Cipher.AES_256_CTR) return bytes + 16;
   return bytes + 40 + 16 * (1 + Math.ceil((bytes - 65_480) / 65_520));
-}
-
-/** MiB of a process that are in memory. */
-function residentOf(pid: number | undefined): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024;
 }
 
 /** 10^6 bytes a second that OpenSSL's own program reaches with one core. */

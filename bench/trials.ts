@@ -78,6 +78,7 @@ export const ABOUT_SERVERS: Record<ServerName, string> = {
   "rke-echo": "a grpc-js server that answers as many random bytes by Latchkey's own encoder",
   "rest-sessions":
     "redis-sessions 3.0.0 behind Express 4, Redis on a Unix socket without persistence",
+  trivial: "a TCP server that answers whatever comes with the same bytes",
   fastify: "a Fastify handler that answers one session and does nothing else",
   "grpc-echo":
     "a grpc-js server that answers one session by Latchkey's own encoder and does nothing else",

@@ -9,7 +9,7 @@ import { invalid } from "../domain/error.js";
 import { checkApp, checkSeconds, LIMITS } from "../domain/limits.js";
 import type { Session } from "../domain/session.js";
 import type { SessionStore } from "../domain/session-store.js";
-import type { CreateRequest } from "./sessions.js";
+import type { CreateRequest } from "./session-requests.js";
 
 /** A whole policy as it is asked for; durations in seconds, what is absent is no rule. */
 export interface PolicyRequest {

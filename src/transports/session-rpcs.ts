@@ -8,7 +8,11 @@ import { invalid, LatchkeyError } from "../domain/error.js";
 import type { Authorization } from "../services/authorization.js";
 import type { Callers } from "../services/callers.js";
 import type { Devices } from "../services/devices.js";
-import type { ListAnswer, DataMerge as MergeName, SessionName } from "../services/sessions.js";
+import type {
+  ListAnswer,
+  DataMerge as MergeName,
+  SessionName,
+} from "../services/session-requests.js";
 import {
   optionalSeconds,
   toCallerMessage,

@@ -204,13 +204,5 @@ async function torture(t: TestContext, store: StoreKind, restarts: readonly numb
 test("a watcher that is cut again and again misses nothing and sees no end twice, in memory", (t) =>
   torture(t, "memory", []));
 
-// Of a dozen short runs one stood still, and why is not known; the suite must not wait for it.
-const inTorture = process.env["TEST_WATCH_MUTATIONS"]
-  ? false
-  : "npm run torture:watch runs it: it stood still once, for a cause not known";
-const restarting = { skip: inTorture, timeout: 600_000 };
-test(
-  "a watcher that is cut again and again misses nothing, in SQLite and over restarts",
-  restarting,
-  (t) => torture(t, "sqlite", [3, 4, 9, 13, 17]),
-);
+test("a watcher that is cut again and again misses nothing, in SQLite and over restarts", (t) =>
+  torture(t, "sqlite", [3, 4, 9, 13, 17]));

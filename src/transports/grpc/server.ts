@@ -99,17 +99,17 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
     address: listening.address,
     reloadTls: listening.reloadTls,
     drain: () => setHealth("NOT_SERVING"),
-    close: (grace) =>
-      new Promise((resolve) => {
-        void listening.close();
-        // What outlives the grace, a health watch say, is cut.
-        const timer = setTimeout(() => {
-          for (const socket of sockets) socket.destroy();
-        }, grace);
-        server.tryShutdown(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-      }),
+    async close(grace) {
+      const closed = listening.close();
+      // What outlives the grace, a health watch say, is cut.
+      const timer = setTimeout(() => {
+        for (const socket of sockets) socket.destroy();
+      }, grace);
+      // Its own word that it is done is not waited for: it never comes if a session was destroyed
+      // in this very turn, for Node.js calls nobody back who closes such a one.
+      server.tryShutdown(() => {});
+      await closed;
+      clearTimeout(timer);
+    },
   };
 }

@@ -2,7 +2,8 @@ import { type Awaitable, then } from "../../../domain/awaitable.js";
 import { LatchkeyError } from "../../../domain/error.js";
 import { checkApp, checkIp, checkToken, checkUserId } from "../../../domain/limits.js";
 import type { Session } from "../../../domain/session.js";
-import type { ListRequest, Sessions } from "../../../services/sessions.js";
+import type { ListRequest } from "../../../services/session-requests.js";
+import type { Sessions } from "../../../services/sessions.js";
 import { sessionAnswer } from "./answer.js";
 import { readData, readFlag, readInitialData, readSeconds, readText } from "./input.js";
 

@@ -1,0 +1,202 @@
+import { writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { type Filled, fillOnce } from "./filled-file.js";
+import { peakOf } from "./memory.js";
+import { checkCalls } from "./open-load.js";
+import type { Phase, PhaseResult } from "./phase.js";
+import { chooseLoadPin } from "./pinning.js";
+import type { Population } from "./population.js";
+import { checkBuild, noteProvenance, provenanceText } from "./provenance.js";
+import { median } from "./report.js";
+import { type Database, inPlace, type Place, serve } from "./serving.js";
+import { table } from "./table.js";
+import { parseTrialOptions, type TrialValues } from "./trial-options.js";
+
+const OPTIONS = {
+  about: `npm run bench -- scale [options]
+
+Fills a database with sessions of 64 bytes of data each, by the store's own code, and shows what
+they cost: time to fill, bytes of disk each, time to start, resident memory, and the latency of
+gets at one steady rate over all of them and over the hottest 1 %, beside a server with few. Each
+round has fresh processes, the servers in turn.`,
+  numbers: {
+    sessions: { normal: 10_000_000, smoke: 5_000, most: 50_000_000, means: "sessions" },
+    few: { normal: 10_000, smoke: 1_000, most: 100_000, means: "sessions of the server with few" },
+    rate: { normal: 5_000, smoke: 500, most: 50_000, means: "gets a second" },
+    seconds: { normal: 10, smoke: 1, most: 120, means: "length of each measurement" },
+    rounds: { normal: 3, smoke: 1, most: 20, means: "rounds" },
+    connections: { normal: 32, smoke: 8, most: 512, means: "connections" },
+  },
+  flags: { durable: "fill with each batch on disk before the next, as a server does" },
+  files: {
+    file: "the filled database, kept for the next run; filled if it is not there",
+    json: "write the result to a file too",
+  },
+} as const;
+
+/** Whose gets are measured, in the order of the table. */
+const OVER = ["few", "all", "hot"] as const;
+type Over = (typeof OVER)[number];
+
+interface Round {
+  /** Of the server with all sessions: seconds until it had answered a get. */
+  readonly startUp: number;
+  /** The same server's memory in MiB: when it had started, and the most it was. */
+  readonly memory: { readonly started: number; readonly most: number };
+  readonly gets: Readonly<Record<Over, PhaseResult>>;
+}
+
+type Options = TrialValues<typeof OPTIONS>;
+
+/** Runs the trial and prints what it found. */
+export async function benchScale(
+  root: string,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const options = parseTrialOptions(args, OPTIONS);
+  if (!options) return;
+  const loadPin = chooseLoadPin();
+  const made = await noteProvenance(root, ["scale", ...args], loadPin);
+  await inPlace({ root, loadPin, signal }, async (place) => {
+    const all = await prepare(place, options, options.file, { name: "all", apps: 10 }, "sessions");
+    const few = await prepare(place, options, "", { name: "few", apps: 1 }, "few");
+    const rounds: Round[] = [];
+    for (let round = 1; round <= options.rounds; round++) {
+      const measured = await runRound(place, options, all, few);
+      rounds.push(measured);
+      const p99 = OVER.map((over) => `${over} ${measured.gets[over].accepted.p99.toFixed(2)}`);
+      process.stderr.write(
+        `scale, round ${round} of ${options.rounds}: p99 ms ${p99.join(", ")}\n`,
+      );
+    }
+    await checkBuild(root, made);
+    const setting = `sessions: ${options.sessions}, 64 bytes of data each; gets a second: ${options.rate}, ${options.rounds} rounds of ${options.seconds} s`;
+    process.stdout.write(textOf(options, all.filled, rounds) + provenanceText(made, setting));
+    if (options.json !== "") {
+      const result = { ...made, setting, filled: all.filled, rounds };
+      await writeFile(options.json, `${JSON.stringify(result, null, 2)}\n`);
+    }
+  });
+}
+
+interface Prepared extends Database {
+  readonly filled: Filled;
+}
+
+async function prepare(
+  { dir, signal }: Place,
+  options: Options,
+  file: string,
+  named: Pick<Population, "name" | "apps">,
+  count: "sessions" | "few",
+): Promise<Prepared> {
+  const population = { ...named, count: options[count] };
+  const path = file === "" ? join(dir, `${population.name}.db`) : resolve(file);
+  const { durable } = options;
+  const filled = await fillOnce({ path, population, expiresAt: null, durable }, signal);
+  return { path, population, filled };
+}
+
+async function runRound(
+  place: Place,
+  options: Options,
+  all: Prepared,
+  few: Prepared,
+): Promise<Round> {
+  const { rate, seconds, connections } = options;
+  const base = { call: "get", connections, whenBusy: "wait", window: 250 } as const;
+  const measured = { ...base, rate, seconds, order: "random" } as const;
+  const once = { ...base, rate: null, seconds: null, order: "each" } as const;
+  const over = ({ population }: Prepared, among = population.count) => ({ population, among });
+
+  const run = async (phases: readonly Phase[], begin: (phase: Phase) => Promise<PhaseResult>) => {
+    const results: PhaseResult[] = [];
+    for (const phase of phases) {
+      const result = await begin(phase);
+      checkCalls(result);
+      results.push(result);
+    }
+    return results;
+  };
+
+  const gets = await serve(place, few, async ({ load }) => {
+    const [, result] = await run(
+      [
+        { name: "warm-up", ...once, ...over(few) },
+        { name: "few", ...measured, ...over(few) },
+      ],
+      load.begin,
+    );
+    return result;
+  });
+  return serve(place, all, async ({ server, load, startUp, memory }) => {
+    const hottest = Math.ceil(options.sessions / 100);
+    const [, uniform, , hot] = await run(
+      [
+        { name: "warm-up", ...measured, seconds: Math.min(seconds, 3), ...over(all) },
+        { name: "all", ...measured, ...over(all) },
+        { name: "warm-up", ...once, ...over(all, hottest) },
+        { name: "hot", ...measured, ...over(all, hottest) },
+      ],
+      load.begin,
+    );
+    if (!gets || !uniform || !hot) throw new Error("a phase gave no result");
+    return {
+      startUp,
+      memory: { started: memory, most: peakOf(server.pid) },
+      gets: { few: gets, all: uniform, hot },
+    };
+  });
+}
+
+function textOf(options: Options, filled: Filled, rounds: readonly Round[]): string {
+  const names: Record<Over, string> = {
+    few: `${whole(options.few)} sessions`,
+    all: `all of ${whole(options.sessions)}`,
+    hot: "the hottest 1 % of them",
+  };
+  const p99Of = (over: Over) => median(rounds.map(({ gets }) => gets[over].accepted.p99));
+  const cells = [
+    [
+      "gets over",
+      "p50 ms",
+      "p99 ms",
+      "min–max",
+      "p99.9 ms",
+      "max ms",
+      "p99 to few's",
+      "sent late, p99 ms",
+    ],
+    ...OVER.map((over) => {
+      const results = rounds.map(({ gets }) => gets[over]);
+      const middle = (of: "p50" | "p999" | "max") =>
+        median(results.map(({ accepted }) => accepted[of])).toFixed(2);
+      const p99 = results.map(({ accepted }) => accepted.p99);
+      return [
+        names[over],
+        middle("p50"),
+        p99Of(over).toFixed(2),
+        `${Math.min(...p99).toFixed(2)}–${Math.max(...p99).toFixed(2)}`,
+        middle("p999"),
+        middle("max"),
+        `${(p99Of(over) / p99Of("few")).toFixed(2)} ×`,
+        median(results.map(({ lateness }) => lateness.p99)).toFixed(2),
+      ];
+    }),
+  ];
+  const most = (of: (round: Round) => number) => Math.max(...rounds.map(of));
+  return `
+${table(cells)}
+
+filled in ${filled.seconds.toFixed(0)} s (${whole(options.sessions / filled.seconds)} sessions a second), ${options.durable ? "each batch on disk before the next" : "one sync at the end"}
+disk: ${filled.bytesPerSession.toFixed(0)} bytes a session (to be at most 400)
+start to the first get's answer: ${median(rounds.map((round) => round.startUp)).toFixed(2)} s, at most ${most((round) => round.startUp).toFixed(2)} s (to be at most 1)
+resident memory: ${most((round) => round.memory.started).toFixed(0)} MiB started, at most ${most((round) => round.memory.most).toFixed(0)} MiB (to be at most 700)
+p99 over all to few's: ${(p99Of("all") / p99Of("few")).toFixed(2)} (to be at most 2); over the hottest: ${(p99Of("hot") / p99Of("few")).toFixed(2)} (to be at most 1.2)
+`;
+}
+
+function whole(number: number): string {
+  return Math.round(number).toLocaleString("en-US");
+}
