@@ -78,11 +78,13 @@ function startLoad(wires: readonly Wire[], rate: number, seed: number) {
   const work = async (wire: Wire, worker: number) => {
     const tokens: string[] = [];
     while (!isStopped) {
-      // Those that are late are not made up for: the load is to be moderate.
-      if (started >= ((performance.now() - begun) / 1_000) * rate) {
+      const due = ((performance.now() - begun) / 1_000) * rate;
+      if (started >= due) {
         await wait(TICK);
         continue;
       }
+      // What is late by more than a tenth of a second is not made up for: the load is moderate.
+      started = Math.max(started, Math.floor(due - rate / 10));
       started++;
       const index = random(Math.max(1, tokens.length));
       const token = tokens[index];
