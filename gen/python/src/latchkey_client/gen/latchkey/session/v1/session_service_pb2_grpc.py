@@ -325,9 +325,10 @@ class SessionServiceServicer(object):
         """DeleteAppSessions ends all live sessions of an app that exist when the
         call arrives. An app without sessions is no error: the count is 0.
 
-        A large app is ended in slices: a call that fails or is cancelled on the
-        way has ended some of the sessions, and may be repeated. One with a
-        `request_id` is not cancelled.
+        All end at once, and together: no failure or crash leaves some of them
+        alive. What a large app takes is reclaimed after that, and watchers are
+        told, little by little; the answer comes last. A call that is cancelled
+        meanwhile ends them all the same.
 
         Permission: an Admin.
 
