@@ -25,6 +25,7 @@ were due. Prints what was accepted and refused, the latencies, memory, and the t
     quiet: { normal: 10, smoke: 1, most: 120, means: "length of the quiet before, and after" },
     sessions: { normal: 10_000, smoke: 1_000, most: 1_000_000, means: "sessions" },
     connections: { normal: 1_000, smoke: 200, most: 10_000, means: "connections in overload" },
+    "turn-calls": { normal: 256, smoke: 256, most: 10_000, means: "LATCHKEY_TURN_CALLS" },
     steady: { normal: 32, smoke: 8, most: 512, means: "connections at other times" },
   },
   choices: { call: { of: ["get", "set", "create"], means: "what is called over HTTP" } },
@@ -64,7 +65,7 @@ export async function benchOverload(
     const result = await run(place, options);
     await checkBuild(root, made);
     const { call, times, seconds, sessions, connections } = options;
-    const setting = `HTTP ${call}, ${sessions} sessions; ${times} times the most for ${seconds} s on ${connections} connections; in quiet half of the most on ${options.steady}`;
+    const setting = `HTTP ${call}, ${sessions} sessions; ${times} times the most for ${seconds} s on ${connections} connections, LATCHKEY_TURN_CALLS ${options["turn-calls"]}; in quiet half of the most on ${options.steady}`;
     process.stdout.write(textOf(result) + provenanceText(made, setting));
     if (options.plot !== "") {
       const { quiet, overload, after } = result;
@@ -89,49 +90,59 @@ async function run(place: Place, options: Options): Promise<Result> {
   const path = join(dir, "all.db");
   await fillOnce({ path, population, expiresAt: null, durable: false }, signal);
 
-  return serve(place, { path, population }, async ({ server, load }) => {
-    const base = { call, population, among: sessions, window: WINDOW } as const;
-    const few = { ...base, connections: steady, whenBusy: "wait" } as const;
-    await load.begin({
-      ...{ name: "warm-up", ...few, call: "get", order: "each", rate: null, seconds: null },
-    });
-    const most = await load.begin({
-      ...{ name: "most", ...few, order: "random", rate: null, seconds: Math.min(5, seconds) },
-    });
-    checkCalls(most, true);
-    const mostPerSecond = most.accepted.count / most.seconds;
+  return serve(
+    place,
+    { path, population, turnCalls: options["turn-calls"] },
+    async ({ server, load }) => {
+      const base = { call, population, among: sessions, window: WINDOW } as const;
+      const few = { ...base, connections: steady, whenBusy: "wait" } as const;
+      await load.begin({
+        ...{ name: "warm-up", ...few, call: "get", order: "each", rate: null, seconds: null },
+      });
+      const most = await load.begin({
+        ...{ name: "most", ...few, order: "random", rate: null, seconds: Math.min(5, seconds) },
+      });
+      checkCalls(most, true);
+      const mostPerSecond = most.accepted.count / most.seconds;
 
-    const half: Phase = {
-      ...{ name: "quiet", ...few, order: "random", rate: mostPerSecond / 2, seconds: quietSeconds },
-    };
-    const quiet = await load.begin(half);
-    checkCalls(quiet);
+      const half: Phase = {
+        ...{
+          name: "quiet",
+          ...few,
+          order: "random",
+          rate: mostPerSecond / 2,
+          seconds: quietSeconds,
+        },
+      };
+      const quiet = await load.begin(half);
+      checkCalls(quiet);
 
-    const before = residentOf(server.pid);
-    const samples: number[] = [];
-    const sampling = setInterval(() => samples.push(residentOf(server.pid)), SAMPLE_MS);
-    const overload = await load
-      .begin({
-        ...{ name: "overload", ...base, order: "random", rate: mostPerSecond * times, seconds },
-        ...{ connections, whenBusy: "withhold" },
-      })
-      .finally(() => clearInterval(sampling));
-    const after = await load.begin({ ...half, name: "after" });
-    checkCalls(after, true);
-    const tenth = Math.ceil((seconds * 100) / SAMPLE_MS);
-    return {
-      mostPerSecond,
-      quiet,
-      overload,
-      after,
-      memory: {
-        before,
-        early: Math.max(...samples.slice(0, tenth)),
-        most: Math.max(...samples),
-      },
-      recovered: recoveryOf(overload, after, 3 * quiet.accepted.p99),
-    };
-  });
+      const before = residentOf(server.pid);
+      const samples: number[] = [];
+      const sampling = setInterval(() => samples.push(residentOf(server.pid)), SAMPLE_MS);
+      const overload = await load
+        .begin({
+          ...{ name: "overload", ...base, order: "random", rate: mostPerSecond * times, seconds },
+          ...{ connections, whenBusy: "withhold" },
+        })
+        .finally(() => clearInterval(sampling));
+      const after = await load.begin({ ...half, name: "after" });
+      checkCalls(after, true);
+      const tenth = Math.ceil((seconds * 100) / SAMPLE_MS);
+      return {
+        mostPerSecond,
+        quiet,
+        overload,
+        after,
+        memory: {
+          before,
+          early: Math.max(...samples.slice(0, tenth)),
+          most: Math.max(...samples),
+        },
+        recovered: recoveryOf(overload, after, 3 * quiet.accepted.p99),
+      };
+    },
+  );
 }
 
 /** Seconds from the last call of the overload to the end of the first window in which nothing was

@@ -18,6 +18,8 @@ export interface Site {
   readonly store: "sqlite" | "memory:";
   /** The database of the store `sqlite`; a fresh one in `dir` if absent. */
   readonly database?: string;
+  /** Latchkey's LATCHKEY_TURN_CALLS; its default if absent. */
+  readonly turnCalls?: number;
   readonly signal: AbortSignal;
 }
 
@@ -172,6 +174,7 @@ function latchkey(name: ServerName, site: Site): NodeProgram {
       LATCHKEY_GRPC: "127.0.0.1:0",
       LATCHKEY_HTTP: "127.0.0.1:0",
       LATCHKEY_COMMAND: "off",
+      ...(site.turnCalls === undefined ? {} : { LATCHKEY_TURN_CALLS: `${site.turnCalls}` }),
       LATCHKEY_STORE: store === "sqlite" ? `sqlite:${database}` : store,
       LATCHKEY_LOG_LEVEL: "info",
     },

@@ -33,6 +33,8 @@ export async function inPlace<T>(
 export interface Database {
   readonly path: string;
   readonly population: Population;
+  /** LATCHKEY_TURN_CALLS; the default if absent. */
+  readonly turnCalls?: number;
 }
 
 /** A server on a filled database, and a load on it. */
@@ -50,11 +52,14 @@ export interface Serving {
 /** Lets `use` have Latchkey on the database, in a process of its own, and ends it. */
 export async function serve<T>(
   { root, dir, loadPin, signal }: Place,
-  { path: database, population }: Database,
+  { path: database, population, turnCalls }: Database,
   use: (serving: Serving) => Promise<T>,
 ): Promise<T> {
   const start = performance.now();
-  const server = await SERVERS.latchkey({ root, dir, store: "sqlite", database, signal });
+  const server = await SERVERS.latchkey({
+    ...{ root, dir, store: "sqlite", database, signal },
+    ...(turnCalls === undefined ? {} : { turnCalls }),
+  });
   let load: OpenLoad | undefined;
   try {
     const { http: url = "" } = server;

@@ -97,7 +97,7 @@ export const SETTINGS = [
   {
     variable: "LATCHKEY_TURN_CALLS",
     flag: "turn-calls",
-    fallback: "64",
+    fallback: "256",
     meaning:
       "how many calls a busy server takes up at a time, 1 to 10000, and refuses others; `off`: it refuses none",
   },

@@ -34,7 +34,7 @@ test("without settings, the defaults hold", () => {
     httpHosts: [],
     httpOrigins: [],
     store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
-    turnCalls: 64,
+    turnCalls: 256,
     cacheBytes: 128 * 2 ** 20,
     rke: {
       maxSessions: 16,

@@ -69,7 +69,8 @@ export interface Server {
 
 /** Starts a server on free ports and waits until it listens. */
 export async function startServer(t: Scope, env: Env, args: string[] = []): Promise<Server> {
-  const settings = { ...FREE_PORTS, ...env };
+  // Tests share their processors: that they are slow is no overload.
+  const settings = { ...FREE_PORTS, LATCHKEY_TURN_CALLS: "off", ...env };
   return serverOf(startLatchkey(t, ["serve", ...args], settings), settings);
 }
 
