@@ -35,8 +35,18 @@ const WORKERS = 6;
 /** How many sessions a worker keeps. */
 const SESSIONS = 4;
 
+const never = new Int32Array(new SharedArrayBuffer(4));
+
+/** At once, so that a trace has it where it belongs; waits for a reader who is behind. */
 function tell(line: string): void {
-  writeSync(1, `${line}\n`);
+  for (let rest = Buffer.from(`${line}\n`); rest.length > 0; ) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(never, 0, 0, 1);
+    }
+  }
 }
 
 /** A writer in this thread, whose connection is changed by a pragma. */
