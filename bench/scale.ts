@@ -1,3 +1,4 @@
+import { createReadStream } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Filled, fillOnce } from "./filled-file.js";
@@ -22,7 +23,7 @@ round has fresh processes, the servers in turn.`,
   numbers: {
     sessions: { normal: 10_000_000, smoke: 5_000, most: 50_000_000, means: "sessions" },
     few: { normal: 10_000, smoke: 1_000, most: 100_000, means: "sessions of the server with few" },
-    rate: { normal: 5_000, smoke: 500, most: 50_000, means: "gets a second" },
+    rate: { normal: 2_000, smoke: 500, most: 50_000, means: "gets a second" },
     seconds: { normal: 10, smoke: 1, most: 120, means: "length of each measurement" },
     rounds: { normal: 3, smoke: 1, most: 20, means: "rounds" },
     connections: { normal: 32, smoke: 8, most: 512, means: "connections" },
@@ -105,6 +106,7 @@ async function runRound(
   few: Prepared,
 ): Promise<Round> {
   const { rate, seconds, connections } = options;
+  const { signal } = place;
   const base = { call: "get", connections, whenBusy: "wait", window: 250 } as const;
   const measured = { ...base, rate, seconds, order: "random" } as const;
   const once = { ...base, rate: null, seconds: null, order: "each" } as const;
@@ -130,6 +132,10 @@ async function runRound(
     );
     return result;
   });
+  // What is measured is the server, not the disk: such a file is in the system's memory where
+  // it is in use and there is room. Some systems drop what lay idle for minutes.
+  for await (const _ of createReadStream(all.path, { highWaterMark: 2 ** 20 }))
+    signal.throwIfAborted();
   return serve(place, all, async ({ server, load, startUp, memory }) => {
     const hottest = Math.ceil(options.sessions / 100);
     const [, uniform, , hot] = await run(
