@@ -161,7 +161,7 @@ export class LatchkeyStore extends session.Store {
 
   async #create(entry: { token?: Promise<string>; readonly req: Request }, data: SessionData) {
     const { req } = entry;
-    const userId = this.#userOf(data) ?? `anonymous-${randomUUID()}`;
+    const userId = this.#userOf(data) ?? `anonymous:${randomUUID()}`;
     const content = toData(data);
     const request = {
       ...{ app: this.#app, userId, data: content },
