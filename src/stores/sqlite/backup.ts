@@ -1,7 +1,8 @@
-import { closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync } from "node:fs";
+import { closeSync, existsSync, linkSync, openSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
+import { syncPath } from "./sync-path.js";
 
 /**
  * Copies the database at `from` to the new file `to`: one consistent state of
@@ -23,11 +24,11 @@ export function backupDatabase(from: string, to: string): void {
       db.close();
     }
     check(partial);
-    sync(partial);
+    syncPath(partial);
     // Unlike a rename, a link does not replace a file that came to be meanwhile.
     linkSync(partial, to);
     rmSync(partial);
-    sync(dirname(to));
+    syncPath(dirname(to));
   } catch (error) {
     rmSync(partial, { force: true });
     if (error instanceof LatchkeyError) throw error;
@@ -47,14 +48,5 @@ function check(path: string): void {
     }
   } finally {
     db.close();
-  }
-}
-
-function sync(path: string): void {
-  const file = openSync(path, "r");
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
   }
 }

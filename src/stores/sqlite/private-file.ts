@@ -1,5 +1,6 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, realpathSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
+import { syncPath } from "./sync-path.js";
 
 /**
  * Makes the file if it is missing, closed to other users, and answers its path with links
@@ -19,12 +20,7 @@ export function createPrivate(path: string): string {
 /** Puts the names of all folders from `first` down to `last` on disk. */
 function syncNames(first: string, last: string): void {
   for (let folder = last; folder.length >= first.length; folder = dirname(folder)) {
-    const handle = openSync(dirname(folder), "r");
-    try {
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
-    }
+    syncPath(dirname(folder));
   }
 }
 
