@@ -1,8 +1,7 @@
-import { writeFile } from "node:fs/promises";
 import { checkCalls, startOpenLoad } from "./open-load.js";
 import type { PhaseResult } from "./phase.js";
 import { chooseLoadPin } from "./pinning.js";
-import { noteProvenance, provenanceText } from "./provenance.js";
+import { noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { SERVERS } from "./servers.js";
 import { inPlace } from "./serving.js";
 import { table } from "./table.js";
@@ -60,9 +59,7 @@ export async function benchGenerator(
     }
     const setting = `each for ${seconds} s on ${connections} connections, of a server that only answers`;
     process.stdout.write(`\n${textOf(results)}\n${provenanceText(made, setting)}`);
-    if (options.json !== "") {
-      await writeFile(options.json, `${JSON.stringify({ ...made, setting, results }, null, 2)}\n`);
-    }
+    await writeResult(options.json, { ...made, setting, results });
   });
 }
 

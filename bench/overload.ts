@@ -6,7 +6,7 @@ import { residentOf } from "./memory.js";
 import { checkCalls } from "./open-load.js";
 import type { Phase, PhaseResult } from "./phase.js";
 import { chooseLoadPin } from "./pinning.js";
-import { checkBuild, noteProvenance, provenanceText } from "./provenance.js";
+import { checkBuild, noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { inPlace, type Place, serve } from "./serving.js";
 import { table } from "./table.js";
 import { parseTrialOptions, type TrialValues } from "./trial-options.js";
@@ -74,12 +74,7 @@ export async function benchOverload(
       const picture = latencyPlot(title, [quiet, overload, after], ["overload"], bound);
       await writeFile(options.plot, picture);
     }
-    if (options.json !== "") {
-      await writeFile(
-        options.json,
-        `${JSON.stringify({ ...made, setting, ...result }, null, 2)}\n`,
-      );
-    }
+    await writeResult(options.json, { ...made, setting, ...result });
   });
 }
 

@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { cpus, loadavg, release, type } from "node:os";
 import { fingerprintBuild } from "./build.js";
 import type { Pin } from "./pinning.js";
@@ -36,6 +37,11 @@ export async function checkBuild(root: string, { build }: Provenance): Promise<v
 /** The lines that end a trial's output. */
 export function provenanceText(made: Provenance, setting: string): string {
   return `\nMade by: ${made.command} (build ${made.build})\n${setting}\n${made.machine}; pinning: ${made.pinning}; ${made.load}\n`;
+}
+
+/** Writes a result, and how it came about, to a file; to none if `path` is empty. */
+export async function writeResult(path: string, result: object): Promise<void> {
+  if (path !== "") await writeFile(path, `${JSON.stringify(result, null, 2)}\n`);
 }
 
 /** The machine in one line. */

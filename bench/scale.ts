@@ -1,5 +1,4 @@
 import { createReadStream } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type Filled, fillOnce } from "./filled-file.js";
 import { peakOf } from "./memory.js";
@@ -7,7 +6,7 @@ import { checkCalls } from "./open-load.js";
 import type { Phase, PhaseResult } from "./phase.js";
 import { chooseLoadPin } from "./pinning.js";
 import type { Population } from "./population.js";
-import { checkBuild, noteProvenance, provenanceText } from "./provenance.js";
+import { checkBuild, noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { median } from "./report.js";
 import { type Database, inPlace, type Place, serve } from "./serving.js";
 import { table } from "./table.js";
@@ -74,10 +73,7 @@ export async function benchScale(
     await checkBuild(root, made);
     const setting = `sessions: ${options.sessions}, 64 bytes of data each; gets a second: ${options.rate}, ${options.rounds} rounds of ${options.seconds} s`;
     process.stdout.write(textOf(options, all.filled, rounds) + provenanceText(made, setting));
-    if (options.json !== "") {
-      const result = { ...made, setting, filled: all.filled, rounds };
-      await writeFile(options.json, `${JSON.stringify(result, null, 2)}\n`);
-    }
+    await writeResult(options.json, { ...made, setting, filled: all.filled, rounds });
   });
 }
 

@@ -12,7 +12,7 @@ import { checkCalls } from "./open-load.js";
 import type { PhaseResult } from "./phase.js";
 import { chooseLoadPin } from "./pinning.js";
 import { appOf, type Population } from "./population.js";
-import { checkBuild, noteProvenance, provenanceText } from "./provenance.js";
+import { checkBuild, noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { type Database, inPlace, type Place, type Serving, serve } from "./serving.js";
 import { table } from "./table.js";
 import { parseTrialOptions, type TrialValues } from "./trial-options.js";
@@ -89,12 +89,7 @@ export async function benchUpkeep(
       const title = `Gets at ${options.percent} % of the most, during upkeep (windows of 250 ms)`;
       await writeFile(options.plot, latencyPlot(title, result.phases, TASKS, bound));
     }
-    if (options.json !== "") {
-      await writeFile(
-        options.json,
-        `${JSON.stringify({ ...made, setting, ...result }, null, 2)}\n`,
-      );
-    }
+    await writeResult(options.json, { ...made, setting, ...result });
   });
 }
 

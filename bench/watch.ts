@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fill } from "./filled-file.js";
@@ -10,7 +9,7 @@ import { checkCalls } from "./open-load.js";
 import type { Phase } from "./phase.js";
 import type { Pin } from "./pinning.js";
 import { appOf, type Population, userIdOf } from "./population.js";
-import { checkBuild, noteProvenance, provenanceText } from "./provenance.js";
+import { checkBuild, noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { inPlace, type Place, type Serving, serve } from "./serving.js";
 import { table } from "./table.js";
 import { parseTrialOptions, type TrialValues } from "./trial-options.js";
@@ -77,8 +76,7 @@ export async function benchWatch(
   await checkBuild(root, made);
   const setting = `${options.users} watchers of single users and ${options.whole} of the whole app, ${options.rate} updates a second, medians of ${options.rounds} rounds of ${options.seconds} s`;
   process.stdout.write(textOf(rounds) + provenanceText(made, setting));
-  if (options.json === "") return;
-  await writeFile(options.json, `${JSON.stringify({ ...made, setting, rounds }, null, 2)}\n`);
+  await writeResult(options.json, { ...made, setting, rounds });
 }
 
 async function runRound(place: Place, options: Options, isWatched: boolean): Promise<Round> {
