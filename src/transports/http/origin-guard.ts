@@ -6,9 +6,9 @@ import { LatchkeyError } from "../../domain/error.js";
 import { isAddress, isLoopback, parseHost } from "../../domain/host.js";
 import { peerAddress } from "../peer.js";
 import { STATUS } from "../status.js";
+import { JSON_TYPE } from "./json-answers.js";
 import { HEALTH_PATHS } from "./operations.js";
 import { errorAnswer } from "./rest-sessions/input.js";
-import { JSON_TYPE } from "./rest-sessions/routes.js";
 
 export interface OriginGuardOptions {
   /** What the listener is bound to: a name or an address, IPv6 in brackets. */

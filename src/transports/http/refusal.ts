@@ -5,9 +5,9 @@ import { overloaded } from "../../domain/error.js";
 import type { Admission } from "../admission.js";
 import { encodeStatus, errorDetails, RETRY_AFTER } from "../error-details.js";
 import { STATUS } from "../status.js";
+import { JSON_TYPE } from "./json-answers.js";
 import { HEALTH_PATHS } from "./operations.js";
 import { errorAnswer } from "./rest-sessions/input.js";
-import { JSON_TYPE } from "./rest-sessions/routes.js";
 import { rkeErrorAnswer } from "./rke/routes.js";
 
 /** What is answered however busy the server is: how it does. */

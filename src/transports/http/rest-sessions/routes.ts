@@ -7,6 +7,7 @@ import type { Sessions } from "../../../services/sessions.js";
 import type { Calls } from "../../calls.js";
 import { RETRY_AFTER } from "../../error-details.js";
 import { STATUS } from "../../status.js";
+import { createJsonAnswers, JSON_TYPE } from "../json-answers.js";
 import {
   createEndpoints,
   type EndpointOptions,
@@ -15,8 +16,6 @@ import {
 } from "./endpoints.js";
 import { errorAnswer } from "./input.js";
 import { schemas } from "./schemas.js";
-
-export const JSON_TYPE = "application/json; charset=utf-8";
 
 /** How a caller may say who it is: RFC 9110, 11.6.1, and RFC 7617. */
 export const CHALLENGE = 'Bearer realm="latchkey", Basic realm="latchkey", charset="UTF-8"';
@@ -52,6 +51,7 @@ export type CallerOf = (request: FastifyRequest) => Awaitable<CallerSession | nu
 export function addRestSessions(app: FastifyInstance, options: RestSessionsOptions): void {
   const { callerOf, sessionsOf } = options;
   const endpoints = createEndpoints(options);
+  const answers = createJsonAnswers({ ...options, afterTurn: setImmediate });
   for (const [method, url, name] of ROUTES) {
     const run = options.calls.of("http", name);
     const answer: (request: RestRequest, sessions: Sessions) => unknown = endpoints[name];
@@ -61,14 +61,12 @@ export function addRestSessions(app: FastifyInstance, options: RestSessionsOptio
         answer(request as unknown as RestRequest, sessionsOf(caller)),
       );
     const toText: (value: unknown) => string = name === "ping" ? String : JSON.stringify;
-    const handler = (request: FastifyRequest, { raw }: FastifyReply) => {
-      // Written without the framework, whose reply has nothing to add and costs as much as a read.
+    const handler = (request: FastifyRequest, reply: FastifyReply) => {
       const send = (value: unknown) => {
         const text = toText(value);
-        const length = Buffer.byteLength(text);
-        // Else a client might send its next request into a connection that is closing.
-        if (options.isDraining()) raw.setHeader("connection", "close");
-        raw.writeHead(200, { "content-type": JSON_TYPE, "content-length": length }).end(text);
+        // Written without the framework, whose reply has nothing to add and costs as much as a read.
+        reply.hijack();
+        answers.send(reply.raw, text);
       };
       return then(run(call, request), send);
     };

@@ -5,8 +5,9 @@ import { isJsonObject } from "../../../domain/json.js";
 import type { Authorization } from "../../../services/authorization.js";
 import type { Calls } from "../../calls.js";
 import { STATUS } from "../../status.js";
+import { JSON_TYPE } from "../json-answers.js";
 import { addBodyParsers } from "../rest-sessions/bodies.js";
-import { type CallerOf, CHALLENGE, JSON_TYPE } from "../rest-sessions/routes.js";
+import { type CallerOf, CHALLENGE } from "../rest-sessions/routes.js";
 import { RKE_ENDPOINTS, type RkeEndpoint, type RkeParameters } from "./endpoints.js";
 import { schemaOf } from "./schemas.js";
 
