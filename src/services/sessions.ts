@@ -23,7 +23,6 @@ import { hashToken, type RandomBytes, type TokenHash } from "../domain/token.js"
 import { createAppPolicies, lifetimeOf } from "./app-policies.js";
 import { type BatchRequest, readBatch } from "./batch.js";
 import { createBindings } from "./bindings.js";
-import { createJoinedCalls } from "./joined-calls.js";
 import { decodePageToken, encodePageToken } from "./page-token.js";
 import { createToken, repeatable } from "./repeatable.js";
 import type {
@@ -61,8 +60,6 @@ export type Sessions = ReturnType<typeof createSessions>;
  */
 export function createSessions({ store, now, randomBytes, newSessionId, log }: SessionsOptions) {
   const bindings = createBindings({ store, log });
-  /** A store does not wait for calls that end many and are under way. */
-  const join = createJoinedCalls<number | null>();
 
   /** Reads by a method of the store, once the session is held to what the policy binds it to. */
   const read = <T>(
@@ -240,7 +237,7 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
       const request = { app, userId, ...keep, allowMissing, requestId };
       const once = repeatable("DeleteUserSessions", request, at);
       const options = { allowMissing, once };
-      return (await join(once, () => store.deleteUser(app, userId, at, key, options))) ?? absent();
+      return (await store.deleteUser(app, userId, at, key, options)) ?? absent();
     },
 
     /**
@@ -254,7 +251,7 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
       const at = now();
       const once = repeatable("DeleteAppSessions", { app: checkApp(app), requestId }, at);
       if (!once && cancelled()) return 0;
-      return (await join(once, () => store.deleteApp(app, at, once))) ?? 0;
+      return store.deleteApp(app, at, once);
     },
 
     /** A page of live sessions, the newest created first. */

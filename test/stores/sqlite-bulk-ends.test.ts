@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { onceOf } from "../../src/domain/request-record.js";
 import type { SessionEvent } from "../../src/domain/session-event.js";
 import type { TokenHash } from "../../src/domain/token.js";
 import { openDirectWriter } from "../../src/stores/sqlite/writer.js";
@@ -50,6 +51,23 @@ describe("the ends of many sessions", () => {
       );
     });
   }
+
+  test("that is repeated while it is carried out answers the same, and another is refused", () =>
+    withDatabase(
+      async (trial) => {
+        await createTrial(trial).addMany(5 * SLICE);
+        const onceOfUser = (userId: string) =>
+          onceOf("DeleteUserSessions", { app: "shop", requestId: "r", now: NOW }, { userId });
+        const end = (userId: string) =>
+          trial.store.deleteUser("shop", userId, NOW, undefined, { once: onceOfUser(userId) });
+        const [first, same, other] = await Promise.allSettled([end("ann"), end("ann"), end("bob")]);
+        assert.deepEqual(first, { status: "fulfilled", value: 5 * SLICE });
+        assert.deepEqual(same, first);
+        assert.ok(other?.status === "rejected" && hasCode("exists")(other.reason));
+        assert.equal(await end("ann"), 5 * SLICE);
+      },
+      { slice: SLICE },
+    ));
 
   test("as many as one slice holds are one transaction", async () => {
     const { removals, openWriter } = countRemovals();

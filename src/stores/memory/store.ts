@@ -1,4 +1,5 @@
 import { type AppPolicy, evictions, isTouchDue, NO_POLICY } from "../../domain/app-policy.js";
+import { createCallsUnderWay } from "../../domain/calls-under-way.js";
 import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError, noSession } from "../../domain/error.js";
 import { KEPT_EVENTS } from "../../domain/event-log.js";
@@ -57,6 +58,8 @@ export function createMemoryStore(
   const byOldToken = new Map<TokenHash, OldToken>();
   const byId = new Map<string, Entry>();
   const requests = createRequests();
+  /** Ends of apps, which are carried out in slices. */
+  const endings = createCallsUnderWay<number>();
   const apps = new Map<string, Map<string, Set<Entry>>>();
   const policies = new Map<string, AppPolicy>();
   let positions = 0;
@@ -148,6 +151,22 @@ export function createMemoryStore(
     if (userId !== undefined) yield* users?.get(userId) ?? [];
     else for (const entries of users?.values() ?? []) yield* entries;
   }
+
+  const endApp = async (app: string, now: number): Promise<number> => {
+    let ended = 0;
+    const users = apps.get(app);
+    // From here on none of them is found.
+    apps.delete(app);
+    let removed = 0;
+    for (const entries of users?.values() ?? []) {
+      for (const entry of entries) {
+        if (isLive(entry.session, now)) ended++;
+        remove(entry, "app", now);
+        if (++removed % SLICE === 0) await new Promise(setImmediate);
+      }
+    }
+    return ended;
+  };
 
   /** Ends the sessions that the policy does not allow beside a new one. */
   const makeRoom = ({ app, userId, createdAt }: Session) => {
@@ -256,20 +275,14 @@ export function createMemoryStore(
       assertOpen();
       const answered = once && requests.find<number>(once);
       if (answered !== undefined) return answered;
-      let ended = 0;
-      const users = apps.get(app);
-      // From here on none of them is found.
-      apps.delete(app);
-      let removed = 0;
-      for (const entries of users?.values() ?? []) {
-        for (const entry of entries) {
-          if (isLive(entry.session, now)) ended++;
-          remove(entry, "app", now);
-          if (++removed % SLICE === 0) await new Promise(setImmediate);
-        }
-      }
-      if (once) requests.keep(once, ended);
-      return ended;
+      const sameCall = endings.find(once);
+      if (sameCall) return sameCall();
+      const ended = endApp(app, now).then((count) => {
+        if (once) requests.keep(once, count);
+        return count;
+      });
+      endings.begin(once, () => ended);
+      return ended.finally(() => endings.end(once));
     },
 
     async list(app, now, query) {

@@ -1,6 +1,7 @@
 import type { Database } from "better-sqlite3";
 import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
+import { createCallsUnderWay } from "../../domain/calls-under-way.js";
 import { LatchkeyError, noSession, overloaded } from "../../domain/error.js";
 import type { Once } from "../../domain/request-record.js";
 import { rotatedAlready } from "../../domain/rotation.js";
@@ -71,6 +72,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const apps = createApps(rows);
   const requests = createRequests(rows.request);
   const ends = createBulkEnds(db);
+  /** Those that end many: their answers are kept when the last row is removed. */
+  const endings = createCallsUnderWay<number | null>();
   const oldTokens = createRotatedTokens(
     memory,
     (app, tokenHash) => {
@@ -228,31 +231,42 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
    * Ends the sessions of an app, or of a user of it, that exist now, all in one step; answers how
    * many. More than a slice of them are dead at once, but removed slice by slice.
    */
-  const endAll = async (
+  const endAll = (
     { app, key, now, once }: Target,
     userId: string | null,
     isKept: (kept: Entry | null) => boolean,
   ): Promise<number | null> => {
     let end = null as BulkEnd | null;
-    const answer = await change("rows", { app, key, now, once }, (transaction, kept) => {
-      end = null;
-      if (!isKept(kept)) return null;
-      const appId = apps.idOf(app);
-      if (appId === null) return 0;
-      const before = totals.nextRow();
-      const scope = { app, appId, userId, before, keep: kept?.row ?? null, at: now };
-      const heads = rows.toEnd(scope, slice + 1);
-      if (heads.length <= slice) return removeAll(transaction, heads, reasonOf(scope), now);
-      end = ends.begin(transaction, scope);
-      return null;
-    });
-    if (!end) return answer;
-    try {
-      while (await reclaim(end, slice, once));
-      return end.ended;
-    } finally {
-      end.isDriven = false;
-    }
+    let sameCall = null as (() => Promise<number | null>) | null;
+
+    const run = async () => {
+      const answer = await change("rows", { app, key, now, once }, (transaction, kept) => {
+        end = null;
+        sameCall = endings.find(once);
+        if (sameCall || !isKept(kept)) return null;
+        const appId = apps.idOf(app);
+        if (appId === null) return 0;
+        const before = totals.nextRow();
+        const scope = { app, appId, userId, before, keep: kept?.row ?? null, at: now };
+        const heads = rows.toEnd(scope, slice + 1);
+        if (heads.length <= slice) return removeAll(transaction, heads, reasonOf(scope), now);
+        end = ends.begin(transaction, scope);
+        endings.begin(once, () => ended);
+        transaction.onRollback(() => endings.end(once));
+        return null;
+      });
+      if (sameCall) return sameCall();
+      if (!end) return answer;
+      try {
+        while (await reclaim(end, slice, once));
+        return end.ended;
+      } finally {
+        end.isDriven = false;
+        endings.end(once);
+      }
+    };
+    const ended = run();
+    return ended;
   };
 
   const sweepRequests = async (now: number, limit: number): Promise<boolean> => {

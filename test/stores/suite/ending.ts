@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { onceOf } from "../../../src/domain/request-record.js";
 import type { SessionKey } from "../../../src/domain/session-store.js";
 import { type Case, listAll, MINUTE, type Minted, NOW, setKey, type Trial } from "./fixture.js";
 
@@ -169,5 +170,19 @@ export function userDeletionCases(check: Case): void {
     await Promise.all([...disturb(), store.deleteUser("shop", "ann", NOW + 1), ...disturb()]);
     for (const minted of ended) await assertGone(trial, minted);
     assert.equal(store.stats().sessions, 0);
+  });
+
+  check("an end that is refused leaves its request id to the next call", async (trial) => {
+    const { store, add, mint } = trial;
+    await add();
+    const request = { app: "shop", requestId: "request-number-1", now: NOW };
+    const onceWith = (keep: string) => onceOf("DeleteUserSessions", request, { keep });
+    const unknown = { tokenHash: mint().tokenHash };
+    const answers = await Promise.all([
+      store.deleteUser("shop", "ann", NOW, unknown, { once: onceWith("unknown") }),
+      store.deleteUser("shop", "ann", NOW, undefined, { once: onceWith("none") }),
+      store.deleteUser("shop", "ann", NOW, undefined, { once: onceWith("none") }),
+    ]);
+    assert.deepEqual(answers, [null, 1, 1]);
   });
 }
