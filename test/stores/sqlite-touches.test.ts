@@ -5,10 +5,12 @@ import { type DatabaseTrial, withDatabase } from "./database.js";
 import { turns } from "./faulty-disk.js";
 import { createTrial, listAll, MINUTE, type Minted, NOW, SECOND, setKey } from "./suite/fixture.js";
 
-/** Moves the timers of the store and lets it write. */
+/** Moves the timers of the store, little by little, and lets it write. */
 async function pass(context: TestContext, ms: number): Promise<void> {
-  context.mock.timers.tick(ms);
-  await turns(20);
+  for (let passed = 0; passed < ms; passed += 5) {
+    context.mock.timers.tick(5);
+    await turns(5);
+  }
 }
 
 /** The counters and the last access that the file has, as [reads, writes, last access]. */
@@ -65,8 +67,26 @@ describe("touches in a SQLite store", () => {
       }
       assert.equal(seen.commits.length, commits);
       await pass(context, SECOND);
-      assert.equal(seen.commits.length, commits + 1);
+      assert.equal(seen.commits.length, commits + 4);
       for (const one of minted) assert.deepEqual(inFile(trial, one), [3, 1, NOW + SECOND]);
+    });
+  });
+
+  test("touches of many sessions are written little by little, those of one page together", (context) => {
+    mockTimers(context);
+    return withDatabase(async (trial) => {
+      const { store, seen } = trial;
+      const minted = await createTrial(trial).addMany(500);
+      const inRows = minted.map((one, index) => ({ one, order: (index * 7) % 500 }));
+      inRows.sort((a, b) => a.order - b.order);
+      for (const { one } of inRows) await store.touch("shop", one.tokenHash, NOW + 1);
+      const commits = seen.commits.length;
+      await pass(context, 600);
+      const written = minted.map((one) => (inFile(trial, one) as number[])[0] === 2);
+      const firstLeft = written.indexOf(false);
+      assert.ok(firstLeft > 100 && firstLeft < 400);
+      assert.ok(written.slice(firstLeft).every((isWritten) => !isWritten));
+      assert.equal(seen.commits.length - commits, firstLeft / 25);
     });
   });
 
