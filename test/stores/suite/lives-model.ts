@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isDeepStrictEqual } from "node:util";
 import { type AppPolicy, NO_POLICY } from "../../../src/domain/app-policy.js";
 import type { JsonObject } from "../../../src/domain/json.js";
 import { KEPT } from "../../../src/domain/request-record.js";
@@ -54,7 +55,7 @@ interface Life {
 }
 
 interface Kept {
-  readonly body: string;
+  readonly body: Omit<Operation, "requestId">;
   readonly expiresAt: number;
   readonly answer: Answer;
 }
@@ -222,16 +223,16 @@ export function createLives() {
 
     /** What the call must be answered, given what it is the server's to choose. */
     answer(operation: Operation, now: number, made: Made): Answer {
-      const { requestId, ...rest } = operation;
+      // Cloned, for objects without a prototype are as good as others.
+      const { requestId, ...body } = structuredClone(operation);
       const { maxIdleTtl } = POLICIES[operation.app] ?? NO_POLICY;
       const idleTtl = "idleTtl" in operation ? operation.idleTtl * 1000 : 0;
       if (maxIdleTtl !== null && idleTtl > maxIdleTtl) return refused("invalid");
       if (requestId === undefined) return perform(operation, now, made);
       const key = `${operation.do} ${operation.app} ${requestId}`;
-      const body = JSON.stringify(rest);
       const before = kept.get(key);
       if (before && now < before.expiresAt) {
-        return before.body === body ? before.answer : refused("exists");
+        return isDeepStrictEqual(before.body, body) ? before.answer : refused("exists");
       }
       const answer = perform(operation, now, made);
       if (!("code" in answer)) kept.set(key, { body, expiresAt: now + KEPT, answer });
