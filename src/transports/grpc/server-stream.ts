@@ -3,7 +3,7 @@ import type { LatchkeyError } from "../../domain/error.js";
 import type { Calls } from "../calls.js";
 import type { ServerStreamMethod, ServerStreamRpc } from "../rpcs.js";
 import { compileEncoder } from "./message-encoder.js";
-import { type CallerOf, decode, toStatus } from "./unary.js";
+import { type CallerOf, decoderOf, toStatus } from "./unary.js";
 
 type Call = ServerWritableStream<Buffer, Buffer>;
 
@@ -19,11 +19,12 @@ export function serverStream(
   callerOf: CallerOf,
 ): (call: Call) => void {
   const run = calls.of("grpc", name);
+  const decode = decoderOf(method);
   const encode = compileEncoder(method.output);
   const serve = async (call: Call): Promise<void> => {
     const { signal, send } = openSender(call);
     const caller = await callerOf(call);
-    const request = decode(method, call.request);
+    const request = decode(call.request);
     const responses = rpc(request, { cancelled: () => call.cancelled, caller, signal });
     for await (const response of responses) {
       await send(encode(response) as Buffer); // protobufjs makes Buffers in Node.

@@ -4,7 +4,7 @@ import { CANCELLED, type Calls } from "../calls.js";
 import type { StartIdleTimer } from "../idle-timer.js";
 import type { BidiMethod, BidiRpc } from "../rpcs.js";
 import { compileEncoder } from "./message-encoder.js";
-import { type CallerOf, decode, toStatus } from "./unary.js";
+import { type CallerOf, decoderOf, toStatus } from "./unary.js";
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
 
@@ -36,6 +36,7 @@ export function bidi(
   { calls, callerOf, startIdleTimer }: BidiOptions,
 ): (call: Call) => void {
   const run = calls.of("grpc", name);
+  const decode = decoderOf(method);
   const encode = compileEncoder(method.output);
   const serve = async (call: Call): Promise<Ending> => {
     const caller = await callerOf(call);
@@ -46,7 +47,7 @@ export function bidi(
       return hasRoom;
     };
     return forEach(call, startIdleTimer, {
-      next: (bytes) => answer(bidiCall.next(decode(method, bytes))),
+      next: (bytes) => answer(bidiCall.next(decode(bytes))),
       end: () => answer(bidiCall.end()),
     });
   };

@@ -1,4 +1,4 @@
-import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import {
   type handleUnaryCall,
   Metadata,
@@ -12,6 +12,7 @@ import type { Calls } from "../calls.js";
 import { encodeStatus } from "../error-details.js";
 import type { Rpc, UnaryMethod } from "../rpcs.js";
 import { STATUS } from "../status.js";
+import { compileDecoder } from "./message-decoder.js";
 import { compileEncoder } from "./message-encoder.js";
 
 /** Who makes a call; throws or rejects with LatchkeyError. */
@@ -28,12 +29,13 @@ export function unary(
   callerOf: CallerOf,
 ): handleUnaryCall<Buffer, Buffer> {
   const run = calls.of("grpc", name);
+  const decode = decoderOf(method);
   const encode = compileEncoder(method.output);
   const toBytes = (response: Parameters<typeof encode>[0]) => encode(response) as Buffer; // protobufjs makes Buffers in Node.
   const answer = (call: ServerUnaryCall<Buffer, Buffer>) =>
     then(callerOf(call), (caller) => {
       const context = { cancelled: () => call.cancelled, caller };
-      return then(rpc(decode(method, call.request), context), toBytes);
+      return then(rpc(decode(call.request), context), toBytes);
     });
   return (call, callback) => {
     // Its deadline passed, or it was cancelled, while it waited for its turn.
@@ -56,17 +58,21 @@ export function unary(
   };
 }
 
-/** The request; throws `invalid` if the bytes are none. */
-export function decode<D extends DescMessage>(
-  { input }: { readonly input: D },
-  bytes: Buffer,
-): MessageShape<D> {
-  try {
-    return fromBinary(input, bytes);
-  } catch (error) {
-    const reason = error instanceof Error ? `: ${error.message}` : "";
-    throw new LatchkeyError("invalid", `the request is no ${input.typeName}${reason}`);
-  }
+/** What decodes the method's requests; it throws `invalid` if the bytes are none. */
+export function decoderOf<D extends DescMessage>({
+  input,
+}: {
+  readonly input: D;
+}): (bytes: Buffer) => MessageShape<D> {
+  const decode = compileDecoder(input);
+  return (bytes) => {
+    try {
+      return decode(bytes);
+    } catch (error) {
+      const reason = error instanceof Error ? `: ${error.message}` : "";
+      throw new LatchkeyError("invalid", `the request is no ${input.typeName}${reason}`);
+    }
+  };
 }
 
 export function toStatus(error: LatchkeyError): Partial<StatusObject> {
