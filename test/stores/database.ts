@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { mock } from "node:test";
 import Sqlite, { type Database } from "better-sqlite3";
 import type { AccountStore } from "../../src/domain/account-store.js";
 import type { SessionStore } from "../../src/domain/session-store.js";
@@ -130,19 +129,24 @@ function assertSound(db: Database): void {
 
 /** The store that `open` makes, and the connection that it writes by. */
 export function catchConnection(open: () => SessionStore) {
-  const prepare = mock.method(Sqlite.prototype, "prepare");
+  const prepare: Database["prepare"] = Sqlite.prototype.prepare;
+  let caught: unknown;
+  // Not by node:test's mocks, which keep every call until the process ends.
+  Sqlite.prototype.prepare = function (this: Database, sql: string) {
+    if (sql.startsWith("BEGIN")) caught = this;
+    return prepare.call(this, sql);
+  } as typeof prepare;
   try {
     const store = open();
-    const begin = prepare.mock.calls.findLast(({ arguments: [sql] }) => sql.startsWith("BEGIN"));
-    const caught: unknown = begin?.this;
+    const writing = caught;
     return {
       store,
       get connection(): Database {
-        assert.ok(caught instanceof Sqlite, "only a writer in this thread can be caught");
-        return caught;
+        assert.ok(writing instanceof Sqlite, "only a writer in this thread can be caught");
+        return writing;
       },
     };
   } finally {
-    prepare.mock.restore();
+    Sqlite.prototype.prepare = prepare;
   }
 }
