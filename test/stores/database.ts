@@ -7,6 +7,7 @@ import type { AccountStore } from "../../src/domain/account-store.js";
 import type { SessionStore } from "../../src/domain/session-store.js";
 import { type AccountStoreOptions, openAccountStore } from "../../src/stores/sqlite/accounts.js";
 import { type OpenOptions, openSqliteStore } from "../../src/stores/sqlite/open.js";
+import { NO_PREFETCH } from "../../src/stores/sqlite/prefetch.js";
 import { openDirectWriter } from "../../src/stores/sqlite/writer.js";
 import { type OpenedStore, recordObserver, withStore } from "./suite/fixture.js";
 
@@ -43,6 +44,7 @@ export function openQuietly(path: string, options: Partial<OpenOptions> = {}): S
     onFatal: () => undefined,
     cacheBytes: 2 ** 24,
     openWriter: openDirectWriter,
+    openPrefetch: () => NO_PREFETCH,
     ...options,
   });
 }

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { SessionStore } from "../../src/domain/session-store.js";
+import { openPrefetch } from "../../src/stores/sqlite/prefetch.js";
 import { openThreadWriter } from "../../src/stores/sqlite/thread-writer.js";
 import { createDatabase, withDatabase, withFolder } from "./database.js";
 import { createTrial, hasCode, listAll, NOW, setKey } from "./suite/fixture.js";
 import { storeSuite } from "./suite.js";
 
-const inThread = { openWriter: openThreadWriter };
+const inThread = { openWriter: openThreadWriter, openPrefetch };
 
 // As it runs in a server; the thread runs what is built.
 storeSuite("SQLite store that writes in a thread", () => createDatabase(inThread));

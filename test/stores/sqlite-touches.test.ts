@@ -67,7 +67,7 @@ describe("touches in a SQLite store", () => {
       }
       assert.equal(seen.commits.length, commits);
       await pass(context, SECOND);
-      assert.equal(seen.commits.length, commits + 4);
+      assert.equal(seen.commits.length, commits + 2);
       for (const one of minted) assert.deepEqual(inFile(trial, one), [3, 1, NOW + SECOND]);
     });
   });
@@ -86,7 +86,7 @@ describe("touches in a SQLite store", () => {
       const firstLeft = written.indexOf(false);
       assert.ok(firstLeft > 100 && firstLeft < 400);
       assert.ok(written.slice(firstLeft).every((isWritten) => !isWritten));
-      assert.equal(seen.commits.length - commits, firstLeft / 25);
+      assert.equal(seen.commits.length - commits, firstLeft / 64);
     });
   });
 

@@ -6,6 +6,7 @@ import { KEPT_EVENTS } from "../../domain/event-log.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
 import { openConnection } from "./connection.js";
 import { type DatabaseLock, lockDatabase } from "./lock.js";
+import { openPrefetch, type Prefetch, type PrefetchOptions } from "./prefetch.js";
 import { createPrivate } from "./private-file.js";
 import { migrate } from "./schema.js";
 import { createSqliteStore } from "./store.js";
@@ -32,6 +33,8 @@ export interface OpenOptions {
   readonly slice?: number;
   /** What writes to the file at a path; a thread if absent. */
   readonly openWriter?: (options: WriterOptions) => Writer;
+  /** What reads rows ahead; threads if absent. */
+  readonly openPrefetch?: (options: PrefetchOptions) => Prefetch;
 }
 
 /**
@@ -62,6 +65,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
     return createSqliteStore({
       db,
       writer,
+      prefetch: (options.openPrefetch ?? openPrefetch)({ path: file }),
       observer: options.observer,
       cacheBytes: options.cacheBytes,
       slice: options.slice ?? SLICE,

@@ -16,6 +16,7 @@ import { createEventLog } from "./event-log.js";
 import { isFatal, isOwnFault, translateFailure } from "./failure.js";
 import { createListing } from "./listing.js";
 import { createPolicies } from "./policies.js";
+import type { Prefetch } from "./prefetch.js";
 import { createRemovals } from "./removals.js";
 import { createRequests } from "./requests.js";
 import { createRotatedTokens } from "./rotated-tokens.js";
@@ -36,6 +37,8 @@ export interface SqliteStoreOptions {
   readonly db: Database;
   /** What writes to the same database; closed with the store. */
   readonly writer: Writer;
+  /** What reads its rows ahead; closed with the store. */
+  readonly prefetch: Prefetch;
   readonly observer: StoreObserver;
   /** About how much memory (bytes) the cache of sessions may take. */
   readonly cacheBytes: number;
@@ -66,7 +69,7 @@ interface Target {
  * answered from memory where they can be, and change memory only.
  */
 export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
-  const { db, writer, observer, slice } = options;
+  const { db, writer, prefetch, observer, slice } = options;
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes, () => touches.schedule());
   const apps = createApps(rows);
@@ -143,6 +146,23 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     } catch (error) {
       return Promise.reject(error);
     }
+  };
+
+  /**
+   * As `attempt`, for a query that reads the token's session: not before that is in memory, this
+   * process's or the system's.
+   */
+  const attemptRead = <T>(
+    app: string,
+    tokenHash: TokenHash,
+    query: () => Awaitable<T>,
+  ): Awaitable<T> => {
+    if (memory.peek(tokenHash) !== undefined) return attempt(query);
+    return attempt(() => {
+      const appId = apps.idOf(app);
+      const fetched = appId === null ? undefined : prefetch.session({ appId, tokenHash });
+      return fetched ? fetched.then(() => read(query)) : query();
+    });
   };
 
   /** A write of the store's own, or one that goes on with what a caller was let in for. */
@@ -310,11 +330,15 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     peek(app, tokenHash, now) {
-      return attempt(() => find(app, tokenHash, now)?.session ?? absent(app, tokenHash, now));
+      return attemptRead(
+        app,
+        tokenHash,
+        () => find(app, tokenHash, now)?.session ?? absent(app, tokenHash, now),
+      );
     },
 
     touch(app, tokenHash, now) {
-      return attempt(() => {
+      return attemptRead(app, tokenHash, () => {
         const entry = find(app, tokenHash, now);
         if (!entry) return absent(app, tokenHash, now);
         const before = entry.session;
@@ -449,6 +473,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
             await touches.writeAll();
           }
         } finally {
+          await prefetch.close();
           await writer.close();
           db.close();
           memory.clear();

@@ -11,7 +11,7 @@ const PERIOD = 400;
 /** The most transactions that the touches of a period are spread over, so that none is long, */
 const MAX_SLICES = 100;
 /** and the fewest touches in one, some milliseconds' work in a file of 10,000,000 sessions. */
-const MIN_SLICE = 25;
+const MIN_SLICE = 64;
 
 /** Touches in one transaction when all are to be written soon. */
 const LARGE_SLICE = 500;

@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import {
+  type Asked,
+  openPrefetch,
+  type Prefetch,
+  type PrefetchOptions,
+} from "../../src/stores/sqlite/prefetch.js";
+import { withDatabase, withFolder } from "./database.js";
+import { turns } from "./faulty-disk.js";
+import { createTrial, hasCode, NOW } from "./suite/fixture.js";
+
+/** Room for no session that was only read. */
+const SMALL = { cacheBytes: 2_500 };
+
+/** A prefetch that notes what it is asked for, and has read it when it is told. */
+function createHeldPrefetch() {
+  const asked: Asked[] = [];
+  let waiting: (() => void)[] = [];
+  const openHeld = (): Prefetch => ({
+    session(one) {
+      asked.push(one);
+      return new Promise((resolve) => waiting.push(resolve));
+    },
+    close: async () => {},
+  });
+  const release = () => {
+    for (const resolve of waiting) resolve();
+    waiting = [];
+  };
+  return { asked, openHeld, release };
+}
+
+describe("a read of a session whose row is read ahead", () => {
+  for (const how of ["peek", "touch"] as const) {
+    test(`waits for the row if it is not in memory, by ${how}`, () => {
+      const { asked, openHeld, release } = createHeldPrefetch();
+      return withDatabase(
+        async (trial) => {
+          const one = await createTrial(trial).add();
+          const store = await trial.reopen();
+          let isAnswered = false;
+          const answer = Promise.resolve(store[how]("shop", one.tokenHash, NOW)).then((found) => {
+            isAnswered = true;
+            return found && ("after" in found ? found.after.id : found.id);
+          });
+          await turns(5);
+          assert.equal(isAnswered, false);
+          assert.deepEqual(asked, [{ appId: 1, tokenHash: one.tokenHash }]);
+          release();
+          assert.equal(await answer, one.session.id);
+          assert.ok(!(store.peek("shop", one.tokenHash, NOW) instanceof Promise));
+          assert.equal(asked.length, 1);
+        },
+        { openPrefetch: openHeld },
+      );
+    });
+  }
+
+  test("sees what happened to the session meanwhile", () => {
+    const { openHeld, release } = createHeldPrefetch();
+    return withDatabase(
+      async (trial) => {
+        const [ended, kept] = await createTrial(trial).addMany(2);
+        assert.ok(ended && kept);
+        const store = await trial.reopen();
+        const reads = [ended, kept].map(({ tokenHash }) => store.peek("shop", tokenHash, NOW));
+        await store.delete("shop", { tokenHash: ended.tokenHash }, NOW);
+        release();
+        const [first, second] = await Promise.all(reads);
+        assert.equal(first, null);
+        assert.deepEqual(second, kept.session);
+      },
+      { openPrefetch: openHeld },
+    );
+  });
+
+  test("is refused if the store closed meanwhile", () => {
+    const { openHeld, release } = createHeldPrefetch();
+    return withDatabase(
+      async (trial) => {
+        const one = await createTrial(trial).add();
+        const store = await trial.reopen();
+        const answer = Promise.resolve(store.peek("shop", one.tokenHash, NOW));
+        const closed = store.close();
+        release();
+        await assert.rejects(answer, hasCode("unavailable"));
+        await closed;
+      },
+      { openPrefetch: openHeld },
+    );
+  });
+
+  test("asks nothing for an app without sessions", () => {
+    const { asked, openHeld } = createHeldPrefetch();
+    return withDatabase(
+      async ({ store }) => {
+        const { tokenHash } = createTrial({ store }).mint();
+        assert.equal(await store.peek("shop", tokenHash, NOW), null);
+        assert.deepEqual(asked, []);
+      },
+      { openPrefetch: openHeld },
+    );
+  });
+});
+
+describe("threads that read ahead", () => {
+  /** Opens threads, and notes what they have read. */
+  const count = () => {
+    const done = { reads: 0 };
+    const open = (options: PrefetchOptions): Prefetch => {
+      const prefetch = openPrefetch(options);
+      return {
+        ...prefetch,
+        session(asked) {
+          const fetched = prefetch.session(asked);
+          void fetched?.then(() => done.reads++);
+          return fetched;
+        },
+      };
+    };
+    return { done, open };
+  };
+
+  test("are used once they run, and every read is answered rightly", () => {
+    const { done, open } = count();
+    return withDatabase(
+      async (trial) => {
+        const minted = await createTrial(trial).addMany(100);
+        const store = await trial.reopen();
+        const deadline = Date.now() + 20_000;
+        while (done.reads < 1_000) {
+          assert.ok(Date.now() < deadline, "no thread reads ahead");
+          await Promise.all(
+            minted.map(async ({ session, tokenHash }) => {
+              assert.deepEqual(await store.peek("shop", tokenHash, NOW), session);
+            }),
+          );
+          await turns(1);
+        }
+      },
+      { ...SMALL, openPrefetch: open },
+    );
+  });
+
+  test("that cannot work keep no read waiting", () =>
+    withFolder((folder) =>
+      withDatabase(
+        async (trial) => {
+          const minted = await createTrial(trial).addMany(20);
+          const store = await trial.reopen();
+          for (let round = 0; round < 50; round++) {
+            for (const { session, tokenHash } of minted) {
+              assert.deepEqual(await store.peek("shop", tokenHash, NOW), session);
+            }
+            await turns(20);
+          }
+        },
+        {
+          ...SMALL,
+          openPrefetch: () => openPrefetch({ path: join(folder, "no-such-folder", "latchkey.db") }),
+        },
+      ),
+    ));
+
+  test("let go of the database when they are closed while they read", () =>
+    withDatabase(
+      async (trial) => {
+        const minted = await createTrial(trial).addMany(200);
+        const store = await trial.reopen();
+        const outcomes = minted.map(({ tokenHash }) =>
+          Promise.resolve(store.peek("shop", tokenHash, NOW)).then(
+            (session) => session?.userId,
+            (error) => error.code,
+          ),
+        );
+        await store.close();
+        for (const outcome of await Promise.all(outcomes)) {
+          assert.ok(outcome === "ann" || outcome === "unavailable");
+        }
+      },
+      { ...SMALL, openPrefetch },
+    ));
+});
