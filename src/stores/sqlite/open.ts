@@ -67,6 +67,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
       writer,
       prefetch: (options.openPrefetch ?? openPrefetch)({ path: file }),
       observer: options.observer,
+      clock: options.clock,
       cacheBytes: options.cacheBytes,
       slice: options.slice ?? SLICE,
       keptEvents: options.keptEvents ?? KEPT_EVENTS,

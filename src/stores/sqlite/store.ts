@@ -48,6 +48,8 @@ export interface SqliteStoreOptions {
   readonly keptEvents: number;
   /** Writes that may wait for the disk; while there are so many, callers' are refused. */
   readonly maxWaiting: number;
+  /** Monotonic milliseconds. */
+  readonly clock: () => number;
   /** Size of the write-ahead log. */
   readonly walBytes: () => number;
   /** Called once, when the disk fails so that only a restart is safe. */
@@ -122,6 +124,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     commits,
     memory,
     onWrite: (transaction, { session }) => events.touched(transaction, session),
+    clock: options.clock,
   });
 
   const assertUsable = () => {

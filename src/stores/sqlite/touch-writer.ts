@@ -8,26 +8,29 @@ import type { Entry, WorkingSet } from "./working-set.js";
  */
 const PERIOD = 400;
 
-/** The most transactions that the touches of a period are spread over, so that none is long, */
-const MAX_SLICES = 100;
-/** and the fewest touches in one, some milliseconds' work in a file of 10,000,000 sessions. */
-const MIN_SLICE = 64;
-
-/** Touches in one transaction when all are to be written soon. */
-const LARGE_SLICE = 500;
+/**
+ * Touches in one transaction: as many as take between a half of SLICE_TIME (ms) and twice that,
+ * which is a hundred times as many in a small file as in one of 10,000,000 sessions.
+ */
+const SLICE_TIME = 4;
+const MIN_SLICE = 16;
+const MAX_SLICE = 512;
 
 export interface TouchWriterOptions {
   readonly commits: CommitQueue;
   readonly memory: Pick<WorkingSet, "settle" | "touchedEntries" | "hasTouched">;
   /** The transaction writes touches of the entry. */
   readonly onWrite: (transaction: Transaction, entry: Entry) => void;
+  /** Monotonic milliseconds. */
+  readonly clock: () => number;
 }
 
 /** Writes touches, which change memory only, to the file: together, and a while later. */
-export function createTouchWriter({ commits, memory, onWrite }: TouchWriterOptions) {
+export function createTouchWriter({ commits, memory, onWrite, clock }: TouchWriterOptions) {
   let timer: NodeJS.Timeout | undefined;
   let isRunning = false;
   let isStopped = false;
+  let size = 4 * MIN_SLICE;
 
   /** Writes the touches of `entries` that the file does not have. */
   const write = (reads: Reads, entries: readonly Entry[]) =>
@@ -41,14 +44,7 @@ export function createTouchWriter({ commits, memory, onWrite }: TouchWriterOptio
     });
 
   /** In the order of the rows, so that those of one page of the file are written with it once. */
-  const slicesOf = (entries: Entry[], size: number): Entry[][] => {
-    entries.sort((a, b) => a.row - b.row);
-    const slices: Entry[][] = [];
-    for (let from = 0; from < entries.length; from += size) {
-      slices.push(entries.slice(from, from + size));
-    }
-    return slices;
-  };
+  const takeTouched = () => memory.touchedEntries().sort((a, b) => a.row - b.row);
 
   /** Waits so long (ms); for ever if stopped. */
   const pause = (ms: number) =>
@@ -59,13 +55,19 @@ export function createTouchWriter({ commits, memory, onWrite }: TouchWriterOptio
   const run = async () => {
     await pause(PERIOD);
     while (memory.hasTouched()) {
-      const entries = memory.touchedEntries();
-      const size = Math.max(MIN_SLICE, Math.ceil(entries.length / MAX_SLICES));
-      const slices = slicesOf(entries, size);
-      for (const slice of slices) {
-        const rest = pause(PERIOD / slices.length);
+      const entries = takeTouched();
+      for (let from = 0; from < entries.length; ) {
+        const slice = entries.slice(from, from + size);
+        from += size;
+        const rest = pause((PERIOD * slice.length) / entries.length);
+        const start = clock();
         // A failure is reported where commits fail; what was not written is tried again.
         await write("memory", slice).catch(() => {});
+        const took = clock() - start;
+        if (took > 2 * SLICE_TIME) size = Math.max(MIN_SLICE, size / 2);
+        else if (took < SLICE_TIME / 2 && slice.length === size) {
+          size = Math.min(MAX_SLICE, size * 2);
+        }
         await rest;
       }
     }
@@ -86,9 +88,11 @@ export function createTouchWriter({ commits, memory, onWrite }: TouchWriterOptio
       // Writes under way may have taken touches with them, and give them back if they fail:
       // so this waits until none is.
       await commits.run("rows", () => {
-        entries = memory.touchedEntries();
+        entries = takeTouched();
       });
-      for (const slice of slicesOf(entries, LARGE_SLICE)) await write("rows", slice);
+      for (let from = 0; from < entries.length; from += MAX_SLICE) {
+        await write("rows", entries.slice(from, from + MAX_SLICE));
+      }
     },
 
     /** Nothing is written from here on but by `writeAll`. */
