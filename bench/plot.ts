@@ -79,6 +79,7 @@ export function svgOf({ title, value, series, spans, bound }: Plot): string {
     text(LEFT + 26 + index * 90, 42, name),
   ]);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">
+<title>${escaped(title)}</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>
 ${[...marked, ...grid, ...limit, ...lines, ...legend, text(LEFT, 20, title)].join("\n")}
 </svg>
@@ -107,8 +108,7 @@ function line(x1: number, y1: number, x2: number, y2: number, colour: string, mo
 }
 
 function text(x: number, y: number, content: string, anchor = "start"): string {
-  const escaped = content.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
-  return `<text x="${px(x)}" y="${px(y)}" text-anchor="${anchor}">${escaped}</text>`;
+  return `<text x="${px(x)}" y="${px(y)}" text-anchor="${anchor}">${escaped(content)}</text>`;
 }
 
 function px(number: number): string {
@@ -122,4 +122,8 @@ function least(numbers: readonly number[], none: number): number {
 
 function most(numbers: readonly number[], none: number): number {
   return numbers.length === 0 ? none : numbers.reduce((a, b) => Math.max(a, b));
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
