@@ -142,6 +142,7 @@ const takeTurn = () => {
 const send = (slot: Slot, run: Run, due: number, now: number) => {
   const { phase, schedule, tally } = run;
   const number = schedule.take();
+  // Which of them are called need not be the same from run to run.
   const n = phase.order === "each" ? number : Math.floor(Math.random() * phase.among);
   tally.sent(now - Math.max(due, slot.freeSince));
   slot.isFree = false;

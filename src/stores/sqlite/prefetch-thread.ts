@@ -1,13 +1,14 @@
 // A thread of `openPrefetch`: reads rows, so that the system has them in memory.
 import { parentPort, workerData } from "node:worker_threads";
 import { openConnection } from "./connection.js";
-import type { Asked, PrefetchData } from "./prefetch.js";
+import type { ThreadData } from "./database-thread.js";
+import type { Asked } from "./prefetch.js";
 import { createRows } from "./rows.js";
 
 const port = parentPort;
 if (!port) throw new Error("this is the entry of a thread");
 
-const { path } = workerData as PrefetchData;
+const { path } = workerData as ThreadData;
 const db = openConnection(path);
 db.pragma("query_only = ON");
 // Little: what is read here is kept elsewhere.

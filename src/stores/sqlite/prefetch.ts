@@ -1,13 +1,8 @@
-import { Worker } from "node:worker_threads";
 import type { TokenHash } from "../../domain/token.js";
+import { endThread, startThread } from "./database-thread.js";
 
 /** Reads that wait for the disk at once. */
 const THREADS = 2;
-
-/** What a thread is started with. */
-export interface PrefetchData {
-  readonly path: string;
-}
 
 /** What a thread is asked to read: the session of a token. */
 export interface Asked {
@@ -59,10 +54,7 @@ export function openPrefetch({ path }: PrefetchOptions): Prefetch {
 type Reader = ReturnType<typeof startReader>;
 
 function startReader(path: string) {
-  // By the package's own name for it, as the writer's thread.
-  const entry = new URL(import.meta.resolve("#prefetch-thread"));
-  const workerData: PrefetchData = { path };
-  const thread = new Worker(entry, { workerData, execArgv: [] });
+  const thread = startThread("#prefetch-thread", path);
   let waiting: (() => void)[] = [];
   let state: "starting" | "ready" | "gone" = "starting";
 
@@ -89,10 +81,7 @@ function startReader(path: string) {
         thread.postMessage(asked);
       }),
     async close() {
-      if (state === "gone") return;
-      const ended = new Promise((resolve) => thread.once("exit", resolve));
-      thread.postMessage("end");
-      await ended;
+      if (state !== "gone") await endThread(thread);
     },
   };
 }

@@ -1,11 +1,6 @@
-import { Worker } from "node:worker_threads";
+import { endThread, startThread } from "./database-thread.js";
 import type { Batch, Failure, Writer, WriterOptions } from "./writer.js";
 import { brokenBy, fromFailure } from "./writer.js";
-
-/** What the thread is started with. */
-export interface ThreadData {
-  readonly path: string;
-}
 
 /** What the thread is sent, beside `end`. The epoch is the number of failures known of. */
 export interface Message {
@@ -34,11 +29,7 @@ interface Waiting {
  * it had and all that follows as a broken disk does.
  */
 export function openThreadWriter({ path, committed }: Omit<WriterOptions, "clock">): Writer {
-  // By the package's own name for it: the source may run as it is, but a thread
-  // can only run what is built. It needs none of the loaders of this process.
-  const entry = new URL(import.meta.resolve("#writer-thread"));
-  const workerData: ThreadData = { path };
-  const thread = new Worker(entry, { workerData, execArgv: [] });
+  const thread = startThread("#writer-thread", path);
   let waiting: Waiting[] = [];
   let epoch = 0;
   let death: Failure | undefined;
@@ -77,11 +68,7 @@ export function openThreadWriter({ path, committed }: Omit<WriterOptions, "clock
         thread.postMessage(message);
       }),
     async close() {
-      if (death) return;
-      // Also if it fails on its way: `once` of node:events would reject then.
-      const ended = new Promise((resolve) => thread.once("exit", resolve));
-      thread.postMessage("end");
-      await ended;
+      if (!death) await endThread(thread);
     },
   };
 }

@@ -2,7 +2,8 @@
 // that wait in one transaction, and answers how it went.
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { openConnection } from "./connection.js";
-import type { Answer, Message, ThreadData } from "./thread-writer.js";
+import type { ThreadData } from "./database-thread.js";
+import type { Answer, Message } from "./thread-writer.js";
 import { type Batch, createCommitter, type Failure, toFailure } from "./writer.js";
 
 /** The most row writes that share a transaction; bounds how long the last of them waits. */

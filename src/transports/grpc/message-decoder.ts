@@ -6,9 +6,7 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
-
-const VARINT = 0;
-const LENGTH_DELIMITED = 2;
+import { LENGTH_DELIMITED, tagOf, VARINT, wireTypeOf } from "./wire-format.js";
 
 /** Fields up to this number have tags of one byte, as small varints have one byte. */
 const MAX_FIELD = 15;
@@ -24,7 +22,7 @@ interface Field {
   readonly isList: boolean;
   /** A message without the field has this; of lists, an empty one. */
   readonly none: unknown;
-  /** Of a varint: the one byte that it must be. */
+  /** Reads its value, of a varint the one byte that it must be. */
   readonly read: Read<unknown>;
 }
 
@@ -62,7 +60,7 @@ function compileMessage(desc: DescMessage): Read<Message> | undefined {
       const field = byTag[tag];
       if (!field) return undefined;
       let length = 1;
-      if ((tag & 7) === LENGTH_DELIMITED) {
+      if (wireTypeOf(tag) === LENGTH_DELIMITED) {
         length = 0;
         let byte: number;
         let shift = 0;
@@ -92,7 +90,7 @@ function compileField(field: DescField): Field | undefined {
   const isList = field.fieldKind === "list";
   if (!isList && presence !== FeatureSet_FieldPresence.IMPLICIT) return undefined;
   const made = (wireType: number, none: unknown, read: Read<unknown>): Field => {
-    return { name, tag: (number << 3) | wireType, isList, none: isList ? [] : none, read };
+    return { name, tag: tagOf(number, wireType), isList, none: isList ? [] : none, read };
   };
   if (field.enum) return isList ? undefined : made(VARINT, 0, readSmall);
   if (field.message) {

@@ -7,11 +7,7 @@ import {
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import protobuf, { type Writer } from "protobufjs/minimal.js";
 import type { JsonObject, JsonValue } from "../../domain/json.js";
-
-// Wire types of the protobuf encoding.
-const VARINT = 0;
-const FIXED64 = 1;
-const LENGTH_DELIMITED = 2;
+import { FIXED64, LENGTH_DELIMITED, tagOf, VARINT } from "./wire-format.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 type Write<T> = (writer: Writer, value: T) => void;
@@ -130,10 +126,6 @@ function embedded<T>(field: number, write: Write<T>): Write<T> {
     write(writer, value);
     writer.ldelim();
   };
-}
-
-function tagOf(field: number, wireType: number): number {
-  return (field << 3) | wireType;
 }
 
 // google.protobuf.Struct, Value and ListValue, whose fields are fixed.

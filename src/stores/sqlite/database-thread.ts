@@ -1,0 +1,24 @@
+import { Worker } from "node:worker_threads";
+
+/** What a thread is started with. */
+export interface ThreadData {
+  readonly path: string;
+}
+
+/**
+ * Starts a thread that has a connection of its own to the database at `path`. It is named as the
+ * package names it to itself: the source may run as it is, but a thread can only run what is built,
+ * and needs none of the loaders of this process.
+ */
+export function startThread(name: "#writer-thread" | "#prefetch-thread", path: string): Worker {
+  const workerData: ThreadData = { path };
+  return new Worker(new URL(import.meta.resolve(name)), { workerData, execArgv: [] });
+}
+
+/** Tells a thread that runs to do what it was sent and end; resolves when it did, or failed. */
+export async function endThread(thread: Worker): Promise<void> {
+  // Not by `once` of node:events, which would reject if it fails on its way.
+  const ended = new Promise((resolve) => thread.once("exit", resolve));
+  thread.postMessage("end");
+  await ended;
+}
