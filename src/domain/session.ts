@@ -54,8 +54,8 @@ export function hasFixedDeadline(session: Session): boolean {
   );
 }
 
-/** The session after a read at `now`. A clock set back never moves a deadline back. */
-export function touched(session: Session, now: number): Session {
+/** The session with so many reads, the last access at that instant (ms). */
+export function withAccess(session: Session, reads: number, lastAccessedAt: number): Session {
   // Field by field: every read comes here, and a spread costs it some 3 % over gRPC.
   return {
     id: session.id,
@@ -64,12 +64,17 @@ export function touched(session: Session, now: number): Session {
     ip: session.ip,
     userAgent: session.userAgent,
     data: session.data,
-    reads: session.reads + 1,
+    reads,
     writes: session.writes,
     version: session.version,
     createdAt: session.createdAt,
-    lastAccessedAt: Math.max(session.lastAccessedAt, now),
+    lastAccessedAt,
     idleTtl: session.idleTtl,
     absoluteExpiresAt: session.absoluteExpiresAt,
   };
+}
+
+/** The session after a read at `now`. A clock set back never moves a deadline back. */
+export function touched(session: Session, now: number): Session {
+  return withAccess(session, session.reads + 1, Math.max(session.lastAccessedAt, now));
 }

@@ -38,9 +38,8 @@ describe("the working set of a SQLite store", () => {
     const memory = createWorkingSet(1, () => undefined);
     const { session, tokenHash } = createMint()();
     const created = createTransaction();
-    const entry = { row: 1, tokenHash, session, dataBytes: 10 };
-    memory.create(created.transaction, entry);
-    assert.equal(memory.get(tokenHash), entry);
+    memory.create(created.transaction, { row: 1, tokenHash, session, dataBytes: 10 });
+    assert.equal(memory.get(tokenHash)?.untouched, session);
     created.commit();
     assert.equal(memory.get(tokenHash), undefined);
   });
@@ -48,14 +47,14 @@ describe("the working set of a SQLite store", () => {
   test("it keeps nothing of a session that the file has, after a later change of it failed", () => {
     const memory = createWorkingSet(1, () => undefined);
     const { session, tokenHash } = createMint()();
-    const entry = () => ({ row: 1, tokenHash, session, dataBytes: 10 });
     const [created, updated] = [createTransaction(), createTransaction()];
-    const first = entry();
-    memory.create(created.transaction, first);
-    const second = entry();
-    memory.update(updated.transaction, first, second);
+    memory.create(created.transaction, { row: 1, tokenHash, session, dataBytes: 10 });
+    const entry = memory.get(tokenHash);
+    assert.ok(entry);
+    const after = { ...session, writes: session.writes + 1 };
+    memory.update(updated.transaction, entry, { session: after, dataBytes: 10 });
     created.commit();
-    assert.equal(memory.get(tokenHash), second);
+    assert.equal(memory.get(tokenHash)?.untouched, after);
     updated.rollback();
     assert.equal(memory.get(tokenHash), undefined);
   });

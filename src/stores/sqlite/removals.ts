@@ -1,13 +1,12 @@
 import type { EndReason } from "../../domain/end-reason.js";
 import { isLive } from "../../domain/session.js";
-import type { EventSubject } from "../../domain/session-event.js";
 import { type BulkEnd, type BulkEnds, reasonOf } from "./bulk-ends.js";
 import type { Transaction } from "./commit-queue.js";
 import type { createEventLog } from "./event-log.js";
 import { rowWrites } from "./row-writes.js";
 import type { SessionHead } from "./rows.js";
 import type { StoreTotals } from "./totals.js";
-import type { WorkingSet } from "./working-set.js";
+import { type Entry, latestOf, type WorkingSet } from "./working-set.js";
 
 export interface RemovalsOptions {
   readonly events: Pick<ReturnType<typeof createEventLog>, "note">;
@@ -32,17 +31,11 @@ export function createRemovals({ events, memory, ends, totals }: RemovalsOptions
   };
 
   return {
-    /** The transaction ends `session`, the latest of what is stored, for `reason` unless it expired. */
-    remove(
-      transaction: Transaction,
-      { row, tokenHash }: Pick<SessionHead, "row" | "tokenHash">,
-      session: EventSubject,
-      reason: EndReason,
-      now: number,
-    ): void {
-      events.note(transaction, "ended", session, now, reason);
-      transaction.add(rowWrites.delete(row));
-      memory.remove(transaction, tokenHash);
+    /** The transaction ends the session for `reason`, unless it expired. */
+    remove(transaction: Transaction, entry: Entry, reason: EndReason, now: number): void {
+      events.note(transaction, "ended", latestOf(entry), now, reason);
+      transaction.add(rowWrites.delete(entry.row));
+      memory.remove(transaction, entry.tokenHash);
       totals.removed(transaction, 1);
     },
 

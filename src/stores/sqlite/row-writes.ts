@@ -7,6 +7,7 @@ import type { SessionEvent } from "../../domain/session-event.js";
 import type { TokenHash } from "../../domain/token.js";
 import type { BulkEnd } from "./bulk-ends.js";
 import { COLUMNS, idToBytes, type Totals } from "./rows.js";
+import type { Entry } from "./working-set.js";
 
 type Value = string | number | null;
 
@@ -101,12 +102,7 @@ export const rowWrites = {
     row,
   ],
 
-  touch: (row: number, session: Session): RowWrite => [
-    "touch",
-    session.reads,
-    session.lastAccessedAt,
-    row,
-  ],
+  touch: ({ row, reads, lastAccessedAt }: Entry): RowWrite => ["touch", reads, lastAccessedAt, row],
 
   delete: (row: number): RowWrite => ["delete", row],
 

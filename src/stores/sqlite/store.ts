@@ -25,7 +25,7 @@ import { createRows, type SessionHead } from "./rows.js";
 import { createTotals } from "./totals.js";
 import { createTouchWriter } from "./touch-writer.js";
 import { createUserCap } from "./user-cap.js";
-import { createWorkingSet, type Entry } from "./working-set.js";
+import { createWorkingSet, type Entry, latestOf } from "./working-set.js";
 import type { Writer } from "./writer.js";
 
 /** A change of a session's data that leaves its limits alone needs no write of them. */
@@ -123,7 +123,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const touches = createTouchWriter({
     commits,
     memory,
-    onWrite: (transaction, { session }) => events.touched(transaction, session),
+    onWrite: (transaction, entry) => events.touched(transaction, latestOf(entry)),
     clock: options.clock,
   });
 
@@ -196,8 +196,15 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   };
 
   /** Whether the entry is a live session of the app. */
-  const isOpen = (app: string, { session, row }: Entry, now: number) =>
-    session.app === app && isLive(session, now) && !ends.of({ app, userId: session.userId, row });
+  const isOpen = (app: string, entry: Entry, now: number) => {
+    const { row, lastAccessedAt, untouched } = entry;
+    const { userId, idleTtl, absoluteExpiresAt } = untouched;
+    return (
+      untouched.app === app &&
+      isLive({ lastAccessedAt, idleTtl, absoluteExpiresAt }, now) &&
+      !ends.of({ app, userId, row })
+    );
+  };
 
   const findKey = (app: string, key: SessionKey, now: number): Entry | null => {
     if ("tokenHash" in key) return find(app, key.tokenHash, now);
@@ -222,11 +229,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const entry = key ? findKey(app, key, now) : null;
         stolen = entry ? null : findStolen(app, key, now);
         if (!stolen) return work(transaction, entry);
-        remove(transaction, stolen, stolen.session, "theft", now);
+        remove(transaction, stolen, "theft", now);
         return null;
       });
     });
-    if (stolen) throw noSession({ theft: { app, sessionId: stolen.session.id } });
+    if (stolen) throw noSession({ theft: { app, sessionId: stolen.untouched.id } });
     return answer;
   };
 
@@ -316,7 +323,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const known = isCapped ? apps.idOf(session.app) : null;
         for (const over of isCapped ? userCap.evictions(policy, known, session) : []) {
           const entry = find(session.app, over, session.createdAt);
-          if (entry) remove(transaction, entry, entry.session, "evicted", session.createdAt);
+          if (entry) remove(transaction, entry, "evicted", session.createdAt);
         }
         const id = apps.add(transaction, session.app);
         const row = totals.added(transaction);
@@ -333,18 +340,17 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     peek(app, tokenHash, now) {
-      return attemptRead(
-        app,
-        tokenHash,
-        () => find(app, tokenHash, now)?.session ?? absent(app, tokenHash, now),
-      );
+      return attemptRead(app, tokenHash, () => {
+        const entry = find(app, tokenHash, now);
+        return entry ? latestOf(entry) : absent(app, tokenHash, now);
+      });
     },
 
     touch(app, tokenHash, now) {
       return attemptRead(app, tokenHash, () => {
         const entry = find(app, tokenHash, now);
         if (!entry) return absent(app, tokenHash, now);
-        const before = entry.session;
+        const before = latestOf(entry);
         if (!isTouchDue(policies.of(app), before, now)) return { before, after: before };
         const after = touched(before, now);
         memory.touch(entry, after);
@@ -356,13 +362,13 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       const key = { tokenHash };
       const changed = await change("memory", { app, key, now, once }, (transaction, entry) => {
         if (!entry) return null;
-        const before = entry.session;
+        const before = latestOf(entry);
         const after = apply(before);
         const data = JSON.stringify(after.data);
         transaction.add(rowWrites.update(entry.row, after, data));
         if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
         const dataBytes = Buffer.byteLength(data);
-        memory.update(transaction, entry, { ...entry, session: after, dataBytes });
+        memory.update(transaction, entry, { session: after, dataBytes });
         events.note(transaction, "updated", after, now);
         // Half of it is all that has to be kept to give the answer again.
         return once ? { after } : { before, after };
@@ -375,12 +381,12 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       return change("memory", { app, key, now, once }, (transaction, entry) => {
         if (!entry) return null;
         if (entry.tokenHash !== tokenHash) throw rotatedAlready();
-        const session = apply(entry.session);
+        const session = apply(latestOf(entry));
         const { row } = entry;
         transaction.add(rowWrites.setToken(row, to, session));
         transaction.add(rowWrites.addOldToken(row, tokenHash, session.version, graceEndsAt));
         transaction.add(rowWrites.dropOldTokens(row));
-        memory.rotate(transaction, entry, { ...entry, tokenHash: to, session }, graceEndsAt);
+        memory.rotate(transaction, entry, { session, tokenHash: to }, graceEndsAt);
         events.note(transaction, "rotated", session, now);
         return { session, graceEndsAt, salt };
       });
@@ -391,8 +397,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       const reads = "id" in key ? "rows" : "memory";
       const ended = await change(reads, { app, key, now, once }, (transaction, entry) => {
         if (!entry) return allowMissing ? false : null;
-        check?.(entry.session);
-        remove(transaction, entry, entry.session, reason, now);
+        check?.(latestOf(entry));
+        remove(transaction, entry, reason, now);
         return true;
       });
       return ended ?? false;
@@ -402,7 +408,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       return endAll(
         { app, key: keep, now, once },
         userId,
-        (kept) => !keep || allowMissing || kept?.session.userId === userId,
+        (kept) => !keep || allowMissing || kept?.untouched.userId === userId,
       );
     },
 

@@ -18,7 +18,7 @@ const MAX_SLICE = 512;
 
 export interface TouchWriterOptions {
   readonly commits: CommitQueue;
-  readonly memory: Pick<WorkingSet, "settle" | "touchedEntries" | "hasTouched">;
+  readonly memory: Pick<WorkingSet, "take" | "touchedEntries" | "hasTouched">;
   /** The transaction writes touches of the entry. */
   readonly onWrite: (transaction: Transaction, entry: Entry) => void;
   /** Monotonic milliseconds. */
@@ -35,10 +35,9 @@ export function createTouchWriter({ commits, memory, onWrite, clock }: TouchWrit
   /** Writes the touches of `entries` that the file does not have. */
   const write = (reads: Reads, entries: readonly Entry[]) =>
     commits.run(reads, (transaction) => {
-      for (const entry of entries) {
-        // Ended or rewritten since: its row may not be touched.
-        if (!memory.settle(transaction, entry)) continue;
-        transaction.add(rowWrites.touch(entry.row, entry.session));
+      // Not those that ended or were rewritten since: their rows may not be touched.
+      for (const entry of memory.take(transaction, entries)) {
+        transaction.add(rowWrites.touch(entry));
         onWrite(transaction, entry);
       }
     });

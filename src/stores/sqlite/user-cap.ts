@@ -4,7 +4,7 @@ import type { TokenHash } from "../../domain/token.js";
 import type { BulkEnds } from "./bulk-ends.js";
 import type { Transaction } from "./commit-queue.js";
 import type { Rows } from "./rows.js";
-import type { WorkingSet } from "./working-set.js";
+import { latestOf, type WorkingSet } from "./working-set.js";
 
 /** A session that may have to give way, and what finds it. */
 interface Candidate {
@@ -43,7 +43,7 @@ export function createUserCap(
     return [...inFile, ...created].flatMap(({ row, tokenHash, session: stored }) => {
       if (ends.of({ app: session.app, userId: session.userId, row })) return [];
       const entry = memory.peek(tokenHash);
-      if (entry) return [{ tokenHash: entry.tokenHash, session: entry.session }];
+      if (entry) return [{ tokenHash: entry.tokenHash, session: latestOf(entry) }];
       return entry === undefined && stored ? [{ tokenHash, session: stored }] : [];
     });
   };

@@ -1,16 +1,44 @@
-import type { Session } from "../../domain/session.js";
+import { type Session, withAccess } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 import type { Transaction } from "./commit-queue.js";
 import type { StoredSession } from "./rows.js";
 import { createSessionCache } from "./session-cache.js";
 
-/** A session in memory; `session` may be newer than its row by its last touches. */
+/**
+ * A session in memory. Its row may not have its last touches yet. To change numbers in place leaves
+ * nothing to collect: a new session for every touch made the collector walk all of memory every few
+ * seconds (`bench -- upkeep`).
+ */
 export interface Entry {
   readonly row: number;
   readonly tokenHash: TokenHash;
-  session: Session;
-  dataBytes: number;
+  /** The session without its touches since it came to memory, which the next two tell. */
+  readonly untouched: Session;
+  reads: number;
+  lastAccessedAt: number;
+  /** The reads that the file has, and those that it will have by what is under way. */
+  readsInFile: number;
+  readsTaken: number;
+  readonly dataBytes: number;
 }
+
+const createEntry = ({ row, tokenHash, session, dataBytes }: StoredSession): Entry => {
+  const { reads, lastAccessedAt } = session;
+  return {
+    row,
+    tokenHash,
+    untouched: session,
+    reads,
+    lastAccessedAt,
+    readsInFile: reads,
+    readsTaken: reads,
+    dataBytes,
+  };
+};
+
+/** The session with all its touches. */
+export const latestOf = ({ untouched, reads, lastAccessedAt }: Entry): Session =>
+  reads === untouched.reads ? untouched : withAccess(untouched, reads, lastAccessedAt);
 
 /** What a transaction makes of a session; null: it ends it. Under a token that it rotates, the
  * entry has another. */
@@ -36,13 +64,17 @@ export type WorkingSet = ReturnType<typeof createWorkingSet>;
  */
 export function createWorkingSet(maxBytes: number, onTouched: () => void) {
   const cache = createSessionCache<Entry>(maxBytes);
-  /** With touches that no transaction has yet. */
+  /** With touches that the file does not have. */
   const touched = new Map<TokenHash, Entry>();
   /** What transactions under way make of sessions: the file may have an older state. */
   const pending = new Map<TokenHash, PendingChange>();
 
-  const touch = (entry: Entry, session: Session) => {
-    entry.session = session;
+  const touch = (
+    entry: Entry,
+    { reads, lastAccessedAt }: Pick<Session, "reads" | "lastAccessedAt">,
+  ) => {
+    entry.reads = reads;
+    entry.lastAccessedAt = lastAccessedAt;
     touched.set(entry.tokenHash, entry);
     onTouched();
   };
@@ -113,21 +145,21 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     touched.delete(tokenHash);
     transaction.onRollback(() => {
       setCached(cachedBefore);
-      if (touchedBefore) touch(touchedBefore, touchedBefore.session);
-      else touched.delete(tokenHash);
+      // Its touches may have come to the file meanwhile.
+      if (touchedBefore && touchedBefore.reads !== touchedBefore.readsInFile) {
+        touch(touchedBefore, touchedBefore);
+      } else touched.delete(tokenHash);
     });
   };
 
   /** Touches that meet a change which is taken back stay: they were answered. */
   const keepTouches = (transaction: Transaction, before: Entry, entry: Entry) => {
-    const { session } = entry;
     transaction.onRollback(() => {
-      const touches = entry.session.reads - session.reads;
+      const touches = entry.reads - entry.untouched.reads;
       if (touches === 0) return;
       touch(before, {
-        ...before.session,
-        reads: before.session.reads + touches,
-        lastAccessedAt: Math.max(before.session.lastAccessedAt, entry.session.lastAccessedAt),
+        reads: before.reads + touches,
+        lastAccessedAt: Math.max(before.lastAccessedAt, entry.lastAccessedAt),
       });
     });
   };
@@ -144,9 +176,9 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     },
 
     /** Takes a row just read into the cache; nothing newer may be in memory. */
-    admit({ row, tokenHash, session, dataBytes }: StoredSession): Entry {
-      const entry = { row, tokenHash, session, dataBytes };
-      cache.set(tokenHash, entry);
+    admit(stored: StoredSession): Entry {
+      const entry = createEntry(stored);
+      cache.set(entry.tokenHash, entry);
       return entry;
     },
 
@@ -154,7 +186,7 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
      * session is about to be gone. */
     latest<T>({ tokenHash, session }: Stored<T>): Session | T | null {
       const entry = peek(tokenHash);
-      return entry === undefined ? session : (entry?.session ?? null);
+      return entry === undefined ? session : entry && latestOf(entry);
     },
 
     /** Records a touch that the file does not have yet. */
@@ -164,21 +196,34 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     hasTouched: (): boolean => touched.size > 0,
 
     /** The transaction creates the session. */
-    create: (transaction: Transaction, entry: Entry) =>
-      replace(transaction, entry.tokenHash, entry),
+    create: (transaction: Transaction, created: StoredSession) =>
+      replace(transaction, created.tokenHash, createEntry(created)),
 
-    /** The transaction gives the session the state `entry` instead of `before`. */
-    update(transaction: Transaction, before: Entry, entry: Entry) {
+    /** The transaction makes this of the session. */
+    update(
+      transaction: Transaction,
+      before: Entry,
+      { session, dataBytes }: Pick<StoredSession, "session" | "dataBytes">,
+    ) {
+      const { row, tokenHash } = before;
+      const entry = createEntry({ row, tokenHash, session, dataBytes });
       // Runs after the steps of `replace` are undone, so it is registered first.
       keepTouches(transaction, before, entry);
-      replace(transaction, entry.tokenHash, entry);
+      replace(transaction, tokenHash, entry);
     },
 
-    /** As `update`, for an entry with another token; the old one is good until the grace ends. */
-    rotate(transaction: Transaction, before: Entry, entry: Entry, graceEndsAt: number) {
+    /** As `update`, with another token; the old one is good until the grace ends. */
+    rotate(
+      transaction: Transaction,
+      before: Entry,
+      { session, tokenHash }: Pick<StoredSession, "session" | "tokenHash">,
+      graceEndsAt: number,
+    ) {
+      const { row, dataBytes } = before;
+      const entry = createEntry({ row, tokenHash, session, dataBytes });
       keepTouches(transaction, before, entry);
       replace(transaction, before.tokenHash, entry, graceEndsAt);
-      replace(transaction, entry.tokenHash, entry);
+      replace(transaction, tokenHash, entry);
     },
 
     /** The transaction ends the session. */
@@ -191,13 +236,28 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
       touched.delete(tokenHash);
     },
 
-    /** The transaction writes the entry's touches; false if they are not the latest any more. */
-    settle(transaction: Transaction, entry: Entry): boolean {
-      if (touched.get(entry.tokenHash) !== entry) return false;
-      setPending(transaction, entry.tokenHash, entry);
-      touched.delete(entry.tokenHash);
-      transaction.onRollback(() => touch(entry, entry.session));
-      return true;
+    /**
+     * Takes of the entries those with touches that no transaction has and that are the latest
+     * still; this one is to write them.
+     */
+    take(transaction: Transaction, entries: readonly Entry[]): readonly Entry[] {
+      const taken = entries.filter(
+        (entry) => touched.get(entry.tokenHash) === entry && entry.reads !== entry.readsTaken,
+      );
+      const reads = taken.map((entry) => entry.reads);
+      for (const entry of taken) entry.readsTaken = entry.reads;
+      transaction.onRollback(() => {
+        for (const entry of taken) entry.readsTaken = entry.readsInFile;
+        onTouched();
+      });
+      transaction.onCommit(() => {
+        for (const [index, entry] of taken.entries()) {
+          entry.readsInFile = reads[index] ?? entry.readsInFile;
+          const isLatest = touched.get(entry.tokenHash) === entry;
+          if (isLatest && entry.reads === entry.readsInFile) touched.delete(entry.tokenHash);
+        }
+      });
+      return taken;
     },
 
     clear() {
