@@ -49,17 +49,20 @@ function tell(line: string): void {
   }
 }
 
-/** A writer in this thread, whose connection is changed by a pragma. */
-function openChanged({ path }: WriterOptions, pragma: string): Writer {
+/** A writer in this thread, changed in some way. */
+function openChanged(
+  { path, clock }: WriterOptions,
+  { pragma, maxPages }: { readonly pragma?: string; readonly maxPages?: number },
+): Writer {
   const db = openConnection(path);
-  db.pragma(pragma);
-  const commit = createCommitter(db);
+  if (pragma) db.pragma(pragma);
+  const commit = createCommitter({ db, clock, ...(maxPages ? { maxPages } : {}) });
   return { commit: async (batch) => commit([batch]), close: async () => void db.close() };
 }
 
 const writers: Record<Way, (options: WriterOptions) => Writer> = {
-  "short logs": (to) => openChanged(to, "wal_autocheckpoint = 60"),
-  "never syncs": (to) => openChanged(to, "synchronous = OFF"),
+  "short logs": (to) => openChanged(to, { maxPages: 60 }),
+  "never syncs": (to) => openChanged(to, { pragma: "synchronous = OFF" }),
   "ignores failures": (to) => {
     const writer = openThreadWriter(to);
     return { ...writer, commit: (batch) => writer.commit(batch).catch(() => undefined) };

@@ -14,7 +14,7 @@ if (!port) throw new Error("this is the entry of a thread");
 
 const { path } = workerData as ThreadData;
 const db = openConnection(path);
-const commit = createCommitter(db);
+const commit = createCommitter({ db, clock: () => performance.now() });
 let epoch = 0;
 
 const carryOut = (batches: readonly Batch[]): Failure | null => {

@@ -1,4 +1,5 @@
-import Sqlite, { type Database } from "better-sqlite3";
+import Sqlite from "better-sqlite3";
+import { type CheckpointOptions, createCheckpoints } from "./checkpoints.js";
 import { openConnection } from "./connection.js";
 import { prepareRowWrites, type RowWrite } from "./row-writes.js";
 
@@ -31,7 +32,9 @@ export interface WriterOptions {
 }
 
 /** Carries out transactions on a connection at once; throws an `SqliteError`. */
-export function createCommitter(db: Database) {
+export function createCommitter(options: CheckpointOptions) {
+  const { db } = options;
+  const checkpoints = createCheckpoints(options);
   const run = prepareRowWrites(db);
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
@@ -48,13 +51,14 @@ export function createCommitter(db: Database) {
       if (db.inTransaction) rollback.run();
       throw error;
     }
+    checkpoints.afterCommit();
   };
 }
 
 /** A writer that works in the caller's thread, which waits for the disk. */
 export function openDirectWriter({ path, committed, clock }: WriterOptions): Writer {
   const db = openConnection(path);
-  const commit = createCommitter(db);
+  const commit = createCommitter({ db, clock });
   return {
     async commit(batch) {
       const start = clock();
