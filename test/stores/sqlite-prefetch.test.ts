@@ -1,27 +1,32 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import type { TokenHash } from "../../src/domain/token.js";
 import {
   type Asked,
   openPrefetch,
   type Prefetch,
   type PrefetchOptions,
 } from "../../src/stores/sqlite/prefetch.js";
+import type { StoredSession } from "../../src/stores/sqlite/rows.js";
 import { withDatabase, withFolder } from "./database.js";
-import { turns } from "./faulty-disk.js";
-import { createTrial, hasCode, NOW } from "./suite/fixture.js";
+import { createFaultyDisk, turns } from "./faulty-disk.js";
+import { createTrial, hasCode, type Minted, NOW } from "./suite/fixture.js";
 
 /** Room for no session that was only read. */
 const SMALL = { cacheBytes: 2_500 };
 
-/** A prefetch that notes what it is asked for, and has read it when it is told. */
+/** A prefetch that notes what it is asked for, and has read it when it is told: of `rows`. */
 function createHeldPrefetch() {
   const asked: Asked[] = [];
+  const rows = new Map<TokenHash, StoredSession>();
   let waiting: (() => void)[] = [];
   const openHeld = (): Prefetch => ({
     session(one) {
       asked.push(one);
-      return new Promise((resolve) => waiting.push(resolve));
+      return new Promise((resolve) => {
+        waiting.push(() => resolve(rows.get(one.tokenHash) ?? null));
+      });
     },
     close: async () => {},
   });
@@ -29,8 +34,14 @@ function createHeldPrefetch() {
     for (const resolve of waiting) resolve();
     waiting = [];
   };
-  return { asked, openHeld, release };
+  return { asked, rows, openHeld, release };
 }
+
+/** The row of the nth session of a new database, as it was created. */
+const rowOf = ({ session, tokenHash }: Minted, row: number): StoredSession => ({
+  ...{ row, session, tokenHash },
+  dataBytes: Buffer.byteLength(JSON.stringify(session.data)),
+});
 
 describe("a read of a session whose row is read ahead", () => {
   for (const how of ["peek", "touch"] as const) {
@@ -47,7 +58,7 @@ describe("a read of a session whose row is read ahead", () => {
           });
           await turns(5);
           assert.equal(isAnswered, false);
-          assert.deepEqual(asked, [{ appId: 1, tokenHash: one.tokenHash }]);
+          assert.deepEqual(asked, [{ app: "shop", appId: 1, tokenHash: one.tokenHash }]);
           release();
           assert.equal(await answer, one.session.id);
           assert.ok(!(store.peek("shop", one.tokenHash, NOW) instanceof Promise));
@@ -58,13 +69,32 @@ describe("a read of a session whose row is read ahead", () => {
     });
   }
 
+  test("takes the row as it was read ahead", () => {
+    const { rows, openHeld, release } = createHeldPrefetch();
+    return withDatabase(
+      async (trial) => {
+        const one = await createTrial(trial).add();
+        const store = await trial.reopen();
+        const session = { ...one.session, userAgent: "as it was read" };
+        rows.set(one.tokenHash, rowOf({ ...one, session }, 1));
+        const answer = store.peek("shop", one.tokenHash, NOW);
+        release();
+        assert.deepEqual(await answer, session);
+      },
+      { openPrefetch: openHeld },
+    );
+  });
+
   test("sees what happened to the session meanwhile", () => {
-    const { openHeld, release } = createHeldPrefetch();
+    const { rows, openHeld, release } = createHeldPrefetch();
     return withDatabase(
       async (trial) => {
         const [ended, kept] = await createTrial(trial).addMany(2);
         assert.ok(ended && kept);
         const store = await trial.reopen();
+        for (const [index, one] of [ended, kept].entries()) {
+          rows.set(one.tokenHash, rowOf(one, index + 1));
+        }
         const reads = [ended, kept].map(({ tokenHash }) => store.peek("shop", tokenHash, NOW));
         await store.delete("shop", { tokenHash: ended.tokenHash }, NOW);
         release();
@@ -73,6 +103,33 @@ describe("a read of a session whose row is read ahead", () => {
         assert.deepEqual(second, kept.session);
       },
       { openPrefetch: openHeld },
+    );
+  });
+
+  test("sees what is about to happen to the session", () => {
+    const { rows, openHeld, release } = createHeldPrefetch();
+    const disk = createFaultyDisk();
+    return withDatabase(
+      async (trial) => {
+        const adding = createTrial(trial).add();
+        await disk.drain();
+        const one = await adding;
+        const store = await trial.reopen();
+        rows.set(one.tokenHash, rowOf(one, 1));
+        const read = store.peek("shop", one.tokenHash, NOW);
+        const ending = store.delete("shop", { tokenHash: one.tokenHash }, NOW);
+        await turns(2);
+        release();
+        assert.equal(await read, null);
+        await disk.calm();
+        assert.equal(await ending, true);
+        // Nor is the row taken into memory, to be found later.
+        rows.clear();
+        const again = store.peek("shop", one.tokenHash, NOW);
+        release();
+        assert.equal(await again, null);
+      },
+      { openPrefetch: openHeld, openWriter: disk.openWriter },
     );
   });
 

@@ -37,6 +37,8 @@ export interface CommitQueue {
   run<T>(reads: Reads, write: Write<T>): Promise<T>;
   /** How many writes have begun and not settled. */
   waiting(): number;
+  /** How many transactions have been committed. */
+  committed(): number;
 }
 
 export interface CommitQueueOptions {
@@ -118,6 +120,7 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
   let underWay: Batch[] = [];
   let isScheduled = false;
   let waiting = 0;
+  let committed = 0;
 
   /** Takes the next batch off the queue, or nothing if it must wait. */
   const takeBatch = (): Queued[] => {
@@ -152,6 +155,7 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
 
   const finish = (batch: Batch) => {
     underWay.shift();
+    committed++;
     waiting -= batch.queued.length;
     for (const done of batch.dones) done();
   };
@@ -202,5 +206,6 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
       });
     },
     waiting: () => waiting,
+    committed: () => committed,
   };
 }

@@ -1,8 +1,8 @@
-// A thread of `openPrefetch`: reads rows, so that the system has them in memory.
+// A thread of `openPrefetch`: reads rows of sessions.
 import { parentPort, workerData } from "node:worker_threads";
 import { openConnection } from "./connection.js";
 import type { ThreadData } from "./database-thread.js";
-import type { Asked } from "./prefetch.js";
+import type { Asked, Fetched } from "./prefetch.js";
 import { createRows } from "./rows.js";
 
 const port = parentPort;
@@ -15,19 +15,26 @@ db.pragma("query_only = ON");
 db.pragma("cache_size = -4096");
 const rows = createRows(db);
 
+/** Null if there is none, or if it is not known. */
+const read = ({ app, appId, tokenHash }: Asked): Fetched => {
+  try {
+    const stored = rows.byToken(app, appId, tokenHash);
+    // Not sent, but the system has it in memory then.
+    if (!stored) rows.byRotatedToken(app, appId, tokenHash);
+    return stored;
+  } catch {
+    // Whoever reads it next is told.
+    return null;
+  }
+};
+
 port.on("message", (asked: Asked | "end") => {
   if (asked === "end") {
     db.close();
     port.close();
     return;
   }
-  const { appId, tokenHash } = asked;
-  try {
-    if (!rows.byToken("", appId, tokenHash)) rows.byRotatedToken("", appId, tokenHash);
-  } catch {
-    // Whoever reads it next is told.
-  }
-  port.postMessage(null);
+  port.postMessage(read(asked));
 });
 
 // It is ready.

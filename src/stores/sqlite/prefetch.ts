@@ -1,22 +1,28 @@
+import { withAccess } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 import { endThread, startThread } from "./database-thread.js";
+import type { StoredSession } from "./rows.js";
 
 /** Reads that wait for the disk at once. */
 const THREADS = 2;
 
 /** What a thread is asked to read: the session of a token. */
 export interface Asked {
+  readonly app: string;
   readonly appId: number;
   readonly tokenHash: TokenHash;
 }
 
-/** Has rows read into the system's memory before they are needed. */
+/** The row, or null: whether there is one is to be found out by reading it. */
+export type Fetched = StoredSession | null;
+
+/** Reads rows before they are needed. */
 export interface Prefetch {
   /**
-   * Resolves when the row can be read without waiting for the disk; never rejects. Undefined if
-   * that would take longer than to read it.
+   * Resolves with the row when it, or that there is none, can be read without waiting for the
+   * disk; never rejects. Undefined if that would take longer than to read it.
    */
-  session(asked: Asked): Promise<void> | undefined;
+  session(asked: Asked): Promise<Fetched> | undefined;
   /** Lets go of the database. */
   close(): Promise<void>;
 }
@@ -28,8 +34,7 @@ export interface PrefetchOptions {
 export const NO_PREFETCH: Prefetch = { session: () => undefined, close: async () => {} };
 
 /**
- * Prefetches in threads of their own: the event loop then reads from memory, and never waits for
- * the disk. They start when the first row is asked for; until they do, and when they died, there is
+ * Prefetches in threads of their own: the event loop never waits for the disk. They start when the first row is asked for; until they do, and when they died, there is
  * nothing to wait for.
  */
 export function openPrefetch({ path }: PrefetchOptions): Prefetch {
@@ -51,23 +56,31 @@ export function openPrefetch({ path }: PrefetchOptions): Prefetch {
   };
 }
 
+/**
+ * The same as an object of the form that every other session has: those that come from a thread
+ * have one of their own, and code that meets several forms is slower.
+ */
+function asMade({ session, ...rest }: StoredSession): StoredSession {
+  return { ...rest, session: withAccess(session, session.reads, session.lastAccessedAt) };
+}
+
 type Reader = ReturnType<typeof startReader>;
 
 function startReader(path: string) {
   const thread = startThread("#prefetch-thread", path);
-  let waiting: (() => void)[] = [];
+  let waiting: ((fetched: Fetched) => void)[] = [];
   let state: "starting" | "ready" | "gone" = "starting";
 
   const leave = () => {
     state = "gone";
     const left = waiting;
     waiting = [];
-    for (const resolve of left) resolve();
+    for (const resolve of left) resolve(null);
   };
-  // The first says that it is ready, each other that it has read what it was asked for.
-  thread.on("message", () => {
+  // The first says that it is ready, each other is what it was asked for.
+  thread.on("message", (fetched: Fetched) => {
     if (state === "starting") state = "ready";
-    else waiting.shift()?.();
+    else waiting.shift()?.(fetched && asMade(fetched));
   });
   thread.on("error", leave);
   thread.on("exit", leave);
@@ -76,7 +89,7 @@ function startReader(path: string) {
     isReady: () => state === "ready",
     waiting: () => waiting.length,
     read: (asked: Asked) =>
-      new Promise<void>((resolve) => {
+      new Promise<Fetched>((resolve) => {
         waiting.push(resolve);
         thread.postMessage(asked);
       }),

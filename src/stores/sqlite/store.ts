@@ -151,10 +151,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     }
   };
 
-  /**
-   * As `attempt`, for a query that reads the token's session: not before that is in memory, this
-   * process's or the system's.
-   */
+  /** As `attempt`, for a query that reads the token's session: it is in memory then if it can be. */
   const attemptRead = <T>(
     app: string,
     tokenHash: TokenHash,
@@ -163,8 +160,18 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     if (memory.peek(tokenHash) !== undefined) return attempt(query);
     return attempt(() => {
       const appId = apps.idOf(app);
-      const fetched = appId === null ? undefined : prefetch.session({ appId, tokenHash });
-      return fetched ? fetched.then(() => read(query)) : query();
+      const known = commits.committed();
+      const fetched = appId === null ? undefined : prefetch.session({ app, appId, tokenHash });
+      if (!fetched) return query();
+      return fetched.then((stored) =>
+        read(() => {
+          // Memory has what a transaction under way makes of the session; what one that was
+          // committed meanwhile made of it, the row may not have.
+          const isLatest = memory.peek(tokenHash) === undefined && commits.committed() === known;
+          if (stored && isLatest) memory.admit(stored);
+          return query();
+        }),
+      );
     });
   };
 
