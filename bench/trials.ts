@@ -19,7 +19,7 @@ export interface Trial {
 export const TRIALS: readonly Trial[] = [
   {
     name: "http-get",
-    about: "GET /:app/get/:token; beside rest-sessions a bare Fastify handler, the ceiling",
+    about: "GET /:app/get/:token",
     tool: "wrk",
     servers: ["latchkey", "rest-sessions", "fastify"],
     openDriver: (options) => openHttpDriver("get", options),
@@ -28,14 +28,14 @@ export const TRIALS: readonly Trial[] = [
     name: "http-set",
     about: 'POST /:app/set/:token with {"n":…}',
     tool: "wrk",
-    servers: ["latchkey", "rest-sessions"],
+    servers: ["latchkey", "rest-sessions", "fastify"],
     openDriver: (options) => openHttpDriver("set", options),
   },
   {
     name: "http-create",
     about: "PUT /:app/create/:id with three keys of data, every session for a new user",
     tool: "wrk",
-    servers: ["latchkey", "rest-sessions"],
+    servers: ["latchkey", "rest-sessions", "fastify"],
     openDriver: (options) => openHttpDriver("create", options),
   },
   {
@@ -81,7 +81,8 @@ export const ABOUT_SERVERS: Record<ServerName, string> = {
   "rest-sessions":
     "redis-sessions 3.0.0 behind Express 4, Redis on a Unix socket without persistence",
   trivial: "a TCP server that answers whatever comes with the same bytes",
-  fastify: "a Fastify handler that answers one session and does nothing else",
+  fastify:
+    "Fastify handlers that take the request in, answer one session or token and do nothing else: the ceiling",
   "grpc-echo":
     "a grpc-js server that answers one session by Latchkey's own encoder and does nothing else",
   etcd: "one etcd with its data on disk: a serializable Range of a key whose value is such a session",
