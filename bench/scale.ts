@@ -16,13 +16,14 @@ const OPTIONS = {
   about: `npm run bench -- scale [options]
 
 Fills a database with sessions of 64 bytes of data each, by the store's own code, and shows what
-they cost: time to fill, bytes of disk each, time to start, resident memory, and the latency of
-gets at one steady rate over all of them and over the hottest 1 %, beside a server with few. Each
-round has fresh processes, the servers in turn.`,
+they cost: time to fill, bytes of disk each, time to start, resident memory, and the latency at one
+steady rate of gets over all of them and over the hottest 1 %, and of creates, beside a server with
+few. Each round has fresh processes, the servers in turn.`,
   numbers: {
     sessions: { normal: 10_000_000, smoke: 5_000, most: 50_000_000, means: "sessions" },
     few: { normal: 10_000, smoke: 1_000, most: 100_000, means: "sessions of the server with few" },
     rate: { normal: 2_000, smoke: 500, most: 50_000, means: "gets a second" },
+    creates: { normal: 1_000, smoke: 200, most: 50_000, means: "creates a second" },
     seconds: { normal: 10, smoke: 1, most: 120, means: "length of each measurement" },
     rounds: { normal: 3, smoke: 1, most: 20, means: "rounds" },
     connections: { normal: 32, smoke: 8, most: 512, means: "connections" },
@@ -34,16 +35,17 @@ round has fresh processes, the servers in turn.`,
   },
 } as const;
 
-/** Whose gets are measured, in the order of the table. */
-const OVER = ["few", "all", "hot"] as const;
-type Over = (typeof OVER)[number];
+/** What is measured, in the order of the table: gets of few sessions, of all, and of the hottest;
+ * creates beside few, and beside all. */
+const MEASURED = ["few", "all", "hot", "beside few", "beside all"] as const;
+type Measured = (typeof MEASURED)[number];
 
 interface Round {
   /** Of the server with all sessions: seconds until it had answered a get. */
   readonly startUp: number;
   /** The same server's memory in MiB: when it had started, and the most it was. */
   readonly memory: { readonly started: number; readonly most: number };
-  readonly gets: Readonly<Record<Over, PhaseResult>>;
+  readonly calls: Readonly<Record<Measured, PhaseResult>>;
 }
 
 type Options = TrialValues<typeof OPTIONS>;
@@ -65,13 +67,13 @@ export async function benchScale(
     for (let round = 1; round <= options.rounds; round++) {
       const measured = await runRound(place, options, all, few);
       rounds.push(measured);
-      const p99 = OVER.map((over) => `${over} ${measured.gets[over].accepted.p99.toFixed(2)}`);
+      const p99 = MEASURED.map((what) => `${what} ${measured.calls[what].accepted.p99.toFixed(2)}`);
       process.stderr.write(
         `scale, round ${round} of ${options.rounds}: p99 ms ${p99.join(", ")}\n`,
       );
     }
     await checkBuild(root, made);
-    const setting = `sessions: ${options.sessions}, 64 bytes of data each; gets a second: ${options.rate}, ${options.rounds} rounds of ${options.seconds} s`;
+    const setting = `sessions: ${options.sessions}, 64 bytes of data each; gets a second: ${options.rate}, creates: ${options.creates}, ${options.rounds} rounds of ${options.seconds} s`;
     process.stdout.write(textOf(options, all.filled, rounds) + provenanceText(made, setting));
     await writeResult(options.json, { ...made, setting, filled: all.filled, rounds });
   });
@@ -101,10 +103,11 @@ async function runRound(
   all: Prepared,
   few: Prepared,
 ): Promise<Round> {
-  const { rate, seconds, connections } = options;
+  const { rate, creates, seconds, connections } = options;
   const { signal } = place;
   const base = { call: "get", connections, whenBusy: "wait", window: 250 } as const;
   const measured = { ...base, rate, seconds, order: "random" } as const;
+  const created = { ...measured, call: "create", rate: creates } as const;
   const once = { ...base, rate: null, seconds: null, order: "each" } as const;
   const over = ({ population }: Prepared, among = population.count) => ({ population, among });
 
@@ -118,50 +121,61 @@ async function runRound(
     return results;
   };
 
-  const gets = await serve(place, few, async ({ load }) => {
-    const [, result] = await run(
+  const [, fewGets, fewCreates] = await serve(place, few, ({ load }) =>
+    run(
       [
         { name: "warm-up", ...once, ...over(few) },
         { name: "few", ...measured, ...over(few) },
+        { name: "beside few", ...created, ...over(few) },
       ],
       load.begin,
-    );
-    return result;
-  });
+    ),
+  );
   // What is measured is the server, not the disk: such a file is in the system's memory where
   // it is in use and there is room. Some systems drop what lay idle for minutes.
   for await (const _ of createReadStream(all.path, { highWaterMark: 2 ** 20 }))
     signal.throwIfAborted();
   return serve(place, all, async ({ server, load, startUp, memory }) => {
     const hottest = Math.ceil(options.sessions / 100);
-    const [, uniform, , hot] = await run(
+    const [, uniform, , hot, allCreates] = await run(
       [
         { name: "warm-up", ...measured, seconds: Math.min(seconds, 3), ...over(all) },
         { name: "all", ...measured, ...over(all) },
         { name: "warm-up", ...once, ...over(all, hottest) },
         { name: "hot", ...measured, ...over(all, hottest) },
+        { name: "beside all", ...created, ...over(all) },
       ],
       load.begin,
     );
-    if (!gets || !uniform || !hot) throw new Error("a phase gave no result");
+    if (!fewGets || !fewCreates || !uniform || !hot || !allCreates) {
+      throw new Error("a phase gave no result");
+    }
     return {
       startUp,
       memory: { started: memory, most: peakOf(server.pid) },
-      gets: { few: gets, all: uniform, hot },
+      calls: {
+        few: fewGets,
+        all: uniform,
+        hot,
+        "beside few": fewCreates,
+        "beside all": allCreates,
+      },
     };
   });
 }
 
 function textOf(options: Options, filled: Filled, rounds: readonly Round[]): string {
-  const names: Record<Over, string> = {
-    few: `${whole(options.few)} sessions`,
-    all: `all of ${whole(options.sessions)}`,
-    hot: "the hottest 1 % of them",
+  const names: Record<Measured, string> = {
+    few: `gets of ${whole(options.few)} sessions`,
+    all: `gets of all ${whole(options.sessions)}`,
+    hot: "gets of the hottest 1 % of them",
+    "beside few": `creates beside ${whole(options.few)}`,
+    "beside all": `creates beside ${whole(options.sessions)}`,
   };
-  const p99Of = (over: Over) => median(rounds.map(({ gets }) => gets[over].accepted.p99));
+  const p99Of = (what: Measured) => median(rounds.map(({ calls }) => calls[what].accepted.p99));
   const cells = [
     [
-      "gets over",
+      "calls",
       "p50 ms",
       "p99 ms",
       "min–max",
@@ -170,19 +184,19 @@ function textOf(options: Options, filled: Filled, rounds: readonly Round[]): str
       "p99 to few's",
       "sent late, p99 ms",
     ],
-    ...OVER.map((over) => {
-      const results = rounds.map(({ gets }) => gets[over]);
+    ...MEASURED.map((what) => {
+      const results = rounds.map(({ calls }) => calls[what]);
       const middle = (of: "p50" | "p999" | "max") =>
         median(results.map(({ accepted }) => accepted[of])).toFixed(2);
       const p99 = results.map(({ accepted }) => accepted.p99);
       return [
-        names[over],
+        names[what],
         middle("p50"),
-        p99Of(over).toFixed(2),
+        p99Of(what).toFixed(2),
         `${Math.min(...p99).toFixed(2)}–${Math.max(...p99).toFixed(2)}`,
         middle("p999"),
         middle("max"),
-        `${(p99Of(over) / p99Of("few")).toFixed(2)} ×`,
+        `${(p99Of(what) / p99Of(what.startsWith("beside") ? "beside few" : "few")).toFixed(2)} ×`,
         median(results.map(({ lateness }) => lateness.p99)).toFixed(2),
       ];
     }),
@@ -195,7 +209,7 @@ filled in ${filled.seconds.toFixed(0)} s (${whole(options.sessions / filled.seco
 disk: ${filled.bytesPerSession.toFixed(0)} bytes a session (to be at most 400)
 start to the first get's answer: ${median(rounds.map((round) => round.startUp)).toFixed(2)} s, at most ${most((round) => round.startUp).toFixed(2)} s (to be at most 1)
 resident memory: ${most((round) => round.memory.started).toFixed(0)} MiB started, at most ${most((round) => round.memory.most).toFixed(0)} MiB (to be at most 700)
-p99 over all to few's: ${(p99Of("all") / p99Of("few")).toFixed(2)} (to be at most 2); over the hottest: ${(p99Of("hot") / p99Of("few")).toFixed(2)} (to be at most 1.2)
+p99 of gets over all to few's: ${(p99Of("all") / p99Of("few")).toFixed(2)} (to be at most 2); over the hottest: ${(p99Of("hot") / p99Of("few")).toFixed(2)} (to be at most 1.2)
 `;
 }
 
