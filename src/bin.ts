@@ -17,7 +17,7 @@ const { version } = createRequire(import.meta.url)("latchkey/package.json") as {
 
 async function serve(flags: Record<string, string | undefined>): Promise<void> {
   const config = readConfig(process.env, flags);
-  const log = createLog(config.logLevel);
+  const log = await createLog(config.logLevel);
   let server: Server | undefined;
   let stopping = false;
   const stop = async (reason: string, status: number) => {
