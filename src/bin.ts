@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
+import { constants, setPriority } from "node:os";
 import { Command } from "commander";
 import { createAccountCommand } from "./account-command.js";
 import { processActor } from "./actor.js";
@@ -72,6 +73,8 @@ program
     if (store.scheme !== "sqlite") {
       throw new LatchkeyError("invalid", "LATCHKEY_STORE is memory:, which has nothing to back up");
     }
+    // The server goes first where both want the processor.
+    setPriority(constants.priority.PRIORITY_LOW);
     backupDatabase(store.path, file);
   });
 

@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import manifest from "../../package.json" with { type: "json" };
 import { openGrpc } from "../process/grpc-wire.js";
 import { openHttp } from "../process/http-wire.js";
 import { type Scope, startProgram } from "../process/program.js";
@@ -18,6 +19,9 @@ export interface SoakOptions {
   readonly say: (line: string) => void;
 }
 
+/** Those of `npm start`. */
+const NODE_FLAGS = manifest.scripts.start.split(" ").filter((word) => word.startsWith("--"));
+
 const SAMPLE_SECONDS = 10;
 /** Sessions of each worker; they come and go, and their number stays. */
 const SESSIONS = 200;
@@ -31,7 +35,7 @@ export async function runSoak(scope: Scope, options: SoakOptions): Promise<reado
   const path = join(folder, "latchkey.db");
   const settings = { ...FREE_PORTS, LATCHKEY_STORE: `sqlite:${path}` };
   const program = startProgram(scope, {
-    ...{ argv: [process.execPath, "--max-semi-space-size=8", BIN, "serve"], cwd: ROOT },
+    ...{ argv: [process.execPath, ...NODE_FLAGS, BIN, "serve"], cwd: ROOT },
     ...{ env: settings, lifetime: (minutes + 5) * 60_000 },
   });
   const server = await serverOf(program, settings);
