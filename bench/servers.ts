@@ -70,8 +70,7 @@ interface NodeProgram {
 /**
  * What `npm start` passes to Node: a young generation of 8 MiB halves, which stay in a processor's
  * cache. V8's own 16 MiB do not, and made some processes a third slower than others of the same
- * program. And V8 collects all of its memory when twice as much is in use as was kept, not a third more:
- * each time, calls wait for some 100 ms (`bench -- upkeep`). The ceilings have both too.
+ * program. The ceilings have it too.
  */
 const NODE_FLAGS = manifest.scripts.start.split(" ").filter((word) => word.startsWith("--"));
 
