@@ -2,10 +2,9 @@ import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join, relative } from "node:path";
 import { promisify } from "node:util";
-import manifest from "../package.json" with { type: "json" };
-
 import { startDevnet } from "../src/rke/devnet/devnet.js";
 import { startEtcd } from "./etcd-server.js";
+import { NODE_FLAGS } from "./node-flags.js";
 import { startProcess } from "./process.js";
 
 /** Where and how a round runs its server. */
@@ -66,13 +65,6 @@ interface NodeProgram {
   readonly wires: readonly Wire[];
   readonly hasMetrics?: boolean;
 }
-
-/**
- * What `npm start` passes to Node: a young generation of 8 MiB halves, which stay in a processor's
- * cache. V8's own 16 MiB do not, and made some processes a third slower than others of the same
- * program. The ceilings have it too.
- */
-const NODE_FLAGS = manifest.scripts.start.split(" ").filter((word) => word.startsWith("--"));
 
 /** How each server is started, always in a process of its own on free loopback ports. */
 export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {

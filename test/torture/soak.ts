@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import manifest from "../../package.json" with { type: "json" };
+import { NODE_FLAGS } from "../../bench/node-flags.js";
 import { openGrpc } from "../process/grpc-wire.js";
 import { openHttp } from "../process/http-wire.js";
 import { type Scope, startProgram } from "../process/program.js";
@@ -18,9 +18,6 @@ export interface SoakOptions {
   readonly folder: string;
   readonly say: (line: string) => void;
 }
-
-/** Those of `npm start`. */
-const NODE_FLAGS = manifest.scripts.start.split(" ").filter((word) => word.startsWith("--"));
 
 const SAMPLE_SECONDS = 10;
 /** Sessions of each worker; they come and go, and their number stays. */
