@@ -37,7 +37,7 @@ export interface CommitQueue {
   run<T>(reads: Reads, write: Write<T>): Promise<T>;
   /** How many writes have begun and not settled. */
   waiting(): number;
-  /** How many transactions have been committed. */
+  /** How many batches have been carried out. */
   committed(): number;
 }
 

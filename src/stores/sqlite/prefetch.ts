@@ -34,8 +34,8 @@ export interface PrefetchOptions {
 export const NO_PREFETCH: Prefetch = { session: () => undefined, close: async () => {} };
 
 /**
- * Prefetches in threads of their own: the event loop never waits for the disk. They start when the first row is asked for; until they do, and when they died, there is
- * nothing to wait for.
+ * Prefetches in threads of their own: the event loop never waits for the disk. They start when the
+ * first row is asked for; until they do, and when they died, there is nothing to wait for.
  */
 export function openPrefetch({ path }: PrefetchOptions): Prefetch {
   let readers: Reader[] | undefined;

@@ -48,7 +48,7 @@ const TIMEOUTS = {
 
 /**
  * No route has a schema: use cases check what comes. Fastify would load its compilers all the same,
- * for a tenth of the time that a start takes.
+ * and a start would wait for that.
  */
 const NO_SCHEMAS = { buildValidator: refuseSchemas, buildSerializer: refuseSchemas };
 
