@@ -1,39 +1,63 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import type { Database } from "better-sqlite3";
+import Sqlite, { type Database } from "better-sqlite3";
 import { createCheckpoints } from "../../src/stores/sqlite/checkpoints.js";
 import { openConnection } from "../../src/stores/sqlite/connection.js";
 import { withFolder } from "./database.js";
+import { turns } from "./faulty-disk.js";
 
 interface Trial {
   /** Writes `pages` pages, each in a transaction of its own. */
   readonly write: (pages: number) => void;
   /** Pages of the log, and how many of them the database has. */
   readonly log: () => { readonly log: number; readonly checkpointed: number };
-  /** Writes until the log is copied; answers how many pages that took. */
-  readonly writeUntilCopied: () => number;
+  /** Writes until the checkpointer is asked to copy, so many pages at most; answers how many. */
+  readonly writeUntilAsked: () => number;
+  /** Pages that the log had and the database had not, whenever the checkpointer was asked. */
+  readonly asked: readonly number[];
+  /** Has the checkpointer answer that it copied what was in the log when it was asked, or failed. */
+  readonly answer: (error?: Error) => Promise<void>;
+  readonly checkpoints: ReturnType<typeof createCheckpoints>;
   readonly reader: Database;
+  readonly failures: readonly Error[];
 }
 
-/** Gives `use` a database whose log each checkpoint takes `took` ms to copy. */
-const withLog = (took: number, use: (trial: Trial) => void) =>
-  withFolder((folder) => {
-    const db = openConnection(join(folder, "log.db"));
-    const reader = openConnection(join(folder, "log.db"));
+/** Gives `use` a database whose log each copy takes `took` ms to be moved by. */
+const withLog = (took: number, use: (trial: Trial) => Promise<void>) =>
+  withFolder(async (folder) => {
+    const path = join(folder, "log.db");
+    const open = () => openConnection(path);
+    const [db, beside, pin, reader] = [open(), open(), open(), open()];
     let now = 0;
+    const asked: number[] = [];
+    const failures: Error[] = [];
+    let answer: (error?: Error) => void = () => assert.fail("nothing was asked");
     const checkpoints = createCheckpoints({
       db,
+      checkpointer: {
+        copy() {
+          const { log, checkpointed } = trial.log();
+          asked.push(log - checkpointed);
+          // What is written from here on is not copied.
+          pin.exec("BEGIN; SELECT * FROM pages");
+          return new Promise((resolve, reject) => {
+            answer = (error) => (error ? reject(error) : resolve());
+          });
+        },
+        close: async () => {},
+      },
       clock: () => {
         now += took;
         return now;
       },
+      onSyncFailure: (error) => failures.push(error),
     });
     db.exec("CREATE TABLE pages (id INTEGER PRIMARY KEY, filling INTEGER)");
     const insert = db.prepare(
       "INSERT INTO pages VALUES (1, 1) ON CONFLICT DO UPDATE SET filling = filling + 1",
     );
-    const log = () => db.prepare<[], ReturnType<Trial["log"]>>("PRAGMA wal_checkpoint(NOOP)").get();
+    const measure = db.prepare<[], ReturnType<Trial["log"]>>("PRAGMA wal_checkpoint(NOOP)");
     const trial: Trial = {
       write(pages) {
         for (let page = 0; page < pages; page++) {
@@ -41,53 +65,146 @@ const withLog = (took: number, use: (trial: Trial) => void) =>
           checkpoints.afterCommit();
         }
       },
-      log: () => log() ?? assert.fail("no answer"),
-      writeUntilCopied() {
+      log: () => measure.get() ?? assert.fail("no answer"),
+      writeUntilAsked() {
+        const before = asked.length;
         for (let pages = 1; pages < 10_000; pages++) {
           trial.write(1);
-          const { log, checkpointed } = trial.log();
-          if (log === checkpointed) return pages;
+          if (asked.length > before) return pages;
         }
         return assert.fail("it is never copied");
       },
+      asked,
+      async answer(error) {
+        beside.pragma("wal_checkpoint(PASSIVE)");
+        pin.exec("COMMIT");
+        answer(error);
+        await turns(2);
+      },
+      checkpoints,
       reader,
+      failures,
     };
     db.pragma("synchronous = OFF");
     try {
-      use(trial);
+      await use(trial);
     } finally {
-      reader.close();
-      db.close();
+      for (const one of [reader, pin, beside, db]) one.close();
     }
   });
 
+const failed = (code: string) => new Sqlite.SqliteError("injected", code);
+
 describe("checkpoints", () => {
-  test("copy less at once where that takes long, down to 64 pages", () =>
-    withLog(1_000, (trial) => {
-      const sizes = Array.from({ length: 12 }, trial.writeUntilCopied);
+  test("have the log copied beside the writer, who copies the last pages and begins it anew", () =>
+    withLog(20, async (trial) => {
+      trial.writeUntilAsked();
+      assert.deepEqual(trial.asked, [1_000]);
+      trial.write(50);
+      await trial.answer();
+      assert.deepEqual(trial.asked, [1_000]);
+      assert.deepEqual(trial.log(), { busy: 0, log: 1_050, checkpointed: 1_050 });
+      trial.write(1);
+      assert.equal(trial.log().log, 1);
+    }));
+
+  test("have copied again what was written meanwhile, until little is left", () =>
+    withLog(20, async (trial) => {
+      trial.writeUntilAsked();
+      trial.write(400);
+      await trial.answer();
+      trial.write(100);
+      await trial.answer();
+      trial.write(10);
+      await trial.answer();
+      assert.deepEqual(trial.asked, [1_000, 400, 100]);
+      assert.equal(trial.log().checkpointed, 1_510);
+    }));
+
+  test("end although more and more is written meanwhile: the writer copies it", () =>
+    withLog(20, async (trial) => {
+      trial.writeUntilAsked();
+      trial.write(900);
+      await trial.answer();
+      assert.deepEqual(trial.asked, [1_000]);
+      assert.equal(trial.log().checkpointed, 1_900);
+    }));
+
+  test("come at fewer pages where copies take long, down to 128", () =>
+    withLog(1_000, async ({ writeUntilAsked, answer, asked }) => {
+      for (let round = 0; round < 12; round++) {
+        writeUntilAsked();
+        await answer();
+      }
       assert.deepEqual(
-        sizes,
-        sizes.toSorted((a, b) => b - a),
+        asked,
+        asked.toSorted((a, b) => b - a),
       );
-      assert.ok((sizes[0] ?? 0) > 900, `${sizes}`);
-      assert.equal(sizes.at(-1), 64);
+      assert.equal(asked[0], 1_000);
+      assert.equal(asked.at(-1), 128);
     }));
 
-  test("copy more at once where that is quick, up to 4,000 pages", () =>
-    withLog(0.01, (trial) => {
-      const sizes = Array.from({ length: 3 }, trial.writeUntilCopied);
-      assert.equal(sizes.at(-1), 4_000);
+  test("come at more pages where copies are quick, up to 4,000", () =>
+    withLog(0.01, async ({ writeUntilAsked, answer, asked }) => {
+      for (let round = 0; round < 3; round++) {
+        writeUntilAsked();
+        await answer();
+      }
+      assert.equal(asked.at(-1), 4_000);
     }));
 
-  test("copy what they can while a reader needs the log, and the rest when it is done", () =>
-    withLog(20, (trial) => {
+  test("wait for more pages while a reader needs the log, and copy all when it is done", () =>
+    withLog(20, async (trial) => {
       trial.write(100);
       trial.reader.exec("BEGIN; SELECT * FROM pages");
-      trial.write(5_000);
+      trial.writeUntilAsked();
+      await trial.answer();
+      for (let round = 1; round <= 2; round++) {
+        assert.equal(trial.writeUntilAsked(), 1_000);
+        await trial.answer();
+      }
       const { log, checkpointed } = trial.log();
-      assert.ok(log > 5_000 && checkpointed < 110, `${checkpointed} of ${log}`);
+      assert.ok(log > 2_900 && checkpointed < 110, `${checkpointed} of ${log}`);
       trial.reader.exec("COMMIT");
+      trial.writeUntilAsked();
+      await trial.answer();
+      assert.equal(trial.log().checkpointed, trial.log().log);
+    }));
+
+  test("leave all in the log, and copy no more, when what was copied could not be synced", () =>
+    withLog(20, async (trial) => {
+      trial.writeUntilAsked();
       trial.write(1);
-      assert.equal(trial.log().log, trial.log().checkpointed);
+      const failure = failed("SQLITE_IOERR_FSYNC");
+      await trial.answer(failure);
+      assert.deepEqual(trial.failures, [failure]);
+      trial.write(5_000);
+      assert.equal(trial.asked.length, 1);
+      assert.ok(trial.log().log > 6_000);
+    }));
+
+  for (const code of ["SQLITE_FULL", "SQLITE_IOERR_WRITE"]) {
+    test(`try again after a copy that failed by ${code}, which nobody is told of`, () =>
+      withLog(20, async (trial) => {
+        trial.writeUntilAsked();
+        await trial.answer(failed(code));
+        assert.equal(trial.writeUntilAsked(), 1_000);
+        await trial.answer();
+        assert.deepEqual(trial.failures, []);
+        assert.equal(trial.log().checkpointed, trial.log().log);
+      }));
+  }
+
+  test("are closed when the copy under way is done", () =>
+    withLog(20, async (trial) => {
+      trial.writeUntilAsked();
+      let isClosed = false;
+      const closed = trial.checkpoints.close().then(() => {
+        isClosed = true;
+      });
+      await turns(3);
+      assert.equal(isClosed, false);
+      await trial.answer();
+      await closed;
     }));
 });

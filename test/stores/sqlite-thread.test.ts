@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { copyFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import type { SessionStore } from "../../src/domain/session-store.js";
 import { openPrefetch } from "../../src/stores/sqlite/prefetch.js";
 import { openThreadWriter } from "../../src/stores/sqlite/thread-writer.js";
-import { createDatabase, withDatabase, withFolder } from "./database.js";
-import { createTrial, hasCode, listAll, NOW, setKey } from "./suite/fixture.js";
+import { createDatabase, openQuietly, withDatabase, withFolder } from "./database.js";
+import { createTrial, hasCode, listAll, type Minted, NOW, setKey } from "./suite/fixture.js";
 import { storeSuite } from "./suite.js";
 
 const inThread = { openWriter: openThreadWriter, openPrefetch };
@@ -73,7 +74,9 @@ describe("a SQLite store that writes in a thread", () => {
     withFolder(async (folder) => {
       const writer = openThreadWriter({
         path: join(folder, "no-such-folder", "latchkey.db"),
+        file: 0,
         committed: () => undefined,
+        onBroken: () => undefined,
       });
       await writer.close();
     }));
@@ -100,4 +103,44 @@ describe("a SQLite store that writes in a thread", () => {
         },
       ),
     ));
+
+  // The thread that copies takes longer to start than some writes do.
+  for (const [when, most] of [
+    ["while others are written", 2_000],
+    ["after the last one", 25],
+  ] as const) {
+    test(`a copy of the log that cannot be synced breaks the disk and leaves the log, ${when}`, () =>
+      withFolder((folder) =>
+        withDatabase(
+          async ({ store, fatal, path }) => {
+            const { mint } = createTrial({ store });
+            const written: Minted[] = [];
+            for (let refusal: unknown; !refusal && written.length < most; ) {
+              const one = mint();
+              await Promise.resolve(store.create(one.session, one.tokenHash)).then(
+                () => written.push(one),
+                (error) => {
+                  refusal = error;
+                },
+              );
+              if (refusal) assert.ok(hasCode("unavailable")(refusal));
+            }
+            await store.close();
+            assert.equal(fatal.length, 1);
+            for (const file of ["latchkey.db", "latchkey.db-wal"]) {
+              copyFileSync(join(dirname(path), file), join(folder, file));
+            }
+            const restarted = openQuietly(join(folder, "latchkey.db"));
+            for (const { session, tokenHash } of written) {
+              assert.deepEqual(await restarted.peek("shop", tokenHash, NOW), session);
+            }
+            await restarted.close();
+          },
+          {
+            // No such file is open.
+            openWriter: (options) => openThreadWriter({ ...options, maxPages: 100, file: 2 ** 20 }),
+          },
+        ),
+      ));
+  }
 });

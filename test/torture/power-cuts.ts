@@ -33,16 +33,17 @@ export interface PowerReport {
 
 /** One process after the other, over one file. */
 interface Part extends Pick<ScribeOptions, "calls" | "isKilled" | "way"> {
-  /** From which of each thread's syncs on all fail. */
-  readonly failsFrom?: number;
+  /** From which of each thread's syncs on all fail; of the copies of the log only, or of all. */
+  readonly failsFrom?: { readonly copy: number } | { readonly any: number };
 }
 
-/** Logs are begun, copied, begun anew, left by a kill, and left by a disk that failed. */
+/** Logs are begun, copied, copied in vain, begun anew, left by a kill, and by a disk that failed. */
 const PARTS: readonly Part[] = [
   { calls: 60 },
   { calls: 150, way: "short logs" },
+  { calls: 150, way: "short logs", failsFrom: { copy: 1 } },
   { calls: 60, isKilled: true },
-  { calls: 90, failsFrom: 9, isKilled: true },
+  { calls: 90, failsFrom: { any: 9 }, isKilled: true },
   { calls: 90, isKilled: true },
 ];
 
@@ -85,13 +86,18 @@ export async function cutPower(scope: Scope, options: PowerOptions): Promise<Pow
   return { cuts: made, writes, syncs, failedSyncs, answered, problems };
 }
 
+/** SQLite's own syncs are none of data only. */
+const failing = (from: NonNullable<Part["failsFrom"]>): string =>
+  "copy" in from
+    ? `fdatasync:error=EIO:when=${from.copy}`
+    : `fsync,fdatasync:error=EIO:when=${from.any}`;
+
 async function traceAll(scope: Scope, { folder, seed, way }: PowerOptions): Promise<Timed[]> {
   const steps: Timed[] = [];
   const path = join(folder, "data", "latchkey.db");
   for (const [index, { failsFrom, ...part }] of PARTS.entries()) {
     const file = join(folder, "trace");
-    const inject =
-      failsFrom === undefined ? [] : ["-e", `inject=fsync,fdatasync:error=EIO:when=${failsFrom}+`];
+    const inject = failsFrom ? ["-e", `inject=${failing(failsFrom)}+`] : [];
     const { status, stderr } = await runScribe(
       scope,
       { path, seed: seed + index, first: index * 1_000, ...part, ...(way ? { way } : {}) },

@@ -49,20 +49,17 @@ function tell(line: string): void {
   }
 }
 
-/** A writer in this thread, changed in some way. */
-function openChanged(
-  { path, clock }: WriterOptions,
-  { pragma, maxPages }: { readonly pragma?: string; readonly maxPages?: number },
-): Writer {
+/** A writer in this thread that does not sync. */
+function openUnsynced({ path }: WriterOptions): Writer {
   const db = openConnection(path);
-  if (pragma) db.pragma(pragma);
-  const commit = createCommitter({ db, clock, ...(maxPages ? { maxPages } : {}) });
+  db.pragma("synchronous = OFF");
+  const commit = createCommitter(db);
   return { commit: async (batch) => commit([batch]), close: async () => void db.close() };
 }
 
 const writers: Record<Way, (options: WriterOptions) => Writer> = {
-  "short logs": (to) => openChanged(to, { maxPages: 60 }),
-  "never syncs": (to) => openChanged(to, { pragma: "synchronous = OFF" }),
+  "short logs": (to) => openThreadWriter({ ...to, maxPages: 100 }),
+  "never syncs": openUnsynced,
   "ignores failures": (to) => {
     const writer = openThreadWriter(to);
     return { ...writer, commit: (batch) => writer.commit(batch).catch(() => undefined) };
@@ -156,3 +153,6 @@ if (options.isKilled) process.kill(process.pid, "SIGKILL");
 // A failure here is of writes that nobody waits for, or of the copy into the database, which
 // the next start repeats.
 await store.close().catch(() => undefined);
+// As a server does.
+
+process.exit();

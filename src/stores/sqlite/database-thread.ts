@@ -5,13 +5,14 @@ export interface ThreadData {
   readonly path: string;
 }
 
+type ThreadName = "#writer-thread" | "#checkpoint-thread" | "#prefetch-thread";
+
 /**
- * Starts a thread that has a connection of its own to the database at `path`. It is named as the
+ * Starts a thread that has a connection of its own to the database. It is named as the
  * package names it to itself: the source may run as it is, but a thread can only run what is built,
  * and needs none of the loaders of this process.
  */
-export function startThread(name: "#writer-thread" | "#prefetch-thread", path: string): Worker {
-  const workerData: ThreadData = { path };
+export function startThread(name: ThreadName, workerData: ThreadData): Worker {
   return new Worker(new URL(import.meta.resolve(name)), { workerData, execArgv: [] });
 }
 

@@ -1,6 +1,9 @@
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
 
+/** SQLite's code of a failed sync. */
+export const SYNC_FAILURE = "SQLITE_IOERR_FSYNC";
+
 /**
  * What a failure inside SQLite means to a caller. Errors that are not SQLite's
  * pass unchanged.
@@ -34,6 +37,11 @@ export function isFatal(error: unknown): boolean {
     error instanceof Sqlite.SqliteError &&
     /^SQLITE_(IOERR|CORRUPT|NOTADB|CANTOPEN|READONLY)/.test(error.code)
   );
+}
+
+/** Whether the disk may not have what was written before. */
+export function isSyncFailure(error: unknown): error is Error {
+  return error instanceof Sqlite.SqliteError && error.code === SYNC_FAILURE;
 }
 
 /**

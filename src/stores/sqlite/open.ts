@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { closeSync, openSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Database } from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
@@ -44,13 +44,15 @@ export interface OpenOptions {
 export function openSqliteStore(options: OpenOptions): SessionStore {
   const path = resolve(options.path);
   let lock: DatabaseLock | undefined;
+  let handle: number | undefined;
   let db: Database | undefined;
-  let writer: Writer | undefined;
   try {
     const file = createPrivate(path);
     createPrivate(`${file}.lock`);
     const held = lockDatabase(file);
     lock = held;
+    const opened = openSync(file, "r+");
+    handle = opened;
     db = openConnection(file);
     migrate(db);
     // A log that a failed sync or a kill left may be whole in the system's memory and not on disk;
@@ -61,10 +63,10 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
     db.pragma("query_only = ON");
     const { openWriter = openThreadWriter } = options;
     const { committed } = options.observer;
-    writer = openWriter({ path: file, committed, clock: options.clock });
     return createSqliteStore({
       db,
-      writer,
+      openWriter: (onBroken) =>
+        openWriter({ path: file, file: opened, committed, onBroken, clock: options.clock }),
       prefetch: (options.openPrefetch ?? openPrefetch)({ path: file }),
       observer: options.observer,
       clock: options.clock,
@@ -74,11 +76,14 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
       maxWaiting: options.maxWaiting ?? Number.POSITIVE_INFINITY,
       walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,
       onFatal: options.onFatal,
-      onClose: held.release,
+      onClose(isLetGo) {
+        if (isLetGo) closeSync(opened);
+        held.release();
+      },
     });
   } catch (error) {
-    void writer?.close();
     db?.close();
+    if (handle !== undefined) closeSync(handle);
     lock?.release();
     if (error instanceof LatchkeyError) throw error;
     const reason = error instanceof Error ? error.message : String(error);

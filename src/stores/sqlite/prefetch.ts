@@ -67,7 +67,7 @@ function asMade({ session, ...rest }: StoredSession): StoredSession {
 type Reader = ReturnType<typeof startReader>;
 
 function startReader(path: string) {
-  const thread = startThread("#prefetch-thread", path);
+  const thread = startThread("#prefetch-thread", { path });
   let waiting: ((fetched: Fetched) => void)[] = [];
   let state: "starting" | "ready" | "gone" = "starting";
 

@@ -35,8 +35,8 @@ const sameLimits = (a: Session, b: Session) =>
 export interface SqliteStoreOptions {
   /** A database with the current schema, to read from; closed with the store. */
   readonly db: Database;
-  /** What writes to the same database; closed with the store. */
-  readonly writer: Writer;
+  /** Opens what writes to the same database; closed with the store. */
+  readonly openWriter: (onBroken: (error: Error) => void) => Writer;
   /** What reads its rows ahead; closed with the store. */
   readonly prefetch: Prefetch;
   readonly observer: StoreObserver;
@@ -54,8 +54,8 @@ export interface SqliteStoreOptions {
   readonly walBytes: () => number;
   /** Called once, when the disk fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
-  /** Called last by `close`. */
-  readonly onClose: () => void;
+  /** Called last by `close`: whether the database was let go of, which it is unless the disk failed. */
+  readonly onClose: (isLetGo: boolean) => void;
 }
 
 /** Which session a call changes, and under which request it may come again. */
@@ -71,7 +71,7 @@ interface Target {
  * answered from memory where they can be, and change memory only.
  */
 export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
-  const { db, writer, prefetch, observer, slice } = options;
+  const { db, prefetch, observer, slice } = options;
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes, () => touches.schedule());
   const apps = createApps(rows);
@@ -109,6 +109,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return translated;
   };
 
+  const writer = options.openWriter(fail);
   const commits = createCommitQueue({
     writer,
     translate: fail,
@@ -491,9 +492,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         } finally {
           await prefetch.close();
           await writer.close();
-          db.close();
           memory.clear();
-          options.onClose();
+          // The last connection to close copies the log and removes it. After a failure that is
+          // for a restart to do, and this one stays as long as the process.
+          if (!failure) db.close();
+          options.onClose(failure === undefined);
         }
       })();
       return closing;

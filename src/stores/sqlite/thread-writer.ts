@@ -1,6 +1,13 @@
+import type { CheckpointThreadData } from "./checkpointer.js";
 import { endThread, startThread } from "./database-thread.js";
-import type { Batch, Failure, Writer, WriterOptions } from "./writer.js";
-import { brokenBy, fromFailure } from "./writer.js";
+import { brokenBy, type Failure, fromFailure } from "./thread-failure.js";
+import type { Batch, Writer, WriterOptions } from "./writer.js";
+
+/** What the thread is started with. */
+export interface WriterThreadData extends CheckpointThreadData {
+  /** The most pages of the log at which it is copied. */
+  readonly maxPages?: number | undefined;
+}
 
 /** What the thread is sent, beside `end`. The epoch is the number of failures known of. */
 export interface Message {
@@ -18,6 +25,10 @@ export interface Answer {
   readonly failure: Failure | null;
 }
 
+export interface ThreadWriterOptions
+  extends Omit<WriterOptions, "clock">,
+    Pick<WriterThreadData, "maxPages"> {}
+
 interface Waiting {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
@@ -25,13 +36,16 @@ interface Waiting {
 
 /**
  * A writer in a thread of its own: neither SQL nor the disk, nor copying the log
- * into the database, ever holds the event loop. A thread that dies fails what
- * it had and all that follows as a broken disk does.
+ * into the database, ever holds the event loop. A thread that dies, by a checkpoint whose
+ * sync failed or by anything else, fails what it had and all that follows as a broken disk does.
  */
-export function openThreadWriter({ path, committed }: Omit<WriterOptions, "clock">): Writer {
-  const thread = startThread("#writer-thread", path);
+export function openThreadWriter(options: ThreadWriterOptions): Writer {
+  const { path, file, maxPages, committed, onBroken } = options;
+  const data: WriterThreadData = { path, file, maxPages };
+  const thread = startThread("#writer-thread", data);
   let waiting: Waiting[] = [];
   let epoch = 0;
+  let isEnding = false;
   let death: Failure | undefined;
 
   const failAll = (failure: Failure) => {
@@ -42,8 +56,10 @@ export function openThreadWriter({ path, committed }: Omit<WriterOptions, "clock
     for (const { reject } of failed) reject(error);
   };
   const die = (cause: unknown) => {
-    death ??= brokenBy(cause);
+    if (death) return;
+    death = brokenBy(cause);
     failAll(death);
+    onBroken(fromFailure(death));
   };
   thread.on("message", ({ batches, calls, seconds, failure }: Answer) => {
     if (failure) {
@@ -54,7 +70,10 @@ export function openThreadWriter({ path, committed }: Omit<WriterOptions, "clock
     for (const { resolve } of waiting.splice(0, batches)) resolve();
   });
   thread.on("error", die);
-  thread.on("exit", (status) => die(`its thread ended with ${status}`));
+  thread.on("exit", (status) => {
+    if (isEnding) death ??= brokenBy("it is closed");
+    else die(`its thread ended with ${status}`);
+  });
 
   return {
     commit: (batch) =>
@@ -68,6 +87,7 @@ export function openThreadWriter({ path, committed }: Omit<WriterOptions, "clock
         thread.postMessage(message);
       }),
     async close() {
+      isEnding = true;
       if (!death) await endThread(thread);
     },
   };

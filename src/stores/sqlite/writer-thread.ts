@@ -1,10 +1,12 @@
 // The thread of `openThreadWriter`: carries out the batches that it is sent, all
 // that wait in one transaction, and answers how it went.
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
+import { openCheckpointer } from "./checkpointer.js";
+import { createCheckpoints } from "./checkpoints.js";
 import { openConnection } from "./connection.js";
-import type { ThreadData } from "./database-thread.js";
-import type { Answer, Message } from "./thread-writer.js";
-import { type Batch, createCommitter, type Failure, toFailure } from "./writer.js";
+import { type Failure, toFailure } from "./thread-failure.js";
+import type { Answer, Message, WriterThreadData } from "./thread-writer.js";
+import { type Batch, createCommitter } from "./writer.js";
 
 /** The most row writes that share a transaction; bounds how long the last of them waits. */
 const MAX_WRITES = 512;
@@ -12,9 +14,19 @@ const MAX_WRITES = 512;
 const port = parentPort;
 if (!port) throw new Error("this is the entry of a thread");
 
-const { path } = workerData as ThreadData;
-const db = openConnection(path);
-const commit = createCommitter({ db, clock: () => performance.now() });
+const { maxPages, ...data } = workerData as WriterThreadData;
+const db = openConnection(data.path);
+const commit = createCommitter(db);
+const checkpoints = createCheckpoints({
+  db,
+  checkpointer: openCheckpointer(data),
+  clock: () => performance.now(),
+  maxPages,
+  onSyncFailure(error) {
+    // The thread ends by it: another commit might begin the log anew, which alone has all.
+    throw error;
+  },
+});
 let epoch = 0;
 
 const carryOut = (batches: readonly Batch[]): Failure | null => {
@@ -40,6 +52,13 @@ const handle = (messages: readonly Message[]) => {
     failure,
   };
   port.postMessage(answer);
+  if (!failure) checkpoints.afterCommit();
+};
+
+const end = async () => {
+  await checkpoints.close();
+  db.close();
+  port.close();
 };
 
 port.on("message", (first: Message | "end") => {
@@ -52,8 +71,5 @@ port.on("message", (first: Message | "end") => {
     next = size < MAX_WRITES ? receiveMessageOnPort(port)?.message : undefined;
   }
   handle(messages);
-  if (next === "end") {
-    db.close();
-    port.close();
-  }
+  if (next === "end") void end();
 });

@@ -1,5 +1,4 @@
-import Sqlite from "better-sqlite3";
-import { type CheckpointOptions, createCheckpoints } from "./checkpoints.js";
+import type { Database } from "better-sqlite3";
 import { openConnection } from "./connection.js";
 import { prepareRowWrites, type RowWrite } from "./row-writes.js";
 
@@ -25,16 +24,21 @@ export interface Batch {
 
 export interface WriterOptions {
   readonly path: string;
+  /**
+   * The database as an open file, to sync it by. It stays open as long as any connection of this
+   * process to it: with any file, a process gives up the locks of all that it has of the same.
+   */
+  readonly file: number;
   /** Told of each transaction: of how many calls it is, and the seconds it took. */
   readonly committed: (calls: number, seconds: number) => void;
+  /** Told once, if what was committed can no more be relied on, or nothing can be any more. */
+  readonly onBroken: (error: Error) => void;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
 }
 
 /** Carries out transactions on a connection at once; throws an `SqliteError`. */
-export function createCommitter(options: CheckpointOptions) {
-  const { db } = options;
-  const checkpoints = createCheckpoints(options);
+export function createCommitter(db: Database) {
   const run = prepareRowWrites(db);
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
@@ -51,14 +55,14 @@ export function createCommitter(options: CheckpointOptions) {
       if (db.inTransaction) rollback.run();
       throw error;
     }
-    checkpoints.afterCommit();
   };
 }
 
-/** A writer that works in the caller's thread, which waits for the disk. */
+/** A writer that works in the caller's thread, which waits for the disk, also while SQLite copies
+ * the log. */
 export function openDirectWriter({ path, committed, clock }: WriterOptions): Writer {
   const db = openConnection(path);
-  const commit = createCommitter({ db, clock });
+  const commit = createCommitter(db);
   return {
     async commit(batch) {
       const start = clock();
@@ -69,24 +73,4 @@ export function openDirectWriter({ path, committed, clock }: WriterOptions): Wri
       db.close();
     },
   };
-}
-
-/** An SqliteError in a form that can leave its thread. */
-export interface Failure {
-  readonly message: string;
-  readonly code: string;
-}
-
-export function toFailure(error: unknown): Failure {
-  if (error instanceof Sqlite.SqliteError) return { message: error.message, code: error.code };
-  return brokenBy(error);
-}
-
-/** Any other fault of a writer counts as one of the disk: what was written is unknown. */
-export function brokenBy(cause: unknown): Failure {
-  return { message: `the writer failed: ${cause}`, code: "SQLITE_IOERR" };
-}
-
-export function fromFailure({ message, code }: Failure): Error {
-  return new Sqlite.SqliteError(message, code);
 }

@@ -1,0 +1,27 @@
+import Sqlite from "better-sqlite3";
+import { SYNC_FAILURE } from "./failure.js";
+
+/** An SqliteError in a form that can leave its thread. */
+export interface Failure {
+  readonly message: string;
+  readonly code: string;
+}
+
+export function toFailure(error: unknown): Failure {
+  if (error instanceof Sqlite.SqliteError) return { message: error.message, code: error.code };
+  return brokenBy(error);
+}
+
+/** Any other fault of a thread counts as one of the disk: what was written is unknown. */
+export function brokenBy(cause: unknown): Failure {
+  return { message: `the writer failed: ${cause}`, code: "SQLITE_IOERR" };
+}
+
+/** A checkpointer that fails counts as a failed sync of what it copied. */
+export function unsyncedBy(cause: unknown): Failure {
+  return { message: `a checkpoint failed: ${cause}`, code: SYNC_FAILURE };
+}
+
+export function fromFailure({ message, code }: Failure): Error {
+  return new Sqlite.SqliteError(message, code);
+}
