@@ -101,6 +101,7 @@ export async function start(options: StartOptions): Promise<Server> {
   const sweeper = startSweeper({
     store,
     now,
+    clock,
     interval: SWEEP_INTERVAL,
     onError: (err) => log.error({ err }, "sweep failed"),
   });
@@ -133,6 +134,7 @@ export async function start(options: StartOptions): Promise<Server> {
   const keySweeper = startSweeper({
     store: keyring,
     now,
+    clock,
     interval: KEY_SWEEP_INTERVAL,
     onError: (err) => log.error({ err }, "sweep of keys failed"),
   });

@@ -1,9 +1,12 @@
 import type { SessionStore } from "../domain/session-store.js";
+import { inSlices } from "../domain/slices.js";
 
 export interface SweeperOptions {
   readonly store: Pick<SessionStore, "sweep">;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Monotonic milliseconds. */
+  readonly clock: () => number;
   /** Milliseconds between the end of a sweep and the next. */
   readonly interval: number;
   readonly onError: (error: unknown) => void;
@@ -13,16 +16,15 @@ export interface SweeperOptions {
 const SLICE = 100;
 
 /**
- * Reclaims from time to time what expired sessions take, a slice a turn of
- * the event loop. Whether a session lives never depends on it.
+ * Reclaims from time to time what expired sessions take, slice by slice. Whether a session lives never depends on it.
  */
-export function startSweeper({ store, now, interval, onError }: SweeperOptions) {
+export function startSweeper({ store, now, clock, interval, onError }: SweeperOptions) {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
   const sweep = async () => {
     try {
-      while (!stopped && (await store.sweep(now(), SLICE))) await new Promise(setImmediate);
+      await inSlices(async () => !stopped && (await store.sweep(now(), SLICE)), clock);
     } catch (error) {
       if (!stopped) onError(error);
     }

@@ -7,6 +7,7 @@ import type { Once } from "../../domain/request-record.js";
 import { rotatedAlready } from "../../domain/rotation.js";
 import { expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type { SessionKey, SessionStore, StoreObserver } from "../../domain/session-store.js";
+import { inSlices } from "../../domain/slices.js";
 import type { TokenHash } from "../../domain/token.js";
 import { createActiveUsers } from "./active-users.js";
 import { createApps } from "./apps.js";
@@ -295,8 +296,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       });
       if (sameCall) return sameCall();
       if (!end) return answer;
+      const begun = end;
       try {
-        while (await reclaim(end, slice, once));
+        await inSlices(() => reclaim(begun, slice, once), options.clock);
         return end.ended;
       } finally {
         end.isDriven = false;
