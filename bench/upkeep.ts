@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type Filled, fill, fillOnce } from "./filled-file.js";
+import type { Latencies } from "./latencies.js";
 import { latencyPlot } from "./latency-plot.js";
 import { peakOf } from "./memory.js";
 import { checkCalls } from "./open-load.js";
@@ -16,13 +17,15 @@ import { checkBuild, noteProvenance, provenanceText, writeResult } from "./prove
 import { type Database, inPlace, type Place, type Serving, serve } from "./serving.js";
 import { table } from "./table.js";
 import { parseTrialOptions, type TrialValues } from "./trial-options.js";
+import { startWriteProbe } from "./write-probe.js";
 
 const OPTIONS = {
   about: `npm run bench -- upkeep [options]
 
 Measures what the work behind the scenes costs callers: a sweep of expired sessions, the end of all
 of an app's, and a backup, each while gets of the hottest sessions come at a steady part of the
-most that the server answers. Prints the latencies during each and in quiet, and plots them.`,
+most that the server answers, and one session is written to 50 times a second. Prints the latencies
+during each and in quiet, and plots those of the gets.`,
   numbers: {
     sessions: { normal: 10_000_000, smoke: 5_000, most: 50_000_000, means: "sessions that stay" },
     batch: {
@@ -60,6 +63,8 @@ interface Trial {
 interface Result {
   readonly mostPerSecond: number;
   readonly phases: readonly PhaseResult[];
+  /** What the writes of each phase waited for. */
+  readonly writes: readonly Latencies[];
   /** Seconds from when the sessions expired to when none of them was left. */
   readonly swept: number;
   readonly backupBytes: number;
@@ -135,6 +140,11 @@ async function run(
     throw new Error(`the sessions to be swept expire in ${left} ms already: filling was too slow`);
   }
   const phases: Promise<PhaseResult>[] = [];
+  const writes: Latencies[] = [];
+  // Ends what is under way, too, when the load or the server fails.
+  const ending = new AbortController();
+  const ended = AbortSignal.any([signal, ending.signal]);
+  const probe = await startWriteProbe(url, ended);
   const during = async (name: string, work: Promise<unknown> | (() => Promise<unknown>)) => {
     const phase = load.begin({
       name,
@@ -147,10 +157,8 @@ async function run(
     phases.push(phase);
     // The phase ends after the work, unless the load fails.
     await Promise.race([typeof work === "function" ? work() : work, phase]);
+    writes.push(probe.take());
   };
-  // Ends what is under way, too, when the load or the server fails.
-  const ending = new AbortController();
-  const ended = AbortSignal.any([signal, ending.signal]);
   const total = watchTotal(url, ended);
   const pause = () => sleep((seconds * 1_000) / 4, undefined, { signal: ended });
   try {
@@ -174,7 +182,14 @@ async function run(
     load.end();
     const results = await Promise.all(phases);
     for (const result of results) checkCalls(result);
-    return { mostPerSecond, phases: results, swept, backupBytes, memory: peakOf(server.pid) };
+    return {
+      mostPerSecond,
+      phases: results,
+      writes,
+      swept,
+      backupBytes,
+      memory: peakOf(server.pid),
+    };
   } finally {
     ending.abort();
   }
@@ -238,7 +253,7 @@ async function backup(root: string, from: string, to: string, signal: AbortSigna
 
 function textOf(
   options: Options,
-  { phases, mostPerSecond, swept, backupBytes, memory }: Result,
+  { phases, writes, mostPerSecond, swept, backupBytes, memory }: Result,
 ): string {
   const quiet = phases[0]?.accepted.p99 ?? Number.NaN;
   const cells = [
@@ -252,8 +267,10 @@ function textOf(
       "longest gap ms",
       "p99 to quiet",
       "worst 250 ms: p99",
+      "writes: p99 ms",
+      "max ms",
     ],
-    ...phases.map(({ name, seconds, accepted, longestGap, windows }) => [
+    ...phases.map(({ name, seconds, accepted, longestGap, windows }, index) => [
       name,
       seconds.toFixed(1),
       accepted.p50.toFixed(2),
@@ -263,6 +280,8 @@ function textOf(
       longestGap.toFixed(1),
       `${(accepted.p99 / quiet).toFixed(2)} ×`,
       Math.max(...windows.map((window) => window.accepted.p99)).toFixed(2),
+      (writes[index]?.p99 ?? Number.NaN).toFixed(2),
+      (writes[index]?.max ?? Number.NaN).toFixed(1),
     ]),
   ];
   const secondsOf = (task: (typeof TASKS)[number]) =>
