@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { statSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
-import { request } from "node:http";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type Filled, fill, fillOnce } from "./filled-file.js";
+import { callJson } from "./json-call.js";
 import type { Latencies } from "./latencies.js";
 import { latencyPlot } from "./latency-plot.js";
 import { peakOf } from "./memory.js";
@@ -223,25 +223,12 @@ function watchTotal(url: string, signal: AbortSignal) {
   };
 }
 
-/** Ends all sessions of an app, however long that takes; answers how many. */
-function endApp(url: string, app: string, signal: AbortSignal): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const call = request(`${url}/${app}/killall`, { method: "DELETE", signal }, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (part: string) => {
-        text += part;
-      });
-      response.on("error", reject);
-      response.on("end", () => {
-        const killed = /^\{"kill":(\d+)\}$/.exec(text)?.[1];
-        if (killed === undefined) reject(new Error(`killall answered ${text}`));
-        else resolve(Number(killed));
-      });
-    });
-    call.on("error", reject);
-    call.end();
-  });
+/** Ends all sessions of an app; answers how many. */
+async function endApp(url: string, app: string, signal: AbortSignal): Promise<number> {
+  const text = await callJson("DELETE", `${url}/${app}/killall`, null, signal);
+  const killed = /^\{"kill":(\d+)\}$/.exec(text)?.[1];
+  if (killed === undefined) throw new Error(`killall answered ${text}`);
+  return Number(killed);
 }
 
 /** Makes a backup as an operator does. */

@@ -47,8 +47,13 @@ export function createCheckpoints(options: CheckpointOptions) {
   const measure = db.prepare<[], Log>("PRAGMA wal_checkpoint(NOOP)");
   const copy = db.prepare<[], Log>("PRAGMA wal_checkpoint(PASSIVE)");
   const pagesLeft = () => {
-    const { log, checkpointed } = measure.get() ?? { log: 0, checkpointed: 0 };
-    return log - checkpointed;
+    try {
+      const state = measure.get();
+      return state ? state.log - state.checkpointed : 0;
+    } catch {
+      // To be measured after the next transaction.
+      return 0;
+    }
   };
   let pages = Math.min(FIRST_PAGES, maxPages);
   let due = pages;
