@@ -3,6 +3,7 @@ import manifest from "../package.json" with { type: "json" };
 /**
  * What `npm start` passes to Node: a young generation of 8 MiB halves, which stay in a processor's
  * cache. V8's own 16 MiB do not, and made some processes a third slower than others of the same
- * program. The ceilings have it too.
+ * program. And one thread for V8's own work: four take both processors from the event loop whenever all
+ * of memory is collected (`bench -- upkeep`). The ceilings have both too.
  */
 export const NODE_FLAGS = manifest.scripts.start.split(" ").filter((word) => word.startsWith("--"));

@@ -24,7 +24,7 @@ const OPTIONS = {
 
 Measures what the work behind the scenes costs callers: a sweep of expired sessions, the end of all
 of an app's, and a backup, each while gets of the hottest sessions come at a steady part of the
-most that the server answers, and one session is written to 50 times a second. Prints the latencies
+most that the server answers, and one session is written to some 45 times a second. Prints the latencies
 during each and in quiet, and plots those of the gets.`,
   numbers: {
     sessions: { normal: 10_000_000, smoke: 5_000, most: 50_000_000, means: "sessions that stay" },

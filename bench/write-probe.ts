@@ -2,14 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { callJson } from "./json-call.js";
 import { createLatencies, type Latencies } from "./latencies.js";
 
-/** Milliseconds between two writes. */
-const EVERY = 20;
-
-/** What writes waited for since it was asked last. */
-export type WriteProbe = Awaited<ReturnType<typeof startWriteProbe>>;
+/** Milliseconds of rest between two writes. */
+const REST = 20;
 
 /**
- * Begins a session of an app of its own and sets its data 50 times a second until the signal, one
+ * Begins a session of an app of its own and sets its data some 45 times a second until the signal, one
  * call after the other.
  */
 export async function startWriteProbe(url: string, signal: AbortSignal) {
@@ -29,7 +26,7 @@ export async function startWriteProbe(url: string, signal: AbortSignal) {
       const start = performance.now();
       await callJson("POST", `${url}/${app}/set/${token}`, { written }, signal);
       latencies.record(performance.now() - start);
-      await sleep(EVERY, undefined, { signal });
+      await sleep(REST, undefined, { signal });
     }
   };
   probe().catch((error: unknown) => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import Sqlite, { type Database } from "better-sqlite3";
+import { openCheckpointer } from "../../src/stores/sqlite/checkpointer.js";
 import { createCheckpoints } from "../../src/stores/sqlite/checkpoints.js";
 import { openConnection } from "../../src/stores/sqlite/connection.js";
 import { withFolder } from "./database.js";
@@ -16,6 +17,8 @@ interface Trial {
   readonly writeUntilAsked: () => number;
   /** Pages that the log had and the database had not, whenever the checkpointer was asked. */
   readonly asked: readonly number[];
+  /** Writes until the checkpointer is asked, and has it answer, so many times. */
+  readonly copyTimes: (rounds: number) => Promise<void>;
   /** Has the checkpointer answer that it copied what was in the log when it was asked, or failed. */
   readonly answer: (error?: Error) => Promise<void>;
   readonly checkpoints: ReturnType<typeof createCheckpoints>;
@@ -75,6 +78,12 @@ const withLog = (took: number, use: (trial: Trial) => Promise<void>) =>
         return assert.fail("it is never copied");
       },
       asked,
+      async copyTimes(rounds) {
+        for (let round = 0; round < rounds; round++) {
+          trial.writeUntilAsked();
+          await trial.answer();
+        }
+      },
       async answer(error) {
         beside.pragma("wal_checkpoint(PASSIVE)");
         pin.exec("COMMIT");
@@ -131,11 +140,8 @@ describe("checkpoints", () => {
     }));
 
   test("come at fewer pages where copies take long, down to 128", () =>
-    withLog(1_000, async ({ writeUntilAsked, answer, asked }) => {
-      for (let round = 0; round < 12; round++) {
-        writeUntilAsked();
-        await answer();
-      }
+    withLog(1_000, async ({ copyTimes, asked }) => {
+      await copyTimes(12);
       assert.deepEqual(
         asked,
         asked.toSorted((a, b) => b - a),
@@ -145,11 +151,8 @@ describe("checkpoints", () => {
     }));
 
   test("come at more pages where copies are quick, up to 4,000", () =>
-    withLog(0.01, async ({ writeUntilAsked, answer, asked }) => {
-      for (let round = 0; round < 3; round++) {
-        writeUntilAsked();
-        await answer();
-      }
+    withLog(0.01, async ({ copyTimes, asked }) => {
+      await copyTimes(3);
       assert.equal(asked.at(-1), 4_000);
     }));
 
@@ -206,5 +209,17 @@ describe("checkpoints", () => {
       assert.equal(isClosed, false);
       await trial.answer();
       await closed;
+    }));
+});
+
+describe("a thread that copies the log", () => {
+  test("that ended fails each copy as one that was not synced, and is closed all the same", () =>
+    withFolder(async (folder) => {
+      const path = join(folder, "no-such-folder", "log.db");
+      const checkpointer = openCheckpointer({ path, file: 0 });
+      for (let copy = 0; copy < 3; copy++) {
+        await assert.rejects(checkpointer.copy(), { code: "SQLITE_IOERR_FSYNC" });
+      }
+      await checkpointer.close();
     }));
 });

@@ -154,5 +154,4 @@ if (options.isKilled) process.kill(process.pid, "SIGKILL");
 // the next start repeats.
 await store.close().catch(() => undefined);
 // As a server does.
-
 process.exit();

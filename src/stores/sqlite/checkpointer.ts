@@ -25,14 +25,14 @@ export interface Checkpointer {
  */
 export function openCheckpointer(data: CheckpointThreadData): Checkpointer {
   let thread: Worker | undefined;
-  let isGone = false;
+  let death: Failure | undefined;
   let settle: (failure: Failure | null) => void = () => undefined;
 
   const start = () => {
     const started = startThread("#checkpoint-thread", data);
     const leave = (cause: unknown) => {
-      isGone = true;
-      settle(unsyncedBy(cause));
+      death ??= unsyncedBy(cause);
+      settle(death);
     };
     started.on("message", (failure: Failure | null) => settle(failure));
     started.on("error", leave);
@@ -43,12 +43,14 @@ export function openCheckpointer(data: CheckpointThreadData): Checkpointer {
   return {
     copy: () =>
       new Promise((resolve, reject) => {
-        thread ??= start();
         settle = (failure) => (failure ? reject(fromFailure(failure)) : resolve());
-        thread.postMessage("copy");
+        thread ??= start();
+        // One that ended while it had nothing to do answers no more.
+        if (death) settle(death);
+        else thread.postMessage("copy");
       }),
     async close() {
-      if (thread && !isGone) await endThread(thread);
+      if (thread) await endThread(thread);
     },
   };
 }

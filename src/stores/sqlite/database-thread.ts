@@ -16,8 +16,10 @@ export function startThread(name: ThreadName, workerData: ThreadData): Worker {
   return new Worker(new URL(import.meta.resolve(name)), { workerData, execArgv: [] });
 }
 
-/** Tells a thread that runs to do what it was sent and end; resolves when it did, or failed. */
+/** Tells a thread to do what it was sent and end; resolves when it has ended, in whatever way. */
 export async function endThread(thread: Worker): Promise<void> {
+  // One that ended has no number any more.
+  if (thread.threadId === -1) return;
   // Not by `once` of node:events, which would reject if it fails on its way.
   const ended = new Promise((resolve) => thread.once("exit", resolve));
   thread.postMessage("end");

@@ -93,8 +93,6 @@ function startReader(path: string) {
         waiting.push(resolve);
         thread.postMessage(asked);
       }),
-    async close() {
-      if (state !== "gone") await endThread(thread);
-    },
+    close: () => endThread(thread),
   };
 }

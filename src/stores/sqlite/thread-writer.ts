@@ -88,7 +88,7 @@ export function openThreadWriter(options: ThreadWriterOptions): Writer {
       }),
     async close() {
       isEnding = true;
-      if (!death) await endThread(thread);
+      await endThread(thread);
     },
   };
 }
