@@ -1,16 +1,18 @@
 import type { EndReason } from "../../domain/end-reason.js";
 import { isLive } from "../../domain/session.js";
+import type { TokenHash } from "../../domain/token.js";
 import { type BulkEnd, type BulkEnds, reasonOf } from "./bulk-ends.js";
 import type { Transaction } from "./commit-queue.js";
+import { type Entry, latestOf } from "./entry.js";
 import type { createEventLog } from "./event-log.js";
 import { rowWrites } from "./row-writes.js";
 import type { SessionHead } from "./rows.js";
 import type { StoreTotals } from "./totals.js";
-import { type Entry, latestOf, type WorkingSet } from "./working-set.js";
+import type { WorkingSet } from "./working-set.js";
 
 export interface RemovalsOptions {
   readonly events: Pick<ReturnType<typeof createEventLog>, "note">;
-  readonly memory: Pick<WorkingSet, "remove" | "forget" | "latest">;
+  readonly memory: Pick<WorkingSet, "remove" | "removeAll" | "forget" | "latest">;
   readonly ends: Pick<BulkEnds, "of">;
   readonly totals: Pick<StoreTotals, "removed">;
 }
@@ -50,6 +52,7 @@ export function createRemovals({ events, memory, ends, totals }: RemovalsOptions
       now: number,
     ): number {
       let live = 0;
+      const ended: TokenHash[] = [];
       for (const head of heads) {
         const { row, tokenHash, session } = head;
         const end = ends.of({ app: session.app, userId: session.userId, row });
@@ -60,9 +63,10 @@ export function createRemovals({ events, memory, ends, totals }: RemovalsOptions
         const latest = memory.latest(head) ?? session;
         if (isLive(latest, now)) live++;
         events.note(transaction, "ended", latest, now, reason);
-        memory.remove(transaction, tokenHash);
+        ended.push(tokenHash);
       }
       if (heads.length === 0) return 0;
+      memory.removeAll(transaction, ended);
       transaction.add(rowWrites.deleteAll(heads.map(({ row }) => row)));
       totals.removed(transaction, heads.length);
       return live;

@@ -1,6 +1,7 @@
 import type { TokenHash } from "../../domain/token.js";
+import type { Entry } from "./entry.js";
 import type { FormerlyOpened } from "./rows.js";
-import type { Entry, WorkingSet } from "./working-set.js";
+import type { WorkingSet } from "./working-set.js";
 
 /** A session, and until when (ms) a token that was rotated opens it too. */
 interface Opened {

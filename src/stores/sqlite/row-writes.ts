@@ -6,8 +6,8 @@ import { expiresAt, type Session } from "../../domain/session.js";
 import type { SessionEvent } from "../../domain/session-event.js";
 import type { TokenHash } from "../../domain/token.js";
 import type { BulkEnd } from "./bulk-ends.js";
+import type { Entry } from "./entry.js";
 import { COLUMNS, idToBytes, type Totals } from "./rows.js";
-import type { Entry } from "./working-set.js";
 
 type Value = string | number | null;
 

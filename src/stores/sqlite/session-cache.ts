@@ -7,24 +7,42 @@ const ENTRY_BYTES = 800;
 /** The part of the cache, one in so many, for entries that were asked for only once. */
 const TRIAL_PART = 8;
 
+interface Cached {
+  readonly tokenHash: TokenHash;
+  readonly dataBytes: number;
+}
+
 /**
  * A cache bounded to about `maxBytes` that keeps what is used again. What comes in is on trial
  * until it is asked for once more; only then, or while there is room, does it take the place of
  * others. So a pass over many sessions, each asked for once, drives out none that is in use.
+ *
+ * Entries that are pinned are found whether or not there is room; `isPinned` must be true from
+ * `pin` to `unpin`.
  */
-export function createSessionCache<T extends { readonly dataBytes: number }>(maxBytes: number) {
+export function createSessionCache<T extends Cached>(
+  maxBytes: number,
+  isPinned: (entry: T) => boolean,
+) {
   const sizeCalculation = (entry: T) => ENTRY_BYTES + 2 * entry.dataBytes;
   const trialBytes = Math.ceil(maxBytes / TRIAL_PART);
+  /** Those for which there was no room. */
+  const pinned = new Map<TokenHash, T>();
   const kept = new LRUCache<TokenHash, T>({
     maxSize: Math.max(1, maxBytes - trialBytes),
     sizeCalculation,
+    disposeAfter(entry, tokenHash, reason) {
+      if (reason === "evict" && isPinned(entry)) pinned.set(tokenHash, entry);
+    },
   });
   const onTrial = new LRUCache<TokenHash, T>({
     maxSize: trialBytes,
     sizeCalculation,
     disposeAfter(entry, tokenHash, reason) {
+      if (reason !== "evict") return;
       const hasRoom = kept.calculatedSize + sizeCalculation(entry) <= kept.maxSize;
-      if (reason === "evict" && hasRoom) kept.set(tokenHash, entry);
+      if (hasRoom) kept.set(tokenHash, entry);
+      else if (isPinned(entry)) pinned.set(tokenHash, entry);
     },
   });
 
@@ -33,16 +51,19 @@ export function createSessionCache<T extends { readonly dataBytes: number }>(max
       const entry = kept.get(tokenHash);
       if (entry !== undefined) return entry;
       const tried = onTrial.peek(tokenHash);
-      if (tried === undefined) return undefined;
+      if (tried === undefined) return pinned.get(tokenHash);
       onTrial.delete(tokenHash);
       kept.set(tokenHash, tried);
       return tried;
     },
 
     /** The same without counting as a use. */
-    peek: (tokenHash: TokenHash): T | undefined => kept.peek(tokenHash) ?? onTrial.peek(tokenHash),
+    peek: (tokenHash: TokenHash): T | undefined =>
+      kept.peek(tokenHash) ?? onTrial.peek(tokenHash) ?? pinned.get(tokenHash),
 
-    set(tokenHash: TokenHash, entry: T): void {
+    set(entry: T): void {
+      const { tokenHash } = entry;
+      pinned.delete(tokenHash);
       if (kept.has(tokenHash)) kept.set(tokenHash, entry);
       else onTrial.set(tokenHash, entry);
     },
@@ -50,11 +71,22 @@ export function createSessionCache<T extends { readonly dataBytes: number }>(max
     delete(tokenHash: TokenHash): void {
       kept.delete(tokenHash);
       onTrial.delete(tokenHash);
+      pinned.delete(tokenHash);
+    },
+
+    pin(entry: T): void {
+      const { tokenHash } = entry;
+      if (!kept.has(tokenHash) && !onTrial.has(tokenHash)) pinned.set(tokenHash, entry);
+    },
+
+    unpin({ tokenHash }: T): void {
+      if (pinned.size > 0) pinned.delete(tokenHash);
     },
 
     clear(): void {
       kept.clear();
       onTrial.clear();
+      pinned.clear();
     },
   };
 }

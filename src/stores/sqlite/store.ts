@@ -13,6 +13,7 @@ import { createActiveUsers } from "./active-users.js";
 import { createApps } from "./apps.js";
 import { type BulkEnd, createBulkEnds, reasonOf } from "./bulk-ends.js";
 import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
+import { type Entry, latestOf } from "./entry.js";
 import { createEventLog } from "./event-log.js";
 import { isFatal, isOwnFault, translateFailure } from "./failure.js";
 import { createListing } from "./listing.js";
@@ -26,7 +27,7 @@ import { createRows, type SessionHead } from "./rows.js";
 import { createTotals } from "./totals.js";
 import { createTouchWriter } from "./touch-writer.js";
 import { createUserCap } from "./user-cap.js";
-import { createWorkingSet, type Entry, latestOf } from "./working-set.js";
+import { createWorkingSet } from "./working-set.js";
 import type { Writer } from "./writer.js";
 
 /** A change of a session's data that leaves its limits alone needs no write of them. */

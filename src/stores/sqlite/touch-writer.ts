@@ -1,6 +1,7 @@
 import type { CommitQueue, Reads, Transaction } from "./commit-queue.js";
+import type { Entry } from "./entry.js";
 import { rowWrites } from "./row-writes.js";
-import type { Entry, WorkingSet } from "./working-set.js";
+import type { WorkingSet } from "./working-set.js";
 
 /**
  * The touches of so long (ms) are written during as long again: within the second promised, those

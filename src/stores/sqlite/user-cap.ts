@@ -3,8 +3,9 @@ import { isLive, type Lifetime, type Session } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 import type { BulkEnds } from "./bulk-ends.js";
 import type { Transaction } from "./commit-queue.js";
+import { latestOf } from "./entry.js";
 import type { Rows } from "./rows.js";
-import { latestOf, type WorkingSet } from "./working-set.js";
+import type { WorkingSet } from "./working-set.js";
 
 /** A session that may have to give way, and what finds it. */
 interface Candidate {

@@ -1,44 +1,10 @@
-import { type Session, withAccess } from "../../domain/session.js";
+import type { Session } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 import type { Transaction } from "./commit-queue.js";
+import { createEntry, type Entry, latestOf } from "./entry.js";
 import type { StoredSession } from "./rows.js";
 import { createSessionCache } from "./session-cache.js";
-
-/**
- * A session in memory. Its row may not have its last touches yet. To change numbers in place leaves
- * nothing to collect: a new session for every touch made the collector walk all of memory every few
- * seconds (`bench -- upkeep`).
- */
-export interface Entry {
-  readonly row: number;
-  readonly tokenHash: TokenHash;
-  /** The session without its touches since it came to memory, which the next two tell. */
-  readonly untouched: Session;
-  reads: number;
-  lastAccessedAt: number;
-  /** The reads that the file has, and those that it will have by what is under way. */
-  readsInFile: number;
-  readsTaken: number;
-  readonly dataBytes: number;
-}
-
-const createEntry = ({ row, tokenHash, session, dataBytes }: StoredSession): Entry => {
-  const { reads, lastAccessedAt } = session;
-  return {
-    row,
-    tokenHash,
-    untouched: session,
-    reads,
-    lastAccessedAt,
-    readsInFile: reads,
-    readsTaken: reads,
-    dataBytes,
-  };
-};
-
-/** The session with all its touches. */
-export const latestOf = ({ untouched, reads, lastAccessedAt }: Entry): Session =>
-  reads === untouched.reads ? untouched : withAccess(untouched, reads, lastAccessedAt);
+import { createTouchedEntries } from "./touched-entries.js";
 
 /** What a transaction makes of a session; null: it ends it. Under a token that it rotates, the
  * entry has another. */
@@ -63,11 +29,16 @@ export type WorkingSet = ReturnType<typeof createWorkingSet>;
  * called when there are touches that no transaction writes.
  */
 export function createWorkingSet(maxBytes: number, onTouched: () => void) {
-  const cache = createSessionCache<Entry>(maxBytes);
-  /** With touches that the file does not have. */
-  const touched = new Map<TokenHash, Entry>();
+  const cache = createSessionCache<Entry>(maxBytes, ({ isTouched }) => isTouched);
+  const touched = createTouchedEntries();
   /** What transactions under way make of sessions: the file may have an older state. */
   const pending = new Map<TokenHash, PendingChange>();
+  /** Those that transactions under way end, many at once, of which nothing else is in memory. */
+  const ending = new Set<ReadonlySet<TokenHash>>();
+
+  const untouch = (entry: Entry) => {
+    if (touched.remove(entry)) cache.unpin(entry);
+  };
 
   const touch = (
     entry: Entry,
@@ -75,21 +46,33 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
   ) => {
     entry.reads = reads;
     entry.lastAccessedAt = lastAccessedAt;
-    touched.set(entry.tokenHash, entry);
+    if (touched.add(entry)) cache.pin(entry);
     onTouched();
+  };
+
+  const isEnding = (tokenHash: TokenHash): boolean => {
+    for (const hashes of ending) if (hashes.has(tokenHash)) return true;
+    return false;
+  };
+
+  /** What a transaction under way makes of it; undefined if none does anything. */
+  const coming = (tokenHash: TokenHash): Entry | null | undefined => {
+    const change = pending.size === 0 ? undefined : pending.get(tokenHash);
+    if (change) return change.entry;
+    return ending.size > 0 && isEnding(tokenHash) ? null : undefined;
   };
 
   /** Undefined if only the file knows; null if the session is about to be gone. If the token is
    * about to be rotated, the session as it was then, which has another. */
   const get = (tokenHash: TokenHash): Entry | null | undefined => {
-    const change = pending.size === 0 ? undefined : pending.get(tokenHash);
-    return change ? change.entry : (cache.get(tokenHash) ?? touched.get(tokenHash));
+    const entry = coming(tokenHash);
+    return entry === undefined ? cache.get(tokenHash) : entry;
   };
 
   /** The same without counting as a use of the cache. */
   const look = (tokenHash: TokenHash): Entry | null | undefined => {
-    const change = pending.get(tokenHash);
-    return change ? change.entry : (cache.peek(tokenHash) ?? touched.get(tokenHash));
+    const entry = coming(tokenHash);
+    return entry === undefined ? cache.peek(tokenHash) : entry;
   };
 
   /** As the function given, but by all rotations to the session's token and latest state. */
@@ -134,21 +117,18 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     entry: Entry | null,
     graceEndsAt?: number,
   ) => {
-    const cachedBefore = cache.peek(tokenHash);
-    const touchedBefore = touched.get(tokenHash);
-    const setCached = (one: Entry | null | undefined) => {
-      if (one) cache.set(tokenHash, one);
-      else cache.delete(tokenHash);
-    };
+    const before = cache.peek(tokenHash);
+    const wasTouched = before?.isTouched;
     setPending(transaction, tokenHash, entry, graceEndsAt);
-    setCached(entry?.tokenHash === tokenHash ? entry : null);
-    touched.delete(tokenHash);
+    if (before) untouch(before);
+    if (entry?.tokenHash === tokenHash) cache.set(entry);
+    else cache.delete(tokenHash);
     transaction.onRollback(() => {
-      setCached(cachedBefore);
+      if (entry) untouch(entry);
+      if (before) cache.set(before);
+      else cache.delete(tokenHash);
       // Its touches may have come to the file meanwhile.
-      if (touchedBefore && touchedBefore.reads !== touchedBefore.readsInFile) {
-        touch(touchedBefore, touchedBefore);
-      } else touched.delete(tokenHash);
+      if (wasTouched && before.reads !== before.readsInFile) touch(before, before);
     });
   };
 
@@ -178,7 +158,7 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     /** Takes a row just read into the cache; nothing newer may be in memory. */
     admit(stored: StoredSession): Entry {
       const entry = createEntry(stored);
-      cache.set(entry.tokenHash, entry);
+      cache.set(entry);
       return entry;
     },
 
@@ -192,8 +172,8 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     /** Records a touch that the file does not have yet. */
     touch,
 
-    touchedEntries: (): Entry[] => [...touched.values()],
-    hasTouched: (): boolean => touched.size > 0,
+    touchedEntries: touched.all,
+    hasTouched: (): boolean => touched.size() > 0,
 
     /** The transaction creates the session. */
     create: (transaction: Transaction, created: StoredSession) =>
@@ -230,10 +210,25 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     remove: (transaction: Transaction, tokenHash: TokenHash) =>
       replace(transaction, tokenHash, null),
 
+    /** As `remove`, for each of many; with one step for all of which nothing is in memory. */
+    removeAll(transaction: Transaction, tokenHashes: readonly TokenHash[]) {
+      const hashes = new Set<TokenHash>();
+      for (const tokenHash of tokenHashes) {
+        if (look(tokenHash)) replace(transaction, tokenHash, null);
+        else hashes.add(tokenHash);
+      }
+      ending.add(hashes);
+      const done = () => ending.delete(hashes);
+      transaction.onRollback(done);
+      transaction.onCommit(done);
+    },
+
     /** Forgets a session that no call can find any more. */
     forget(tokenHash: TokenHash) {
+      const entry = cache.peek(tokenHash);
+      if (!entry) return;
+      untouch(entry);
       cache.delete(tokenHash);
-      touched.delete(tokenHash);
     },
 
     /**
@@ -242,7 +237,7 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
      */
     take(transaction: Transaction, entries: readonly Entry[]): readonly Entry[] {
       const taken = entries.filter(
-        (entry) => touched.get(entry.tokenHash) === entry && entry.reads !== entry.readsTaken,
+        ({ isTouched, reads, readsTaken }) => isTouched && reads !== readsTaken,
       );
       const reads = taken.map((entry) => entry.reads);
       for (const entry of taken) entry.readsTaken = entry.reads;
@@ -253,8 +248,7 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
       transaction.onCommit(() => {
         for (const [index, entry] of taken.entries()) {
           entry.readsInFile = reads[index] ?? entry.readsInFile;
-          const isLatest = touched.get(entry.tokenHash) === entry;
-          if (isLatest && entry.reads === entry.readsInFile) touched.delete(entry.tokenHash);
+          if (entry.reads === entry.readsInFile) untouch(entry);
         }
       });
       return taken;
@@ -262,8 +256,8 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
 
     clear() {
       cache.clear();
-      touched.clear();
       pending.clear();
+      ending.clear();
     },
   };
 }
