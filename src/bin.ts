@@ -68,14 +68,14 @@ program
   .command("backup")
   .description("Copy the database to FILE, consistently, while the server runs or not.")
   .argument("<file>", "where to; must not exist")
-  .action((file: string) => {
+  .action(async (file: string) => {
     const { store } = readConfig(process.env);
     if (store.scheme !== "sqlite") {
       throw new LatchkeyError("invalid", "LATCHKEY_STORE is memory:, which has nothing to back up");
     }
     // The server goes first where both want the processor.
     setPriority(constants.priority.PRIORITY_LOW);
-    backupDatabase(store.path, file);
+    await backupDatabase(store.path, file);
   });
 
 program.addCommand(

@@ -4,6 +4,7 @@ import { watch } from "node:fs";
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../src/domain/error.js";
 import { backupDatabase } from "../../src/stores/sqlite/backup.js";
 import { startLoad } from "./load.js";
@@ -93,13 +94,43 @@ test("a backup that cannot be made leaves nothing, and what was there as it was"
     [path, nowhere, "unavailable"],
     [garbage, to, "unavailable"],
   ] as const) {
-    assert.throws(
-      () => backupDatabase(source, target),
+    await assert.rejects(
+      backupDatabase(source, target),
       (error) => error instanceof LatchkeyError && error.code === code && oneLine(error.message),
     );
     assert.deepEqual(await readdir(folder), files);
   }
   assert.equal(await readFile(existing, "utf8"), "kept");
+});
+
+test("a copy is of the state at its beginning, made in slices that rest twice as long as they work", async (t) => {
+  const folder = await makeFolder(t);
+  const [from, to] = [join(folder, "from.db"), join(folder, "to.db")];
+  const db = new Sqlite(from);
+  db.pragma("journal_mode = WAL");
+  db.exec("CREATE TABLE rows (id INTEGER PRIMARY KEY, text TEXT)");
+  const insert = db.prepare("INSERT INTO rows (text) VALUES (?)");
+  db.transaction(() => {
+    for (let row = 0; row < 1_000; row++) insert.run("x".repeat(4_000));
+  })();
+
+  let now = 0;
+  const rests: number[] = [];
+  await backupDatabase(from, to, {
+    clock: () => (now += 3),
+    rest(milliseconds) {
+      rests.push(milliseconds);
+      if (rests.length <= 20) insert.run("later");
+    },
+  });
+  db.close();
+  // The first slice is empty.
+  assert.deepEqual(rests, [6, 6, 6, 6]);
+  const copy = new Sqlite(to, { readonly: true });
+  t.after(() => copy.close());
+  const count = (of: Sqlite.Database) => of.prepare("SELECT count(*) FROM rows").pluck().get();
+  assert.equal(count(copy), 1_000);
+  assert.deepEqual(await readdir(folder), ["from.db", "to.db"]);
 });
 
 for (const [what, store, culprit] of [
