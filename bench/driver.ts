@@ -9,6 +9,8 @@ export interface DriverOptions {
   readonly dir: string;
   /** How many sessions to prepare. */
   readonly sessions: number;
+  /** Of text that their data has beside the usual, over HTTP. */
+  readonly bytes: number;
 }
 
 /** What was measured of calls that came at a steady rate, their latencies counted from when each

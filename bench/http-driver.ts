@@ -27,8 +27,8 @@ interface Target {
 
 const JSON_TYPE = { "content-type": "application/json" };
 
-// In the scripts, `tokens` are those of the prepared sessions, and `run` is
-// different in every run on one server.
+// In the scripts, `tokens` are those of the prepared sessions, `run` is different in every
+// run on one server, and `note` is what data ends with.
 const CALLS: Record<CallKind, HttpCall> = {
   get: {
     lua: `
@@ -47,7 +47,7 @@ end`,
 request = function()
   n = n + 1
   local path = "/${APP}/set/" .. tokens[n % #tokens + 1]
-  return wrk.format("POST", path, wrk.headers, '{"n":' .. n .. '}')
+  return wrk.format("POST", path, wrk.headers, '{"n":' .. n .. note .. '}')
 end`,
     carriedOut: (target) => sumOf(target, "w"),
   },
@@ -56,7 +56,7 @@ end`,
 request = function()
   n = n + 1
   local path = "/${APP}/create/user-" .. run .. "-" .. n .. "?ip=${IP}"
-  return wrk.format("PUT", path, wrk.headers, '${JSON.stringify(DATA)}')
+  return wrk.format("PUT", path, wrk.headers, '${JSON.stringify(DATA).slice(0, -1)}' .. note .. '}')
 end`,
     // Every session has a user of its own, so users are as many as sessions.
     carriedOut: async (target) =>
@@ -67,12 +67,13 @@ end`,
 /** Drives one method of the rest-sessions API with wrk, spread over the prepared sessions. */
 export async function openHttpDriver(
   method: CallKind,
-  { server, dir, sessions }: DriverOptions,
+  { server, dir, sessions, bytes }: DriverOptions,
 ): Promise<Driver> {
   const { http, headers = {} } = server;
   if (http === undefined) throw new Error("the server has no HTTP address");
   const target = { url: http, headers };
-  const tokens = await prepareTokens(sessions, (userId) => createSession(target, userId));
+  const note = bytes > 0 ? "x".repeat(bytes) : undefined;
+  const tokens = await prepareTokens(sessions, (userId) => createSession(target, userId, note));
   await writeFile(join(dir, "tokens"), tokens.join("\n"));
   let runs = 0;
 
@@ -85,7 +86,7 @@ export async function openHttpDriver(
       const script = join(dir, `${method}.lua`);
       await writeFile(
         script,
-        [prelude(dir, runs, headers), CALLS[method].lua, WRK_REPORT].join("\n"),
+        [prelude(dir, runs, headers, bytes), CALLS[method].lua, WRK_REPORT].join("\n"),
       );
       return runWrk(load, script, http);
     },
@@ -94,24 +95,35 @@ export async function openHttpDriver(
         load,
         "http",
         http,
-        { call: method, headers, population: { app: APP, tokens }, among: tokens.length },
+        {
+          call: method,
+          headers,
+          population: { app: APP, tokens },
+          among: tokens.length,
+          ...(note && { note }),
+        },
         rate,
       ),
   };
 }
 
-function prelude(dir: string, run: number, headers: Target["headers"]): string {
+function prelude(dir: string, run: number, headers: Target["headers"], bytes: number): string {
   const lines = Object.entries({ ...JSON_TYPE, ...headers }).map(
     ([name, value]) => `wrk.headers[${JSON.stringify(name)}] = ${JSON.stringify(value)}`,
   );
   return `
 ${lines.join("\n")}
 local run, n, tokens = ${run}, 0, {}
+local note = ${bytes > 0 ? `',"note":"' .. string.rep("x", ${bytes}) .. '"'` : "''"}
 for line in io.lines(${JSON.stringify(join(dir, "tokens"))}) do tokens[#tokens + 1] = line end`;
 }
 
-async function createSession(target: Target, userId: string): Promise<string> {
-  const body = JSON.stringify(DATA);
+async function createSession(
+  target: Target,
+  userId: string,
+  note: string | undefined,
+): Promise<string> {
+  const body = JSON.stringify({ ...DATA, note });
   const path = `/${APP}/create/${userId}?ip=${IP}`;
   const answer = await call(target, path, { method: "PUT", body });
   if (typeof answer["token"] === "string") return answer["token"];

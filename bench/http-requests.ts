@@ -8,22 +8,26 @@ interface Call {
   readonly body?: string;
 }
 
-/** Each kind of call on session `n`; `unique` is another number in each. */
-const CALLS: Record<CallKind, (of: Phase["population"], n: number, unique: number) => Call> = {
+/** Each kind of call on session `n`; `unique` is another number in each, `note` the end of its data. */
+const CALLS: Record<
+  CallKind,
+  (of: Phase["population"], n: number, unique: number, note: string) => Call
+> = {
   get: (of, n) => ({ line: `GET /${appOf(of, n)}/get/${tokenOf(of, n)}` }),
-  set: (of, n, unique) => ({
+  set: (of, n, unique, note) => ({
     line: `POST /${appOf(of, n)}/set/${tokenOf(of, n)}`,
-    body: `{"n":${unique}}`,
+    body: `{"n":${unique}${note}}`,
   }),
-  create: (of, n, unique) => ({
+  create: (of, n, unique, note) => ({
     line: `PUT /${appOf(of, n)}/create/new-${process.pid}-${unique}?ip=${IP}`,
-    body: '{"unread":12}',
+    body: `{"unread":12${note}}`,
   }),
 };
 
 /** The text that the phase's call on session `n` sends. */
 export function requestOf(phase: Phase, host: string, n: number, unique: number): string {
-  const { line, body } = CALLS[phase.call](phase.population, n, unique);
+  const note = phase.note === undefined ? "" : `,"note":"${phase.note}"`;
+  const { line, body } = CALLS[phase.call](phase.population, n, unique, note);
   const more = Object.entries(phase.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`);
   const head = `${line} HTTP/1.1\r\nhost: ${host}\r\n${more.join("")}`;
   if (body === undefined) return `${head}\r\n`;

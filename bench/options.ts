@@ -10,6 +10,8 @@ export interface Options {
   readonly rounds: number;
   readonly connections: number;
   readonly sessions: number;
+  /** Of text in the data of a session beside the usual. */
+  readonly bytes: number;
   /** Calls a second of the steady load. */
   readonly rate: number;
   /** Length of a stream. */
@@ -24,16 +26,26 @@ const NORMAL = {
   rounds: 5,
   connections: 32,
   sessions: 1_000,
+  bytes: 0,
   rate: 2_000,
   mebibytes: 1_024,
 };
-const SMOKE = { seconds: 1, rounds: 1, connections: 8, sessions: 50, rate: 200, mebibytes: 16 };
+const SMOKE = {
+  seconds: 1,
+  rounds: 1,
+  connections: 8,
+  sessions: 50,
+  bytes: 0,
+  rate: 200,
+  mebibytes: 16,
+};
 /** Keeps a run within an hour, and its memory within reason. */
 const MOST = {
   seconds: 60,
   rounds: 20,
   connections: 512,
   sessions: 20_000,
+  bytes: 59_000,
   rate: 50_000,
   mebibytes: 16_384,
 };
@@ -50,6 +62,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
       rounds: { type: "string" },
       connections: { type: "string" },
       sessions: { type: "string" },
+      bytes: { type: "string" },
       rate: { type: "string" },
       mebibytes: { type: "string" },
       store: { type: "string", default: "sqlite" },
@@ -80,6 +93,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     rounds: count("rounds"),
     connections: count("connections"),
     sessions: count("sessions"),
+    bytes: count("bytes"),
     rate: count("rate"),
     mebibytes: count("mebibytes"),
     store,
@@ -126,6 +140,7 @@ Options:
   --rounds N       rounds of each server (${NORMAL.rounds})
   --connections N  calls in flight (${NORMAL.connections})
   --sessions N     sessions prepared in each round (${NORMAL.sessions})
+  --bytes N        of text in their data beside the usual, over HTTP (none)
   --rate N         calls a second of the steady load that follows over HTTP and in grpc-get (${NORMAL.rate})
   --mebibytes N    length of a stream of rke-stream (${NORMAL.mebibytes}), with --smoke ${SMOKE.mebibytes}
   --store S        Latchkey's store: sqlite, a file on disk (the default), or memory:

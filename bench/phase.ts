@@ -14,6 +14,8 @@ export interface Phase {
   /** The sessions that are called are the first `among` of the population. */
   readonly population: Population | Prepared;
   readonly among: number;
+  /** A text that the data of a set or a create has beside the usual; ASCII without quotes. */
+  readonly note?: string;
   /** Headers of each call, beside those that its kind has. */
   readonly headers?: Readonly<Record<string, string>>;
   /** `random`: each call draws one; `each`: all in turn, once, which ends the phase. */

@@ -17,6 +17,7 @@ export interface RoundOptions {
   /** Calls a second of the steady load. */
   readonly rate: number;
   readonly sessions: number;
+  readonly bytes: number;
   readonly root: string;
   readonly store: Site["store"];
   readonly loadPin: Pin;
@@ -52,8 +53,8 @@ export async function runRound(options: RoundOptions): Promise<Measured> {
 }
 
 async function measure(options: RoundOptions, server: Server, dir: string): Promise<Measured> {
-  const { trial, seconds, connections, sessions, loadPin, signal } = options;
-  const driver = await trial.openDriver({ server, dir, sessions });
+  const { trial, seconds, connections, sessions, bytes, loadPin, signal } = options;
+  const driver = await trial.openDriver({ server, dir, sessions, bytes });
   const carriedOut = await driver.carriedOut();
   const counts = await callsOf(server, driver);
 

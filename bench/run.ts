@@ -41,7 +41,7 @@ async function bench(args: readonly string[], signal: AbortSignal): Promise<void
   ]);
   const loadPin = chooseLoadPin();
   const made = await noteProvenance(ROOT, args, loadPin);
-  const setting = `rounds: ${options.rounds} of ${options.seconds} s, the servers in turn; calls in flight: ${options.connections}; sessions: ${options.sessions}; steady load: ${options.rate} calls a second; Latchkey's store: ${options.store}`;
+  const setting = `rounds: ${options.rounds} of ${options.seconds} s, the servers in turn; calls in flight: ${options.connections}; sessions: ${options.sessions}${options.bytes > 0 ? `, over HTTP with ${options.bytes} bytes more of data` : ""}; steady load: ${options.rate} calls a second; Latchkey's store: ${options.store}`;
   const results: { trial: string; rows: readonly object[] }[] = [];
   const report = async (
     { name, about }: { readonly name: string; readonly about: string },
@@ -74,14 +74,14 @@ async function runTrial(
   loadPin: Pin,
   signal: AbortSignal,
 ): Promise<Rounds> {
-  const { seconds, connections, sessions, rate, store } = options;
+  const { seconds, connections, sessions, bytes, rate, store } = options;
   const rounds: Rounds = new Map(trial.servers.map((server) => [server, []]));
   for (let round = 1; round <= options.rounds; round++) {
     for (const [server, measured] of rounds) {
       const where = `${trial.name}, round ${round} of ${options.rounds}, ${server}`;
       try {
         const measurement = await runRound({
-          ...{ trial, server, seconds, connections, sessions, rate, store, loadPin, signal },
+          ...{ trial, server, seconds, connections, sessions, bytes, rate, store, loadPin, signal },
           root: ROOT,
         });
         measured.push(measurement);

@@ -4,7 +4,10 @@ import { checkCalls, startOpenLoad, type Wire } from "./open-load.js";
 import type { Phase } from "./phase.js";
 
 /** What is called at a steady rate: the fields of a phase that a round does not set. */
-export type SteadyCalls = Pick<Phase, "call" | "population" | "among" | "headers" | "message">;
+export type SteadyCalls = Pick<
+  Phase,
+  "call" | "population" | "among" | "note" | "headers" | "message"
+>;
 
 /** Calls the server at `url` at a steady rate that does not wait for answers. */
 export async function runSteady(
