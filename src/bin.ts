@@ -8,7 +8,7 @@ import { processActor } from "./actor.js";
 import { readConfig } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
 import { createLog } from "./log.js";
-import { type Server, start } from "./main.js";
+import type { Server } from "./main.js";
 import { createRkeCommand } from "./rke-command.js";
 import { SETTINGS } from "./settings.js";
 import { backupDatabase } from "./stores/sqlite/backup.js";
@@ -19,6 +19,9 @@ const { version } = createRequire(import.meta.url)("latchkey/package.json") as {
 async function serve(flags: Record<string, string | undefined>): Promise<void> {
   const config = readConfig(process.env, flags);
   const log = await createLog(config.logLevel);
+  // Not for the other commands, which run beside a server and would take half a second of its
+  // processors for it.
+  const { start } = await import("./main.js");
   let server: Server | undefined;
   let stopping = false;
   const stop = async (reason: string, status: number) => {
