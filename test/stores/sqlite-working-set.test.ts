@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Transaction } from "../../src/stores/sqlite/commit-queue.js";
+import { latestOf } from "../../src/stores/sqlite/entry.js";
 import { createWorkingSet } from "../../src/stores/sqlite/working-set.js";
 import { withDatabase } from "./database.js";
 import {
@@ -57,6 +58,30 @@ describe("the working set of a SQLite store", () => {
     assert.equal(memory.get(tokenHash)?.untouched, after);
     updated.rollback();
     assert.equal(memory.get(tokenHash), undefined);
+  });
+
+  test("a touch of a changed session stays until it is written, though an earlier one was", () => {
+    const memory = createWorkingSet(1, () => undefined);
+    const { session, tokenHash } = createMint()();
+    const [touched, updated] = [createTransaction(), createTransaction()];
+    const entry = memory.admit({ row: 1, tokenHash, session, dataBytes: 10 });
+    memory.touch(entry, { reads: session.reads + 1, lastAccessedAt: NOW });
+    assert.equal(memory.get(tokenHash), entry);
+    memory.take(touched.transaction, [entry]);
+    memory.update(updated.transaction, entry, { session: latestOf(entry), dataBytes: 10 });
+    const later = memory.get(tokenHash);
+    assert.ok(later);
+    memory.touch(later, { reads: session.reads + 2, lastAccessedAt: NOW });
+    touched.commit();
+    updated.commit();
+    assert.equal(memory.get(tokenHash), later);
+    assert.deepEqual(memory.touchedEntries(), [later]);
+
+    const written = createTransaction();
+    memory.take(written.transaction, [later]);
+    written.commit();
+    assert.equal(memory.get(tokenHash), undefined);
+    assert.equal(memory.hasTouched(), false);
   });
 });
 
