@@ -9,6 +9,7 @@ import {
   IP,
   prepareTokens,
 } from "./driver.js";
+import { noteMember } from "./http-requests.js";
 import { runWrk, WRK_REPORT } from "./load.js";
 import type { CallKind } from "./phase.js";
 import { runSteady } from "./steady-load.js";
@@ -86,7 +87,7 @@ export async function openHttpDriver(
       const script = join(dir, `${method}.lua`);
       await writeFile(
         script,
-        [prelude(dir, runs, headers, bytes), CALLS[method].lua, WRK_REPORT].join("\n"),
+        [prelude(dir, runs, headers, note), CALLS[method].lua, WRK_REPORT].join("\n"),
       );
       return runWrk(load, script, http);
     },
@@ -107,14 +108,19 @@ export async function openHttpDriver(
   };
 }
 
-function prelude(dir: string, run: number, headers: Target["headers"], bytes: number): string {
+function prelude(
+  dir: string,
+  run: number,
+  headers: Target["headers"],
+  note: string | undefined,
+): string {
   const lines = Object.entries({ ...JSON_TYPE, ...headers }).map(
     ([name, value]) => `wrk.headers[${JSON.stringify(name)}] = ${JSON.stringify(value)}`,
   );
   return `
 ${lines.join("\n")}
 local run, n, tokens = ${run}, 0, {}
-local note = ${bytes > 0 ? `',"note":"' .. string.rep("x", ${bytes}) .. '"'` : "''"}
+local note = '${noteMember(note)}'
 for line in io.lines(${JSON.stringify(join(dir, "tokens"))}) do tokens[#tokens + 1] = line end`;
 }
 

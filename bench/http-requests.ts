@@ -24,10 +24,14 @@ const CALLS: Record<
   }),
 };
 
+/** What data ends with that has the note beside the usual. */
+export const noteMember = (note: string | undefined): string =>
+  note === undefined ? "" : `,"note":"${note}"`;
+
 /** The text that the phase's call on session `n` sends. */
 export function requestOf(phase: Phase, host: string, n: number, unique: number): string {
-  const note = phase.note === undefined ? "" : `,"note":"${phase.note}"`;
-  const { line, body } = CALLS[phase.call](phase.population, n, unique, note);
+  const { population, note } = phase;
+  const { line, body } = CALLS[phase.call](population, n, unique, noteMember(note));
   const more = Object.entries(phase.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`);
   const head = `${line} HTTP/1.1\r\nhost: ${host}\r\n${more.join("")}`;
   if (body === undefined) return `${head}\r\n`;

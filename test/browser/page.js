@@ -37,6 +37,7 @@ const arrive = async (window) => {
 
 /** Submits a form into a frame. */
 const submit = (properties, fields) => {
+  // A name that no frame has, or the form would be sent to that one.
   const frame = make("iframe", { name: `frame${Math.random()}` });
   const form = make("form", { ...properties, target: frame.name });
   for (const [name, value] of fields) form.append(make("input", { name, value }));

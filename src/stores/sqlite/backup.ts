@@ -55,17 +55,16 @@ export async function backupDatabase(
 }
 
 /** Copies the pages of one state. `VACUUM INTO` builds all trees anew, for twice the processor. */
-async function copyPages(from: string, to: string, { clock, rest }: Pace): Promise<void> {
+async function copyPages(from: string, to: string, pace: Pace): Promise<void> {
   const db = new Sqlite(from, { fileMustExist: true });
   try {
     // Holds the state that this reads. Else whatever is written meanwhile begins the copy anew.
     db.exec("BEGIN");
     db.prepare("SELECT count(*) FROM sqlite_schema").get();
-    let start = clock();
+    const restAfterSlice = createRests(pace);
     await db.backup(to, {
       progress() {
-        rest(REST * (clock() - start));
-        start = clock();
+        restAfterSlice();
         return SLICE_PAGES;
       },
     });
@@ -76,16 +75,24 @@ async function copyPages(from: string, to: string, { clock, rest }: Pace): Promi
 
 /** Brings a file into the system's memory, since the check, which cannot rest, took twelve times as
  * long from the disk, and gets waited for it. */
-function readThrough(path: string, { clock, rest }: Pace): void {
+function readThrough(path: string, pace: Pace): void {
   const buffer = Buffer.allocUnsafe(SLICE_BYTES);
   const file = openSync(path, "r");
   try {
-    for (let start = clock(); readSync(file, buffer) > 0; start = clock()) {
-      rest(REST * (clock() - start));
-    }
+    const restAfterSlice = createRests(pace);
+    while (readSync(file, buffer) > 0) restAfterSlice();
   } finally {
     closeSync(file);
   }
+}
+
+/** What is called after each slice, and rests by how long that took. */
+function createRests({ clock, rest }: Pace): () => void {
+  let start = clock();
+  return () => {
+    rest(REST * (clock() - start));
+    start = clock();
+  };
 }
 
 /** The library begins the next slice at once, whatever the event loop has to do. */

@@ -217,6 +217,7 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
         if (look(tokenHash)) replace(transaction, tokenHash, null);
         else hashes.add(tokenHash);
       }
+      if (hashes.size === 0) return;
       ending.add(hashes);
       const done = () => ending.delete(hashes);
       transaction.onRollback(done);
