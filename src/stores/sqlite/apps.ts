@@ -2,6 +2,8 @@ import type { Transaction } from "./commit-queue.js";
 import { rowWrites } from "./row-writes.js";
 import type { Rows } from "./rows.js";
 
+export type Apps = ReturnType<typeof createApps>;
+
 /** The numbers that the tables know apps by. */
 export function createApps(rows: Pick<Rows, "app" | "lastApp">) {
   const ids = new Map<string, number>();

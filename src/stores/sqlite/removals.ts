@@ -17,6 +17,8 @@ export interface RemovalsOptions {
   readonly totals: Pick<StoreTotals, "removed">;
 }
 
+export type Removals = ReturnType<typeof createRemovals>;
+
 /** What ends sessions and removes their rows. */
 export function createRemovals({ events, memory, ends, totals }: RemovalsOptions) {
   /** Removes a row of a session that is dead by a bulk end: no call can find it any more. */

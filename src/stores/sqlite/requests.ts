@@ -7,6 +7,8 @@ import {
 import type { Transaction } from "./commit-queue.js";
 import { rowWrites } from "./row-writes.js";
 
+export type Requests = ReturnType<typeof createRequests>;
+
 /** What looks kept answers up, and keeps new ones. `read` asks the file. */
 export function createRequests(read: (key: RequestHash) => RequestRecord | null) {
   /** Those that the file does not have yet. */

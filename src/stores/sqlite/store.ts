@@ -1,29 +1,30 @@
 import type { Database } from "better-sqlite3";
 import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
-import { createCallsUnderWay } from "../../domain/calls-under-way.js";
-import { LatchkeyError, noSession, overloaded } from "../../domain/error.js";
-import type { Once } from "../../domain/request-record.js";
+import { overloaded } from "../../domain/error.js";
 import { rotatedAlready } from "../../domain/rotation.js";
-import { expiresAt, isLive, type Session, touched } from "../../domain/session.js";
-import type { SessionKey, SessionStore, StoreObserver } from "../../domain/session-store.js";
-import { inSlices } from "../../domain/slices.js";
+import { type Session, touched } from "../../domain/session.js";
+import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
 import { createActiveUsers } from "./active-users.js";
 import { createApps } from "./apps.js";
-import { type BulkEnd, createBulkEnds, reasonOf } from "./bulk-ends.js";
+import { createBulkEnds } from "./bulk-ends.js";
+import { createBulkRemovals } from "./bulk-removals.js";
 import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
-import { type Entry, latestOf } from "./entry.js";
+import { latestOf } from "./entry.js";
 import { createEventLog } from "./event-log.js";
-import { isFatal, isOwnFault, translateFailure } from "./failure.js";
+import { isOwnFault } from "./failure.js";
+import { createGuard } from "./guard.js";
 import { createListing } from "./listing.js";
+import { createLookup } from "./lookup.js";
 import { createPolicies } from "./policies.js";
 import type { Prefetch } from "./prefetch.js";
 import { createRemovals } from "./removals.js";
 import { createRequests } from "./requests.js";
-import { createRotatedTokens } from "./rotated-tokens.js";
 import { rowWrites } from "./row-writes.js";
-import { createRows, type SessionHead } from "./rows.js";
+import { createRows } from "./rows.js";
+import { createSessionChange } from "./session-change.js";
+import { createSweep } from "./sweep.js";
 import { createTotals } from "./totals.js";
 import { createTouchWriter } from "./touch-writer.js";
 import { createUserCap } from "./user-cap.js";
@@ -60,14 +61,6 @@ export interface SqliteStoreOptions {
   readonly onClose: (isLetGo: boolean) => void;
 }
 
-/** Which session a call changes, and under which request it may come again. */
-interface Target {
-  readonly app: string;
-  readonly key: SessionKey | undefined;
-  readonly now: number;
-  readonly once?: Once | undefined;
-}
-
 /**
  * Keeps sessions in SQLite. Writes go through the commit queue; reads are
  * answered from memory where they can be, and change memory only.
@@ -79,45 +72,27 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const apps = createApps(rows);
   const requests = createRequests(rows.request);
   const ends = createBulkEnds(db);
-  /** Those that end many: their answers are kept when the last row is removed. */
-  const endings = createCallsUnderWay<number | null>();
-  const oldTokens = createRotatedTokens(
-    memory,
-    (app, tokenHash) => {
-      const id = apps.idOf(app);
-      return id === null ? null : rows.byRotatedToken(app, id, tokenHash);
-    },
-    (app, entry, now) => isOpen(app, entry, now),
-  );
+  const lookup = createLookup({ rows, memory, apps, ends });
   const policies = createPolicies(db);
   const userCap = createUserCap(rows, memory, ends);
   const events = createEventLog(db, options.keptEvents);
   const totals = createTotals(rows);
-  const { remove, removeAll } = createRemovals({ events, memory, ends, totals });
+  const removals = createRemovals({ events, memory, ends, totals });
   const list = createListing({ rows, apps, memory, ends });
   const countActive = createActiveUsers(db, ends);
-  let failure: LatchkeyError | undefined;
   let closing: Promise<void> | undefined;
 
-  const fail = (error: unknown): Error => {
-    const translated = translateFailure(error);
-    if (isFatal(error) && !failure) {
-      failure = new LatchkeyError("unavailable", "the disk failed: the server must restart", {
-        cause: error,
-      });
-      touches.stop();
-      options.onFatal(error);
-    }
-    return translated;
-  };
-
-  const writer = options.openWriter(fail);
+  const guard = createGuard((error) => {
+    touches.stop();
+    options.onFatal(error);
+  });
+  const writer = options.openWriter(guard.fail);
   const commits = createCommitQueue({
     writer,
-    translate: fail,
+    translate: guard.fail,
     isOwnFault,
     beforeCommit(transaction) {
-      if (failure) throw failure;
+      guard.assertDisk();
       events.seal(transaction);
       totals.seal(transaction);
     },
@@ -130,44 +105,20 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     clock: options.clock,
   });
 
-  const assertUsable = () => {
-    if (closing) throw new LatchkeyError("unavailable", "the session store is closed");
-    if (failure) throw failure;
-  };
-
-  /** Reads outside a transaction, with SQLite's failures translated. */
-  const read = <T>(query: () => T): T => {
-    assertUsable();
-    try {
-      return query();
-    } catch (error) {
-      throw fail(error);
-    }
-  };
-
-  /** As `read`, but a failure is a rejected promise. */
-  const attempt = <T>(query: () => Awaitable<T>): Awaitable<T> => {
-    try {
-      return read(query);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  };
-
   /** As `attempt`, for a query that reads the token's session: it is in memory then if it can be. */
   const attemptRead = <T>(
     app: string,
     tokenHash: TokenHash,
     query: () => Awaitable<T>,
   ): Awaitable<T> => {
-    if (memory.peek(tokenHash) !== undefined) return attempt(query);
-    return attempt(() => {
+    if (memory.peek(tokenHash) !== undefined) return guard.attempt(query);
+    return guard.attempt(() => {
       const appId = apps.idOf(app);
       const known = commits.committed();
       const fetched = appId === null ? undefined : prefetch.session({ app, appId, tokenHash });
       if (!fetched) return query();
       return fetched.then((stored) =>
-        read(() => {
+        guard.read(() => {
           // Memory has what a transaction under way makes of the session; what one that was
           // committed meanwhile made of it, the row may not have.
           const isLatest = memory.peek(tokenHash) === undefined && commits.committed() === known;
@@ -180,7 +131,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
   /** A write of the store's own, or one that goes on with what a caller was let in for. */
   const write = <T>(reads: Reads, work: Write<T>): Promise<T> => {
-    assertUsable();
+    guard.assertUsable();
     return commits.run(reads, work);
   };
 
@@ -194,128 +145,19 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return write(reads, work);
   };
 
-  const find = (app: string, tokenHash: TokenHash, now: number): Entry | null => {
-    let entry = memory.get(tokenHash);
-    if (entry === undefined) {
-      const id = apps.idOf(app);
-      const stored = id === null ? null : rows.byToken(app, id, tokenHash);
-      entry = stored && memory.admit(stored);
-    }
-    if (entry?.tokenHash !== tokenHash) return oldTokens.inGrace(app, tokenHash, now);
-    return isOpen(app, entry, now) ? entry : null;
-  };
-
-  /** Whether the entry is a live session of the app. */
-  const isOpen = (app: string, entry: Entry, now: number) => {
-    const { row, lastAccessedAt, untouched } = entry;
-    const { userId, idleTtl, absoluteExpiresAt } = untouched;
-    return (
-      untouched.app === app &&
-      isLive({ lastAccessedAt, idleTtl, absoluteExpiresAt }, now) &&
-      !ends.of({ app, userId, row })
-    );
-  };
-
-  const findKey = (app: string, key: SessionKey, now: number): Entry | null => {
-    if ("tokenHash" in key) return find(app, key.tokenHash, now);
-    const id = apps.idOf(app);
-    const stored = id === null ? null : rows.bySessionId(app, id, key.id);
-    return stored && find(app, stored.tokenHash, now);
-  };
-
-  /**
-   * Runs `work` with the session that is named, if it lives. The use of a token after its
-   * grace ends the session instead, and then the call rejects.
-   */
-  const change = async <T>(
-    reads: Reads,
-    { app, key, now, once }: Target,
-    work: (transaction: Transaction, entry: Entry | null) => T | null,
-  ): Promise<T | null> => {
-    let stolen: Entry | null = null as Entry | null;
-    const answer = await callersWrite(reads, (transaction) => {
-      stolen = null;
-      return requests.answer(transaction, once, () => {
-        const entry = key ? findKey(app, key, now) : null;
-        stolen = entry ? null : findStolen(app, key, now);
-        if (!stolen) return work(transaction, entry);
-        remove(transaction, stolen, "theft", now);
-        return null;
-      });
-    });
-    if (stolen) throw noSession({ theft: { app, sessionId: stolen.untouched.id } });
-    return answer;
-  };
-
-  const findStolen = (app: string, key: SessionKey | undefined, now: number): Entry | null =>
-    key && "tokenHash" in key ? oldTokens.stolen(app, key.tokenHash, now) : null;
+  const change = createSessionChange({ write: callersWrite, lookup, requests, removals });
+  const bulk = createBulkRemovals({
+    ...{ rows, apps, ends, totals, requests, removals, change, write, slice },
+    clock: options.clock,
+  });
+  const sweep = createSweep({ rows, memory, removals, guard, write, swept: observer.swept });
 
   /** What a read answers that found no session. */
   const absent = (app: string, tokenHash: TokenHash, now: number): Awaitable<null> => {
     const key = { tokenHash };
-    return findStolen(app, key, now) ? change("memory", { app, key, now }, () => null) : null;
-  };
-
-  /** Removes some rows of sessions that ended together; answers whether there may be more. */
-  const reclaim = (end: BulkEnd, limit: number, once?: Once): Promise<boolean> =>
-    write("rows", (transaction) => {
-      const heads = rows.toEnd(end, limit);
-      removeAll(transaction, heads, reasonOf(end), end.at);
-      if (heads.length === limit) return true;
-      ends.finish(transaction, end);
-      if (once) requests.keep(transaction, once, end.ended);
-      return false;
-    });
-
-  /**
-   * Ends the sessions of an app, or of a user of it, that exist now, all in one step; answers how
-   * many. More than a slice of them are dead at once, but removed slice by slice.
-   */
-  const endAll = (
-    { app, key, now, once }: Target,
-    userId: string | null,
-    isKept: (kept: Entry | null) => boolean,
-  ): Promise<number | null> => {
-    let end = null as BulkEnd | null;
-    let sameCall = null as (() => Promise<number | null>) | null;
-
-    const run = async () => {
-      const answer = await change("rows", { app, key, now, once }, (transaction, kept) => {
-        end = null;
-        sameCall = endings.find(once);
-        if (sameCall || !isKept(kept)) return null;
-        const appId = apps.idOf(app);
-        if (appId === null) return 0;
-        const before = totals.nextRow();
-        const scope = { app, appId, userId, before, keep: kept?.row ?? null, at: now };
-        const heads = rows.toEnd(scope, slice + 1);
-        if (heads.length <= slice) return removeAll(transaction, heads, reasonOf(scope), now);
-        end = ends.begin(transaction, scope);
-        endings.begin(once, () => ended);
-        transaction.onRollback(() => endings.end(once));
-        return null;
-      });
-      if (sameCall) return sameCall();
-      if (!end) return answer;
-      const begun = end;
-      try {
-        await inSlices(() => reclaim(begun, slice, once), options.clock);
-        return end.ended;
-      } finally {
-        end.isDriven = false;
-        endings.end(once);
-      }
-    };
-    const ended = run();
-    return ended;
-  };
-
-  const sweepRequests = async (now: number, limit: number): Promise<boolean> => {
-    const expired = read(() => rows.expiredRequests(now, limit));
-    if (expired > 0) {
-      await write("memory", (transaction) => transaction.add(rowWrites.sweepRequests(now, limit)));
-    }
-    return expired === limit;
+    return lookup.findStolen(app, key, now)
+      ? change("memory", { app, key, now }, () => null)
+      : null;
   };
 
   return {
@@ -333,8 +175,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const isCapped = policy.maxSessionsPerUser > 0;
         const known = isCapped ? apps.idOf(session.app) : null;
         for (const over of isCapped ? userCap.evictions(policy, known, session) : []) {
-          const entry = find(session.app, over, session.createdAt);
-          if (entry) remove(transaction, entry, "evicted", session.createdAt);
+          const entry = lookup.find(session.app, over, session.createdAt);
+          if (entry) removals.remove(transaction, entry, "evicted", session.createdAt);
         }
         const id = apps.add(transaction, session.app);
         const row = totals.added(transaction);
@@ -352,14 +194,14 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     peek(app, tokenHash, now) {
       return attemptRead(app, tokenHash, () => {
-        const entry = find(app, tokenHash, now);
+        const entry = lookup.find(app, tokenHash, now);
         return entry ? latestOf(entry) : absent(app, tokenHash, now);
       });
     },
 
     touch(app, tokenHash, now) {
       return attemptRead(app, tokenHash, () => {
-        const entry = find(app, tokenHash, now);
+        const entry = lookup.find(app, tokenHash, now);
         if (!entry) return absent(app, tokenHash, now);
         const before = latestOf(entry);
         if (!isTouchDue(policies.of(app), before, now)) return { before, after: before };
@@ -409,14 +251,14 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       const ended = await change(reads, { app, key, now, once }, (transaction, entry) => {
         if (!entry) return allowMissing ? false : null;
         check?.(latestOf(entry));
-        remove(transaction, entry, reason, now);
+        removals.remove(transaction, entry, reason, now);
         return true;
       });
       return ended ?? false;
     },
 
     async deleteUser(app, userId, now, keep, { allowMissing = false, once } = {}) {
-      return endAll(
+      return bulk.endAll(
         { app, key: keep, now, once },
         userId,
         (kept) => !keep || allowMissing || kept?.untouched.userId === userId,
@@ -424,46 +266,30 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async deleteApp(app, now, once) {
-      return (await endAll({ app, key: undefined, now, once }, null, () => true)) ?? 0;
+      return (await bulk.endAll({ app, key: undefined, now, once }, null, () => true)) ?? 0;
     },
 
-    list: async (app, now, query) => read(() => list(app, now, query)),
+    list: async (app, now, query) => guard.read(() => list(app, now, query)),
 
     async countActiveUsers(app, since, now) {
-      assertUsable();
+      guard.assertUsable();
       assertRoom();
       await touches.writeAll();
-      return attempt(() => {
+      return guard.attempt(() => {
         const appId = apps.idOf(app);
         return appId === null ? 0 : countActive({ app, appId, since, now });
       });
     },
 
     async sweep(now, limit) {
-      const requestsLeft = await sweepRequests(now, limit);
-      const end = ends.left();
-      const endsLeft =
-        end !== undefined && ((await reclaim(end, limit)) || ends.left() !== undefined);
-      const first = read(() => rows.firstSweep());
-      if (first === null || first > now) return requestsLeft || endsLeft;
-      const { examined, swept } = await write("rows", (transaction) => {
-        const due = rows.toSweep(now, limit);
-        const expired: SessionHead[] = [];
-        for (const head of due) {
-          const session = memory.latest(head) ?? head.session;
-          if (isLive(session, now))
-            transaction.add(rowWrites.deferSweep(head.row, expiresAt(session)));
-          else expired.push(head);
-        }
-        removeAll(transaction, expired, "idle", now);
-        return { examined: due.length, swept: expired.length };
-      });
-      if (swept > 0) observer.swept(swept);
-      return requestsLeft || endsLeft || examined === limit;
+      const requestsLeft = await sweep.requests(now, limit);
+      const endsLeft = await bulk.removeLeft(limit);
+      const sessionsLeft = await sweep.sessions(now, limit);
+      return requestsLeft || endsLeft || sessionsLeft;
     },
 
     async ping() {
-      read(() => rows.totals());
+      guard.read(() => rows.totals());
     },
 
     stats: () => ({
@@ -474,9 +300,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     events: {
       ...events.log,
-      read: (query) => attempt(() => events.log.read(query)),
+      read: (query) => guard.attempt(() => events.log.read(query)),
       async watch(app, now) {
-        assertUsable();
+        guard.assertUsable();
         if (events.isWatched(app, now)) return;
         await callersWrite("memory", (transaction) => {
           events.watch(transaction, app, apps.add(transaction, app), now);
@@ -485,10 +311,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     close() {
+      guard.close();
       closing ??= (async () => {
         touches.stop();
         try {
-          if (!failure) {
+          if (!guard.hasFailed()) {
             // Behind all writes accepted before.
             await touches.writeAll();
           }
@@ -498,8 +325,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           memory.clear();
           // The last connection to close copies the log and removes it. After a failure that is
           // for a restart to do, and this one stays as long as the process.
-          if (!failure) db.close();
-          options.onClose(failure === undefined);
+          if (!guard.hasFailed()) db.close();
+          options.onClose(!guard.hasFailed());
         }
       })();
       return closing;

@@ -1,0 +1,66 @@
+import type { Awaitable } from "../../domain/awaitable.js";
+import { LatchkeyError } from "../../domain/error.js";
+import { isFatal, translateFailure } from "./failure.js";
+
+export type Guard = ReturnType<typeof createGuard>;
+
+/** Knows whether the store can be used. `onFatal` is called once, when the disk fails so that
+ * only a restart is safe. */
+export function createGuard(onFatal: (error: unknown) => void) {
+  let failure: LatchkeyError | undefined;
+  let isClosed = false;
+
+  /** What a caller is told of an error; if it is the disk's, nothing is done any more. */
+  const fail = (error: unknown): Error => {
+    const translated = translateFailure(error);
+    if (isFatal(error) && !failure) {
+      failure = new LatchkeyError("unavailable", "the disk failed: the server must restart", {
+        cause: error,
+      });
+      onFatal(error);
+    }
+    return translated;
+  };
+
+  const assertDisk = () => {
+    if (failure) throw failure;
+  };
+
+  const assertUsable = () => {
+    if (isClosed) throw new LatchkeyError("unavailable", "the session store is closed");
+    assertDisk();
+  };
+
+  /** Reads outside a transaction, with SQLite's failures translated. */
+  const read = <T>(query: () => T): T => {
+    assertUsable();
+    try {
+      return query();
+    } catch (error) {
+      throw fail(error);
+    }
+  };
+
+  return {
+    fail,
+    assertDisk,
+    assertUsable,
+    read,
+
+    /** As `read`, but a failure is a rejected promise. */
+    attempt<T>(query: () => Awaitable<T>): Awaitable<T> {
+      try {
+        return read(query);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    },
+
+    hasFailed: (): boolean => failure !== undefined,
+
+    /** No call is let in any more; those that were go on. */
+    close(): void {
+      isClosed = true;
+    },
+  };
+}

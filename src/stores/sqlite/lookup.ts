@@ -1,0 +1,70 @@
+import { isLive } from "../../domain/session.js";
+import type { SessionKey } from "../../domain/session-store.js";
+import type { TokenHash } from "../../domain/token.js";
+import type { Apps } from "./apps.js";
+import type { BulkEnds } from "./bulk-ends.js";
+import type { Entry } from "./entry.js";
+import { createRotatedTokens } from "./rotated-tokens.js";
+import type { Rows } from "./rows.js";
+import type { WorkingSet } from "./working-set.js";
+
+export interface LookupOptions {
+  readonly rows: Pick<Rows, "byToken" | "bySessionId" | "byRotatedToken">;
+  readonly memory: Pick<WorkingSet, "get" | "admit" | "graceOf" | "follow">;
+  readonly apps: Pick<Apps, "idOf">;
+  readonly ends: Pick<BulkEnds, "of">;
+}
+
+export type Lookup = ReturnType<typeof createLookup>;
+
+/** What finds live sessions, in memory or else in the file. */
+export function createLookup({ rows, memory, apps, ends }: LookupOptions) {
+  /** What `read` finds for an app that the file knows. */
+  const inApp = <T>(app: string, read: (appId: number) => T | null): T | null => {
+    const id = apps.idOf(app);
+    return id === null ? null : read(id);
+  };
+
+  /** Whether the entry is a live session of the app. */
+  const isOpen = (app: string, entry: Entry, now: number): boolean => {
+    const { row, lastAccessedAt, untouched } = entry;
+    const { userId, idleTtl, absoluteExpiresAt } = untouched;
+    return (
+      untouched.app === app &&
+      isLive({ lastAccessedAt, idleTtl, absoluteExpiresAt }, now) &&
+      !ends.of({ app, userId, row })
+    );
+  };
+
+  const oldTokens = createRotatedTokens(
+    memory,
+    (app, tokenHash) => inApp(app, (id) => rows.byRotatedToken(app, id, tokenHash)),
+    isOpen,
+  );
+
+  const find = (app: string, tokenHash: TokenHash, now: number): Entry | null => {
+    let entry = memory.get(tokenHash);
+    if (entry === undefined) {
+      const stored = inApp(app, (id) => rows.byToken(app, id, tokenHash));
+      entry = stored && memory.admit(stored);
+    }
+    if (entry?.tokenHash !== tokenHash) return oldTokens.inGrace(app, tokenHash, now);
+    return isOpen(app, entry, now) ? entry : null;
+  };
+
+  return {
+    /** The session that the token opens, be it in its grace. */
+    find,
+
+    /** The session that is named. By its id the file is asked, which must have all writes. */
+    findKey(app: string, key: SessionKey, now: number): Entry | null {
+      if ("tokenHash" in key) return find(app, key.tokenHash, now);
+      const stored = inApp(app, (id) => rows.bySessionId(app, id, key.id));
+      return stored && find(app, stored.tokenHash, now);
+    },
+
+    /** The session whose token was used after its grace. */
+    findStolen: (app: string, key: SessionKey | undefined, now: number): Entry | null =>
+      key && "tokenHash" in key ? oldTokens.stolen(app, key.tokenHash, now) : null,
+  };
+}

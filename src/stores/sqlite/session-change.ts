@@ -1,0 +1,53 @@
+import { noSession } from "../../domain/error.js";
+import type { Once } from "../../domain/request-record.js";
+import type { SessionKey } from "../../domain/session-store.js";
+import type { Reads, Transaction, Write } from "./commit-queue.js";
+import type { Entry } from "./entry.js";
+import type { Lookup } from "./lookup.js";
+import type { Removals } from "./removals.js";
+import type { Requests } from "./requests.js";
+
+/** Which session a call changes, and under which request it may come again. */
+export interface Target {
+  readonly app: string;
+  readonly key: SessionKey | undefined;
+  readonly now: number;
+  readonly once?: Once | undefined;
+}
+
+export interface SessionChangeOptions {
+  /** Carries out a caller's write. */
+  readonly write: <T>(reads: Reads, work: Write<T>) => Promise<T>;
+  readonly lookup: Pick<Lookup, "findKey" | "findStolen">;
+  readonly requests: Pick<Requests, "answer">;
+  readonly removals: Pick<Removals, "remove">;
+}
+
+/**
+ * Runs `work` with the session that is named, if it lives. The use of a token after its
+ * grace ends the session instead, and then the call rejects.
+ */
+export type SessionChange = <T>(
+  reads: Reads,
+  target: Target,
+  work: (transaction: Transaction, entry: Entry | null) => T | null,
+) => Promise<T | null>;
+
+export function createSessionChange(options: SessionChangeOptions): SessionChange {
+  const { write, lookup, requests, removals } = options;
+  return async (reads, { app, key, now, once }, work) => {
+    let stolen: Entry | null = null as Entry | null;
+    const answer = await write(reads, (transaction) => {
+      stolen = null;
+      return requests.answer(transaction, once, () => {
+        const entry = key ? lookup.findKey(app, key, now) : null;
+        stolen = entry ? null : lookup.findStolen(app, key, now);
+        if (!stolen) return work(transaction, entry);
+        removals.remove(transaction, stolen, "theft", now);
+        return null;
+      });
+    });
+    if (stolen) throw noSession({ theft: { app, sessionId: stolen.untouched.id } });
+    return answer;
+  };
+}
