@@ -1,6 +1,5 @@
 import { checkCalls, startOpenLoad } from "./open-load.js";
 import type { PhaseResult } from "./phase.js";
-import { chooseLoadPin } from "./pinning.js";
 import { noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { SERVERS } from "./servers.js";
 import { inPlace } from "./serving.js";
@@ -31,11 +30,10 @@ export async function benchGenerator(
   const options = parseTrialOptions(args, OPTIONS);
   if (!options) return;
   const { seconds, connections } = options;
-  const loadPin = chooseLoadPin();
-  const made = await noteProvenance(root, ["generator", ...args], loadPin);
-  await inPlace({ root, loadPin, signal }, async ({ dir }) => {
+  const made = await noteProvenance(root, ["generator", ...args]);
+  await inPlace({ root, signal }, async ({ dir }) => {
     const server = await SERVERS.trivial({ root, dir, store: "memory:", signal });
-    const load = startOpenLoad(server.http ?? "", loadPin, signal);
+    const load = startOpenLoad(server.http ?? "", signal);
     const results: PhaseResult[] = [];
     const measure = async (name: string, rate: number | null) => {
       const result = await load.begin({

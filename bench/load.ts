@@ -1,13 +1,11 @@
 import { execFile } from "node:child_process";
 import { readFile, rm } from "node:fs/promises";
 import { promisify } from "node:util";
-import { type Pin, pinned } from "./pinning.js";
 
 export interface Load {
   readonly seconds: number;
   /** Calls in flight. */
   readonly connections: number;
-  readonly pin: Pin;
   readonly signal: AbortSignal;
 }
 
@@ -113,10 +111,11 @@ export async function runH2load(
   };
 }
 
-async function run(load: Load, argv: readonly [string, ...string[]]): Promise<string> {
-  const [command, ...args] = pinned(load.pin, argv);
-  const timeout = (load.seconds + 15) * 1_000;
-  const { signal } = load;
+async function run(
+  { seconds, signal }: Load,
+  [command, ...args]: readonly [string, ...string[]],
+): Promise<string> {
+  const timeout = (seconds + 15) * 1_000;
   const { stdout } = await promisify(execFile)(command, args, { timeout, signal });
   return stdout;
 }

@@ -2,7 +2,6 @@ import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { LoadAnswer, LoadMessage } from "./open-loop.js";
 import type { Phase, PhaseResult } from "./phase.js";
-import { type Pin, pinned } from "./pinning.js";
 
 export interface OpenLoad {
   /** Ends the phase before; resolves when the phase has ended and its calls are answered. */
@@ -17,17 +16,14 @@ export interface OpenLoad {
 export type Wire = "http" | "grpc";
 
 /** Starts the process of open-loop.ts, which calls the server at `url`, `http://127.0.0.1:1234`. */
-export function startOpenLoad(
-  url: string,
-  pin: Pin,
-  signal: AbortSignal,
-  wire: Wire = "http",
-): OpenLoad {
+export function startOpenLoad(url: string, signal: AbortSignal, wire: Wire = "http"): OpenLoad {
   const program = fileURLToPath(new URL("./open-loop.ts", import.meta.url));
   const { hostname, port } = new URL(url);
-  const argv = [process.execPath, "--import", "tsx", program, hostname, port, wire] as const;
-  const [command, ...args] = pinned(pin, argv);
-  const child = spawn(command, args, { stdio: ["ignore", "inherit", "inherit", "ipc"], signal });
+  const args = ["--import", "tsx", program, hostname, port, wire];
+  const child = spawn(process.execPath, args, {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    signal,
+  });
   const waiting: { resolve: (result: PhaseResult) => void; reject: (error: Error) => void }[] = [];
   let failure: Error | undefined;
 

@@ -5,7 +5,6 @@ import { latencyPlot } from "./latency-plot.js";
 import { residentOf } from "./memory.js";
 import { checkCalls } from "./open-load.js";
 import type { Phase, PhaseResult } from "./phase.js";
-import { chooseLoadPin } from "./pinning.js";
 import { checkBuild, noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { inPlace, type Place, serve } from "./serving.js";
 import { table } from "./table.js";
@@ -59,9 +58,8 @@ export async function benchOverload(
 ): Promise<void> {
   const options = parseTrialOptions(args, OPTIONS);
   if (!options) return;
-  const loadPin = chooseLoadPin();
-  const made = await noteProvenance(root, ["overload", ...args], loadPin);
-  await inPlace({ root, loadPin, signal }, async (place) => {
+  const made = await noteProvenance(root, ["overload", ...args]);
+  await inPlace({ root, signal }, async (place) => {
     const result = await run(place, options);
     await checkBuild(root, made);
     const { call, times, seconds, sessions, connections } = options;

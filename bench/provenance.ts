@@ -1,7 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { cpus, loadavg, release, type } from "node:os";
 import { fingerprintBuild } from "./build.js";
-import type { Pin } from "./pinning.js";
 
 /** How a result came about. */
 export interface Provenance {
@@ -9,21 +8,15 @@ export interface Provenance {
   readonly build: string;
   readonly machine: string;
   readonly load: string;
-  readonly pinning: string;
 }
 
 /** Notes, before a run, what it is made by: `args` are those of `npm run bench --`. */
-export async function noteProvenance(
-  root: string,
-  args: readonly string[],
-  loadPin: Pin,
-): Promise<Provenance> {
+export async function noteProvenance(root: string, args: readonly string[]): Promise<Provenance> {
   return {
     command: ["npm run bench --", ...args].join(" "),
     build: await fingerprintBuild(root),
     machine: machine(new Date()),
     load: `load average before the run: ${loadavg()[0]?.toFixed(2)}`,
-    pinning: loadPin.length > 0 ? "load on the last core" : "none",
   };
 }
 
@@ -36,7 +29,7 @@ export async function checkBuild(root: string, { build }: Provenance): Promise<v
 
 /** The lines that end a trial's output. */
 export function provenanceText(made: Provenance, setting: string): string {
-  return `\nMade by: ${made.command} (build ${made.build})\n${setting}\n${made.machine}; pinning: ${made.pinning}; ${made.load}\n`;
+  return `\nMade by: ${made.command} (build ${made.build})\n${setting}\n${made.machine}; ${made.load}\n`;
 }
 
 /** Writes a result, and how it came about, to a file; to none if `path` is empty. */

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { checkCalls, countCalls } from "./calls.js";
 import type { Driver, Steady } from "./driver.js";
 import type { Measurement } from "./load.js";
-import type { Pin } from "./pinning.js";
 import { SERVERS, type Server, type ServerName, type Site } from "./servers.js";
 import type { Trial } from "./trials.js";
 
@@ -20,7 +19,6 @@ export interface RoundOptions {
   readonly bytes: number;
   readonly root: string;
   readonly store: Site["store"];
-  readonly loadPin: Pin;
   readonly signal: AbortSignal;
 }
 
@@ -53,12 +51,12 @@ export async function runRound(options: RoundOptions): Promise<Measured> {
 }
 
 async function measure(options: RoundOptions, server: Server, dir: string): Promise<Measured> {
-  const { trial, seconds, connections, sessions, bytes, loadPin, signal } = options;
+  const { trial, seconds, connections, sessions, bytes, signal } = options;
   const driver = await trial.openDriver({ server, dir, sessions, bytes });
   const carriedOut = await driver.carriedOut();
   const counts = await callsOf(server, driver);
 
-  const load = { connections, pin: loadPin, signal };
+  const load = { connections, signal };
   const warmUp = await driver.run({ ...load, seconds: Math.min(seconds, WARM_UP_SECONDS) });
   const measured = await driver.run({ ...load, seconds });
 

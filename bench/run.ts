@@ -5,7 +5,6 @@ import { fileURLToPath } from "node:url";
 import { benchGenerator } from "./generator.js";
 import { help, type Options, parseOptions } from "./options.js";
 import { benchOverload } from "./overload.js";
-import { chooseLoadPin, type Pin } from "./pinning.js";
 import { checkBuild, noteProvenance, provenanceText } from "./provenance.js";
 import { type Rounds, rowsOf, tableOf } from "./report.js";
 import { runRound } from "./round.js";
@@ -39,8 +38,7 @@ async function bench(args: readonly string[], signal: AbortSignal): Promise<void
     ...programsOf(options.trials),
     ...(options.streams ? [["openssl", "openssl"] as const] : []),
   ]);
-  const loadPin = chooseLoadPin();
-  const made = await noteProvenance(ROOT, args, loadPin);
+  const made = await noteProvenance(ROOT, args);
   const setting = `rounds: ${options.rounds} of ${options.seconds} s, the servers in turn; calls in flight: ${options.connections}; sessions: ${options.sessions}${options.bytes > 0 ? `, over HTTP with ${options.bytes} bytes more of data` : ""}; steady load: ${options.rate} calls a second; Latchkey's store: ${options.store}`;
   const results: { trial: string; rows: readonly object[] }[] = [];
   const report = async (
@@ -53,7 +51,7 @@ async function bench(args: readonly string[], signal: AbortSignal): Promise<void
     process.stdout.write(`\n${name}: ${about}\n\n${table}\n`);
   };
   for (const trial of options.trials) {
-    const rows = rowsOf(await runTrial(trial, options, loadPin, signal));
+    const rows = rowsOf(await runTrial(trial, options, signal));
     await report(trial, rows, tableOf(rows));
   }
   if (options.streams) {
@@ -68,12 +66,7 @@ async function bench(args: readonly string[], signal: AbortSignal): Promise<void
 }
 
 /** Runs all rounds of a trial, the servers taking turns so that a slow spell meets all. */
-async function runTrial(
-  trial: Trial,
-  options: Options,
-  loadPin: Pin,
-  signal: AbortSignal,
-): Promise<Rounds> {
+async function runTrial(trial: Trial, options: Options, signal: AbortSignal): Promise<Rounds> {
   const { seconds, connections, sessions, bytes, rate, store } = options;
   const rounds: Rounds = new Map(trial.servers.map((server) => [server, []]));
   for (let round = 1; round <= options.rounds; round++) {
@@ -81,7 +74,7 @@ async function runTrial(
       const where = `${trial.name}, round ${round} of ${options.rounds}, ${server}`;
       try {
         const measurement = await runRound({
-          ...{ trial, server, seconds, connections, sessions, bytes, rate, store, loadPin, signal },
+          ...{ trial, server, seconds, connections, sessions, bytes, rate, store, signal },
           root: ROOT,
         });
         measured.push(measurement);

@@ -4,7 +4,6 @@ import { type Filled, fillOnce } from "./filled-file.js";
 import { peakOf } from "./memory.js";
 import { checkCalls } from "./open-load.js";
 import type { Phase, PhaseResult } from "./phase.js";
-import { chooseLoadPin } from "./pinning.js";
 import type { Population } from "./population.js";
 import { checkBuild, noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { median } from "./report.js";
@@ -58,9 +57,8 @@ export async function benchScale(
 ): Promise<void> {
   const options = parseTrialOptions(args, OPTIONS);
   if (!options) return;
-  const loadPin = chooseLoadPin();
-  const made = await noteProvenance(root, ["scale", ...args], loadPin);
-  await inPlace({ root, loadPin, signal }, async (place) => {
+  const made = await noteProvenance(root, ["scale", ...args]);
+  await inPlace({ root, signal }, async (place) => {
     const all = await prepare(place, options, options.file, { name: "all", apps: 10 }, "sessions");
     const few = await prepare(place, options, "", { name: "few", apps: 1 }, "few");
     const rounds: Round[] = [];

@@ -2,7 +2,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { residentOf } from "./memory.js";
 import { type OpenLoad, startOpenLoad } from "./open-load.js";
-import type { Pin } from "./pinning.js";
 import { appOf, type Population, tokenOf } from "./population.js";
 import { SERVERS, type Server } from "./servers.js";
 
@@ -12,7 +11,6 @@ export interface Place {
   readonly root: string;
   /** For their files; on a disk. */
   readonly dir: string;
-  readonly loadPin: Pin;
   readonly signal: AbortSignal;
 }
 
@@ -51,7 +49,7 @@ export interface Serving {
 
 /** Lets `use` have Latchkey on the database, in a process of its own, and ends it. */
 export async function serve<T>(
-  { root, dir, loadPin, signal }: Place,
+  { root, dir, signal }: Place,
   { path: database, population, turnCalls }: Database,
   use: (serving: Serving) => Promise<T>,
 ): Promise<T> {
@@ -66,7 +64,7 @@ export async function serve<T>(
     await getOne(url, population);
     const startUp = (performance.now() - start) / 1_000;
     const memory = residentOf(server.pid);
-    load = startOpenLoad(url, loadPin, signal);
+    load = startOpenLoad(url, signal);
     return await use({ server, url, load, startUp, memory });
   } catch (error) {
     // If it has ended, that is why.

@@ -11,13 +11,13 @@ export type SteadyCalls = Pick<
 
 /** Calls the server at `url` at a steady rate that does not wait for answers. */
 export async function runSteady(
-  { seconds, connections, pin, signal }: Load,
+  { seconds, connections, signal }: Load,
   wire: Wire,
   url: string,
   calls: SteadyCalls,
   rate: number,
 ): Promise<Steady> {
-  const load = startOpenLoad(url, pin, signal, wire);
+  const load = startOpenLoad(url, signal, wire);
   try {
     const phase: Phase = {
       ...{ ...calls, name: "steady load", rate, seconds, connections, window: 250 },

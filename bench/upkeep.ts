@@ -11,7 +11,6 @@ import { latencyPlot } from "./latency-plot.js";
 import { peakOf } from "./memory.js";
 import { checkCalls } from "./open-load.js";
 import type { PhaseResult } from "./phase.js";
-import { chooseLoadPin } from "./pinning.js";
 import { appOf, type Population } from "./population.js";
 import { checkBuild, noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { type Database, inPlace, type Place, type Serving, serve } from "./serving.js";
@@ -80,9 +79,8 @@ export async function benchUpkeep(
 ): Promise<void> {
   const options = parseTrialOptions(args, OPTIONS);
   if (!options) return;
-  const loadPin = chooseLoadPin();
-  const made = await noteProvenance(root, ["upkeep", ...args], loadPin);
-  await inPlace({ root, loadPin, signal }, async (place) => {
+  const made = await noteProvenance(root, ["upkeep", ...args]);
+  await inPlace({ root, signal }, async (place) => {
     const trial = await prepare(place, options);
     const result = await serve(place, trial.base, (serving) => run(place, options, trial, serving));
     await checkBuild(root, made);

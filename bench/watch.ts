@@ -7,7 +7,6 @@ import type { Latencies } from "./latencies.js";
 import { residentOf } from "./memory.js";
 import { checkCalls } from "./open-load.js";
 import type { Phase } from "./phase.js";
-import type { Pin } from "./pinning.js";
 import { appOf, type Population, userIdOf } from "./population.js";
 import { checkBuild, noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { inPlace, type Place, type Serving, serve } from "./serving.js";
@@ -60,13 +59,11 @@ export async function benchWatch(
 ): Promise<void> {
   const options = parseTrialOptions(args, OPTIONS);
   if (!options) return;
-  // Not pinned: beside the server and the load there are the watchers, and the scheduler sees best.
-  const loadPin: Pin = [];
-  const made = await noteProvenance(root, ["watch", ...args], loadPin);
+  const made = await noteProvenance(root, ["watch", ...args]);
   const rounds: Record<(typeof KINDS)[number], Round[]> = { "without watchers": [], watched: [] };
   for (let round = 1; round <= options.rounds; round++) {
     for (const kind of KINDS) {
-      const one = await inPlace({ root, loadPin, signal }, (place) =>
+      const one = await inPlace({ root, signal }, (place) =>
         runRound(place, options, kind === "watched"),
       );
       rounds[kind].push(one);
