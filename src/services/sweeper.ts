@@ -15,6 +15,9 @@ export interface SweeperOptions {
 /** Sessions that one slice of a sweep looks at: a few milliseconds of work, also in a large file. */
 const SLICE = 100;
 
+/** A sweep rests longer than what callers wait for: nobody waits for it. */
+const RESTS = 2;
+
 /**
  * Reclaims from time to time what expired sessions take, slice by slice. Whether a session lives never depends on it.
  */
@@ -24,7 +27,8 @@ export function startSweeper({ store, now, clock, interval, onError }: SweeperOp
 
   const sweep = async () => {
     try {
-      await inSlices(async () => !stopped && (await store.sweep(now(), SLICE)), clock);
+      const slice = async () => !stopped && (await store.sweep(now(), SLICE));
+      await inSlices(slice, { clock, rests: RESTS });
     } catch (error) {
       if (!stopped) onError(error);
     }

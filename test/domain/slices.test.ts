@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { inSlices } from "../../src/domain/slices.js";
 
 describe("work in slices", () => {
-  test("rests between two slices for as long as the one before took, and not after the last", async () => {
+  test("rests between two slices so many times as long as the one before took, and not after the last", async () => {
     const times = [5, 30, 1];
     const done: string[] = [];
     let now = 1_000;
@@ -14,13 +14,16 @@ describe("work in slices", () => {
         done.push(`works ${took}`);
         return times.length > 0;
       },
-      () => now,
-      async (milliseconds) => {
-        now += milliseconds;
-        done.push(`rests ${milliseconds}`);
+      {
+        clock: () => now,
+        rests: 2,
+        pause: async (milliseconds) => {
+          now += milliseconds;
+          done.push(`rests ${milliseconds}`);
+        },
       },
     );
-    assert.deepEqual(done, ["works 5", "rests 5", "works 30", "rests 30", "works 1"]);
+    assert.deepEqual(done, ["works 5", "rests 10", "works 30", "rests 60", "works 1"]);
   });
 
   test("lets others at work between two slices that took no time", async () => {
@@ -31,10 +34,7 @@ describe("work in slices", () => {
       if (left > 0) setImmediate(count);
     };
     setImmediate(count);
-    await inSlices(
-      async () => --left > 0,
-      () => 0,
-    );
+    await inSlices(async () => --left > 0, { clock: () => 0 });
     assert.ok(turns >= 2);
   });
 
@@ -44,7 +44,7 @@ describe("work in slices", () => {
         async () => {
           throw new Error("no disk");
         },
-        () => 0,
+        { clock: () => 0 },
       ),
       /no disk/,
     ));

@@ -1,4 +1,12 @@
-import { closeSync, existsSync, linkSync, openSync, readSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  linkSync,
+  openSync,
+  readSync,
+  rmSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
@@ -7,6 +15,13 @@ import { syncPath } from "./sync-path.js";
 /** Pages copied, and bytes read, at a time: some milliseconds of work. */
 const SLICE_PAGES = 256;
 const SLICE_BYTES = 2 ** 20;
+
+/**
+ * Pages of the copy that are not on disk yet, at most. The sync of a server's commit may wait until
+ * the system has written those of all new files: 236 ms for a write beside a backup of 4 GB that left
+ * it to the system, 50 ms with this.
+ */
+const SYNC_PAGES = 8 * SLICE_PAGES;
 
 /**
  * The rest after each slice, in so many times the slice's own time: a server beside it has most of
@@ -56,6 +71,7 @@ export async function backupDatabase(
 
 /** Copies the pages of one state. `VACUUM INTO` builds all trees anew, for twice the processor. */
 async function copyPages(from: string, to: string, pace: Pace): Promise<void> {
+  const file = openSync(to, "r");
   const db = new Sqlite(from, { fileMustExist: true });
   try {
     // Holds the state that this reads. Else whatever is written meanwhile begins the copy anew.
@@ -63,13 +79,16 @@ async function copyPages(from: string, to: string, pace: Pace): Promise<void> {
     db.prepare("SELECT count(*) FROM sqlite_schema").get();
     const restAfterSlice = createRests(pace);
     await db.backup(to, {
-      progress() {
+      progress({ totalPages, remainingPages }) {
+        if ((totalPages - remainingPages) % SYNC_PAGES === 0) fdatasyncSync(file);
         restAfterSlice();
         return SLICE_PAGES;
       },
     });
   } finally {
     db.close();
+    // Not before: a process gives up its locks of a file when it closes any handle of it.
+    closeSync(file);
   }
 }
 

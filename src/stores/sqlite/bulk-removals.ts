@@ -80,7 +80,7 @@ export function createBulkRemovals(options: BulkRemovalsOptions) {
         if (!end) return answer;
         const begun = end;
         try {
-          await inSlices(() => reclaim(begun, slice, once), clock);
+          await inSlices(() => reclaim(begun, slice, once), { clock });
           return end.ended;
         } finally {
           end.isDriven = false;
