@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import Sqlite, { type Database } from "better-sqlite3";
@@ -11,6 +12,10 @@ import { turns } from "./faulty-disk.js";
 interface Trial {
   /** Writes `pages` pages, each in a transaction of its own. */
   readonly write: (pages: number) => void;
+  /** Writes so many MiB in one transaction. */
+  readonly grow: (mebibytes: number) => void;
+  /** Size of the log's file, in MiB. */
+  readonly logSize: () => number;
   /** Pages of the log, and how many of them the database has. */
   readonly log: () => { readonly log: number; readonly checkpointed: number };
   /** Writes until the checkpointer is asked to copy, so many pages at most; answers how many. */
@@ -68,6 +73,10 @@ const withLog = (took: number, use: (trial: Trial) => Promise<void>) =>
           checkpoints.afterCommit();
         }
       },
+      grow(mebibytes) {
+        db.exec(`CREATE TABLE large AS SELECT zeroblob(${mebibytes * 2 ** 20}) AS filling`);
+      },
+      logSize: () => statSync(`${path}-wal`).size / 2 ** 20,
       log: () => measure.get() ?? assert.fail("no answer"),
       writeUntilAsked() {
         const before = asked.length;
@@ -172,6 +181,21 @@ describe("checkpoints", () => {
       trial.writeUntilAsked();
       await trial.answer();
       assert.equal(trial.log().checkpointed, trial.log().log);
+    }));
+
+  test("cut a log that grew long by 16 MiB each time that it begins anew, down to 64", () =>
+    withLog(20, async (trial) => {
+      trial.grow(100);
+      trial.writeUntilAsked();
+      const grown = trial.logSize();
+      const sizes: number[] = [];
+      for (let round = 0; round < 4; round++) {
+        if (round > 0) trial.writeUntilAsked();
+        await trial.answer();
+        trial.write(1);
+        sizes.push(trial.logSize());
+      }
+      assert.deepEqual(sizes, [grown - 16, grown - 32, 64, 64]);
     }));
 
   test("leave all in the log, and copy no more, when what was copied could not be synced", () =>
