@@ -68,8 +68,8 @@ describe("keys in memory", { concurrency: 4, skip: problem }, () => {
     // While it waits for the silent one it has the shares of the others, of which 12 lack a byte.
     const expected = { ...NONE, whole: 12 + 25, piece: 12 * 2 + 12 + 25 * 2 };
     await eventually("twelve shares", () => devnet.exchanges()[0]?.raidas.length === 12);
-    // Not at once: a share on its way to its place is in two for a moment.
-    await eventually("all secrets in memory, each in its place", async () =>
+    // Not at once: while an answer is decrypted its key is in the cipher too, and its share not yet there.
+    await eventually("all secrets in memory, each in one place", async () =>
       isDeepStrictEqual(await scan(...sharesOf(devnet), ...requestKeys()), expected),
     );
     await failure;

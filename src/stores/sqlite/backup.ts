@@ -71,8 +71,8 @@ export async function backupDatabase(
 
 /** Copies the pages of one state. `VACUUM INTO` builds all trees anew, for twice the processor. */
 async function copyPages(from: string, to: string, pace: Pace): Promise<void> {
-  const file = openSync(to, "r");
   const db = new Sqlite(from, { fileMustExist: true });
+  const file = openSync(to, "r");
   try {
     // Holds the state that this reads. Else whatever is written meanwhile begins the copy anew.
     db.exec("BEGIN");
@@ -92,8 +92,10 @@ async function copyPages(from: string, to: string, pace: Pace): Promise<void> {
   }
 }
 
-/** Brings a file into the system's memory, since the check, which cannot rest, took twelve times as
- * long from the disk, and gets waited for it. */
+/**
+ * Brings a file into the system's memory, since the check, which cannot rest, took twelve times as
+ * long from the disk, and gets waited for it.
+ */
 function readThrough(path: string, pace: Pace): void {
   const buffer = Buffer.allocUnsafe(SLICE_BYTES);
   const file = openSync(path, "r");

@@ -3,7 +3,7 @@ import type { Once } from "../../domain/request-record.js";
 import { inSlices } from "../../domain/slices.js";
 import type { Apps } from "./apps.js";
 import { type BulkEnd, type BulkEnds, reasonOf } from "./bulk-ends.js";
-import type { Reads, Write } from "./commit-queue.js";
+import type { RunWrite } from "./commit-queue.js";
 import type { Entry } from "./entry.js";
 import type { Removals } from "./removals.js";
 import type { Requests } from "./requests.js";
@@ -20,7 +20,7 @@ export interface BulkRemovalsOptions {
   readonly removals: Pick<Removals, "removeAll">;
   readonly change: SessionChange;
   /** Carries out a write of the store's own. */
-  readonly write: <T>(reads: Reads, work: Write<T>) => Promise<T>;
+  readonly write: RunWrite;
   /** Sessions that one transaction removes. */
   readonly slice: number;
   /** Monotonic milliseconds. */

@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import type { Database } from "better-sqlite3";
 import type { Checkpointer } from "./checkpointer.js";
+import { KEPT_LOG_BYTES } from "./connection.js";
 import { isSyncFailure } from "./failure.js";
 
 /** What one copy may take, about, in milliseconds: as long the disk is not the log's alone. */
@@ -15,9 +16,8 @@ const MAX_PAGES = 4_000;
 /** Pages that the writer copies itself, a few milliseconds of its work. */
 const LAST_PAGES = 64;
 
-/** Bytes of the log's file that are kept for later, and the most that is cut off it at a time: the
- * first commit of a new log waits for the cut, 0.9 s for the 2.7 GB that the log of a backup took. */
-const KEPT_BYTES = 64 * 2 ** 20;
+/** What is cut off the log's file at a time, at most: the first commit of a new log waits for the
+ * cut, 0.9 s for the 2.7 GB that the log of a backup took. */
 const CUT_BYTES = 16 * 2 ** 20;
 
 /** State of the log, in pages. */
@@ -68,7 +68,7 @@ export function createCheckpoints(options: CheckpointOptions) {
   /** To be called before a log begins anew. */
   const limitCut = () => {
     const { size } = statSync(`${db.name}-wal`, { throwIfNoEntry: false }) ?? { size: 0 };
-    db.pragma(`journal_size_limit = ${Math.max(KEPT_BYTES, size - CUT_BYTES)}`);
+    db.pragma(`journal_size_limit = ${Math.max(KEPT_LOG_BYTES, size - CUT_BYTES)}`);
   };
   limitCut();
 

@@ -32,9 +32,11 @@ export type Write<T> = (transaction: Transaction) => T;
  */
 export type Reads = "memory" | "rows";
 
+/** Runs a write soon; settles after what it wrote is on disk, never before. */
+export type RunWrite = <T>(reads: Reads, write: Write<T>) => Promise<T>;
+
 export interface CommitQueue {
-  /** Runs `write` soon; settles after what it wrote is on disk, never before. */
-  run<T>(reads: Reads, write: Write<T>): Promise<T>;
+  readonly run: RunWrite;
   /** How many writes have begun and not settled. */
   waiting(): number;
   /** How many batches have been carried out. */

@@ -1,6 +1,9 @@
 import Sqlite, { type Database } from "better-sqlite3";
 import { useWriteAheadLog } from "./journal-mode.js";
 
+/** Bytes of the log's file that are kept for later once the log has been copied. */
+export const KEPT_LOG_BYTES = 64 * 2 ** 20;
+
 /** A connection to the database at `path`, set up as every one must be. */
 export function openConnection(path: string): Database {
   const db = new Sqlite(path, { timeout: 2_000 });
@@ -10,6 +13,6 @@ export function openConnection(path: string): Database {
   db.pragma("foreign_keys = ON");
   db.pragma("temp_store = MEMORY");
   db.pragma("cache_size = -32768");
-  db.pragma("journal_size_limit = 67108864");
+  db.pragma(`journal_size_limit = ${KEPT_LOG_BYTES}`);
   return db;
 }

@@ -1,7 +1,7 @@
 import { noSession } from "../../domain/error.js";
 import type { Once } from "../../domain/request-record.js";
 import type { SessionKey } from "../../domain/session-store.js";
-import type { Reads, Transaction, Write } from "./commit-queue.js";
+import type { Reads, RunWrite, Transaction } from "./commit-queue.js";
 import type { Entry } from "./entry.js";
 import type { Lookup } from "./lookup.js";
 import type { Removals } from "./removals.js";
@@ -17,7 +17,7 @@ export interface Target {
 
 export interface SessionChangeOptions {
   /** Carries out a caller's write. */
-  readonly write: <T>(reads: Reads, work: Write<T>) => Promise<T>;
+  readonly write: RunWrite;
   readonly lookup: Pick<Lookup, "findKey" | "findStolen">;
   readonly requests: Pick<Requests, "answer">;
   readonly removals: Pick<Removals, "remove">;

@@ -10,7 +10,7 @@ import { createActiveUsers } from "./active-users.js";
 import { createApps } from "./apps.js";
 import { createBulkEnds } from "./bulk-ends.js";
 import { createBulkRemovals } from "./bulk-removals.js";
-import { createCommitQueue, type Reads, type Transaction, type Write } from "./commit-queue.js";
+import { createCommitQueue, type RunWrite, type Transaction } from "./commit-queue.js";
 import { latestOf } from "./entry.js";
 import { createEventLog } from "./event-log.js";
 import { isOwnFault } from "./failure.js";
@@ -130,7 +130,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   };
 
   /** A write of the store's own, or one that goes on with what a caller was let in for. */
-  const write = <T>(reads: Reads, work: Write<T>): Promise<T> => {
+  const write: RunWrite = (reads, work) => {
     guard.assertUsable();
     return commits.run(reads, work);
   };
@@ -140,7 +140,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     if (commits.waiting() >= options.maxWaiting) throw overloaded();
   };
 
-  const callersWrite = <T>(reads: Reads, work: Write<T>): Promise<T> => {
+  const callersWrite: RunWrite = (reads, work) => {
     assertRoom();
     return write(reads, work);
   };

@@ -1,5 +1,5 @@
 import { expiresAt, isLive } from "../../domain/session.js";
-import type { Reads, Write } from "./commit-queue.js";
+import type { RunWrite } from "./commit-queue.js";
 import type { Guard } from "./guard.js";
 import type { Removals } from "./removals.js";
 import { rowWrites } from "./row-writes.js";
@@ -12,7 +12,7 @@ export interface SweepOptions {
   readonly removals: Pick<Removals, "removeAll">;
   readonly guard: Pick<Guard, "read">;
   /** Carries out a write of the store's own. */
-  readonly write: <T>(reads: Reads, work: Write<T>) => Promise<T>;
+  readonly write: RunWrite;
   /** Told how many sessions were removed, if any. */
   readonly swept: (sessions: number) => void;
 }
