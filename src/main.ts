@@ -1,27 +1,22 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "pino";
 import { v7 as uuidv7 } from "uuid";
-import { processActor } from "./actor.js";
 import type { Config } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
 import type { KeyExchange } from "./domain/key-exchange.js";
+import { type Identities, openIdentities } from "./identities.js";
 import { createRandomSource } from "./random.js";
 import { createKeyring } from "./rke/keyring.js";
 import { allocateLocked } from "./rke/locked-memory.js";
 import { openKeyExchange } from "./rke/open.js";
-import { createAuthentication } from "./services/authentication.js";
 import { createAuthorization } from "./services/authorization.js";
 import { createCallers } from "./services/callers.js";
-import { type Connections, createConnections } from "./services/connections.js";
 import { createDevices } from "./services/devices.js";
-import { createDirectory } from "./services/directory.js";
-import { createPasswords } from "./services/passwords.js";
 import { createRke } from "./services/rke.js";
 import { createSessions } from "./services/sessions.js";
 import { startSweeper } from "./services/sweeper.js";
-import { createThrottle } from "./services/throttle.js";
 import { createWatches } from "./services/watches.js";
-import { openAccounts, openStore, type StoreLocation } from "./stores/index.js";
+import { openStore } from "./stores/index.js";
 import { createAdmission } from "./transports/admission.js";
 import { createCallOrigins } from "./transports/call-origin.js";
 import { createCalls } from "./transports/calls.js";
@@ -198,7 +193,8 @@ export async function start(options: StartOptions): Promise<Server> {
     }
   };
   try {
-    identities = config.auth === "required" ? await openIdentities(config.store, options) : null;
+    identities =
+      config.auth === "required" ? await openIdentities(config.store, { log, now, clock }) : null;
     const connections = identities?.connections ?? null;
     const { authorize, sessionsOf, watchOf, rkeOf } = createAuthorization({
       sessions,
@@ -279,52 +275,6 @@ export async function start(options: StartOptions): Promise<Server> {
       return stopping;
     },
   };
-}
-
-/** What knows who may call, and who is connected. */
-interface Identities {
-  readonly connections: Connections;
-  close(): void;
-}
-
-async function openIdentities(
-  location: StoreLocation,
-  { log, now = Date.now }: StartOptions,
-): Promise<Identities> {
-  const store = openAccounts(location, { actor: processActor(), now });
-  if (!store) throw new LatchkeyError("invalid", "the store keeps no accounts");
-  try {
-    const directory = await createDirectory({
-      store,
-      now,
-      onChange: (changes) => {
-        for (const change of changes) {
-          log.info({ ...change, at: new Date(change.at).toISOString() }, "account changed");
-        }
-        connections.review();
-      },
-      onError: (err) => log.error({ err }, "accounts could not be read"),
-    });
-    const authentication = createAuthentication({
-      directory,
-      store,
-      passwords: createPasswords(),
-      throttle: createThrottle({ clock: () => performance.now() }),
-      now,
-      log,
-    });
-    const connections = createConnections({ authentication, now, log });
-    return {
-      connections,
-      close() {
-        directory.stop();
-        store.close();
-      },
-    };
-  } catch (error) {
-    store.close();
-    throw error;
-  }
 }
 
 /**

@@ -4,7 +4,7 @@ import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError, noSession } from "../../domain/error.js";
 import { KEPT_EVENTS } from "../../domain/event-log.js";
 import type { Once } from "../../domain/request-record.js";
-import { OLD_TOKENS, rotatedAlready } from "../../domain/rotation.js";
+import { rotatedAlready } from "../../domain/rotation.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type {
   ListPage,
@@ -13,25 +13,9 @@ import type {
   SessionStore,
   StoreObserver,
 } from "../../domain/session-store.js";
-import type { TokenHash } from "../../domain/token.js";
+import { createEntries, type Entry } from "./entries.js";
 import { createMemoryEventLog, type EventLogOptions } from "./event-log.js";
 import { createRequests } from "./requests.js";
-
-/** A session and what finds it. */
-interface Entry {
-  tokenHash: TokenHash;
-  /** Grows with each creation; the order of listings. */
-  readonly position: number;
-  session: Session;
-  /** The tokens that it had before, the oldest first. */
-  readonly oldTokens: TokenHash[];
-}
-
-/** A token that was rotated. */
-interface OldToken {
-  readonly entry: Entry;
-  readonly graceEndsAt: number;
-}
 
 /** Which session a call changes, and under which request it may come again. */
 interface Target {
@@ -54,15 +38,11 @@ export function createMemoryStore(
   options: Partial<EventLogOptions> = {},
 ): SessionStore {
   const events = createMemoryEventLog({ firstRevision: 0, keptEvents: KEPT_EVENTS, ...options });
-  const byToken = new Map<TokenHash, Entry>();
-  const byOldToken = new Map<TokenHash, OldToken>();
-  const byId = new Map<string, Entry>();
+  const entries = createEntries();
   const requests = createRequests();
   /** Ends of apps, which are carried out in slices. */
   const endings = createCallsUnderWay<number>();
-  const apps = new Map<string, Map<string, Set<Entry>>>();
   const policies = new Map<string, AppPolicy>();
-  let positions = 0;
   let sweepCursor: Iterator<Entry> | null = null;
   /**
    * No session expires before this instant: by the last pass of the sweep, and what came since.
@@ -75,49 +55,9 @@ export function createMemoryStore(
     if (closed) throw new LatchkeyError("unavailable", "the session store is closed");
   };
 
-  const find = (app: string, tokenHash: TokenHash, now: number): Entry | null => {
-    assertOpen();
-    const entry = byToken.get(tokenHash) ?? findOld(tokenHash, (graceEndsAt) => now < graceEndsAt);
-    return entry && isLiveIn(app, entry, now) ? entry : null;
-  };
-
-  const isLiveIn = (app: string, entry: Entry, now: number) =>
-    entry.session.app === app && isLive(entry.session, now) && !isEnded(entry);
-
-  /** Whether it ended together with others, and is not removed yet. */
-  const isEnded = (entry: Entry) =>
-    !apps.get(entry.session.app)?.get(entry.session.userId)?.has(entry);
-
-  const findOld = (tokenHash: TokenHash, isMeant: (graceEndsAt: number) => boolean) => {
-    const old = byOldToken.get(tokenHash);
-    return old && isMeant(old.graceEndsAt) ? old.entry : null;
-  };
-
-  /** The live session that the token opened until its grace ended. */
-  const findStolen = (app: string, key: SessionKey, now: number): Entry | null => {
-    if (!("tokenHash" in key)) return null;
-    const entry = findOld(key.tokenHash, (graceEndsAt) => now >= graceEndsAt);
-    return entry && isLiveIn(app, entry, now) ? entry : null;
-  };
-
-  const findKey = (app: string, key: SessionKey, now: number): Entry | null => {
-    if ("tokenHash" in key) return find(app, key.tokenHash, now);
-    assertOpen();
-    const entry = byId.get(key.id);
-    return entry && isLiveIn(app, entry, now) ? entry : null;
-  };
-
   const remove = (entry: Entry, reason: EndReason, now: number) => {
-    const { session } = entry;
-    events.note("ended", session, now, reason);
-    byToken.delete(entry.tokenHash);
-    for (const old of entry.oldTokens) byOldToken.delete(old);
-    byId.delete(session.id);
-    const users = apps.get(session.app);
-    const entries = users?.get(session.userId);
-    entries?.delete(entry);
-    if (entries?.size === 0) users?.delete(session.userId);
-    if (users?.size === 0) apps.delete(session.app);
+    events.note("ended", entry.session, now, reason);
+    entries.remove(entry);
   };
 
   /**
@@ -130,8 +70,8 @@ export function createMemoryStore(
   ): T | null => {
     assertOpen();
     return requests.answer(once, () => {
-      const entry = key ? findKey(app, key, now) : null;
-      const stolen = entry || !key ? null : findStolen(app, key, now);
+      const entry = key ? entries.find(app, key, now) : null;
+      const stolen = entry || !key ? null : entries.findStolen(app, key, now);
       if (!stolen) return work(entry);
       remove(stolen, "theft", now);
       throw noSession({ theft: { app, sessionId: stolen.session.id } });
@@ -146,24 +86,13 @@ export function createMemoryStore(
     return { before, after };
   };
 
-  function* entriesOf(app: string, userId?: string): Generator<Entry> {
-    const users = apps.get(app);
-    if (userId !== undefined) yield* users?.get(userId) ?? [];
-    else for (const entries of users?.values() ?? []) yield* entries;
-  }
-
   const endApp = async (app: string, now: number): Promise<number> => {
     let ended = 0;
-    const users = apps.get(app);
-    // From here on none of them is found.
-    apps.delete(app);
     let removed = 0;
-    for (const entries of users?.values() ?? []) {
-      for (const entry of entries) {
-        if (isLive(entry.session, now)) ended++;
-        remove(entry, "app", now);
-        if (++removed % SLICE === 0) await new Promise(setImmediate);
-      }
+    for (const entry of entries.endApp(app)) {
+      if (isLive(entry.session, now)) ended++;
+      remove(entry, "app", now);
+      if (++removed % SLICE === 0) await new Promise(setImmediate);
     }
     return ended;
   };
@@ -172,7 +101,7 @@ export function createMemoryStore(
   const makeRoom = ({ app, userId, createdAt }: Session) => {
     const policy = policyOf(app);
     if (policy.maxSessionsPerUser === 0) return;
-    const live = [...entriesOf(app, userId)].filter(({ session }) => isLive(session, createdAt));
+    const live = [...entries.of(app, userId)].filter(({ session }) => isLive(session, createdAt));
     for (const entry of evictions(policy, live)) remove(entry, "evicted", createdAt);
   };
 
@@ -187,16 +116,11 @@ export function createMemoryStore(
     async create(session, tokenHash, once, salt = "") {
       assertOpen();
       return requests.answer(once, () => {
-        if (byToken.has(tokenHash) || byId.has(session.id)) {
+        if (entries.has(tokenHash, session.id)) {
           throw new LatchkeyError("exists", "the session exists already");
         }
         makeRoom(session);
-        const entry: Entry = { tokenHash, position: ++positions, session, oldTokens: [] };
-        byToken.set(tokenHash, entry);
-        byId.set(session.id, entry);
-        const users = apps.get(session.app) ?? new Map<string, Set<Entry>>();
-        const entries = users.get(session.userId) ?? new Set<Entry>();
-        apps.set(session.app, users.set(session.userId, entries.add(entry)));
+        entries.add(session, tokenHash);
         nextDeadline = Math.min(nextDeadline, expiresAt(session));
         events.note("created", session, session.createdAt, null);
         return { session, salt };
@@ -235,14 +159,7 @@ export function createMemoryStore(
         if (!entry) return null;
         if (entry.tokenHash !== tokenHash) throw rotatedAlready();
         replace(entry, apply(entry.session));
-        byToken.delete(tokenHash);
-        entry.tokenHash = to;
-        byToken.set(to, entry);
-        byOldToken.set(tokenHash, { entry, graceEndsAt });
-        entry.oldTokens.push(tokenHash);
-        for (const old of entry.oldTokens.splice(0, entry.oldTokens.length - OLD_TOKENS)) {
-          byOldToken.delete(old);
-        }
+        entries.rotate(entry, to, graceEndsAt);
         events.note("rotated", entry.session, now, null);
         return { session: entry.session, graceEndsAt, salt };
       });
@@ -262,7 +179,7 @@ export function createMemoryStore(
       return change({ app, key: keep, now, once }, (kept) => {
         if (keep && kept?.session.userId !== userId && !allowMissing) return null;
         let ended = 0;
-        for (const entry of [...entriesOf(app, userId)]) {
+        for (const entry of [...entries.of(app, userId)]) {
           if (entry === kept) continue;
           if (isLive(entry.session, now)) ended++;
           remove(entry, "user", now);
@@ -287,14 +204,14 @@ export function createMemoryStore(
 
     async list(app, now, query) {
       assertOpen();
-      return page([...entriesOf(app, query.userId)], now, query);
+      return page([...entries.of(app, query.userId)], now, query);
     },
 
     async countActiveUsers(app, since, now) {
       assertOpen();
       let active = 0;
-      for (const entries of apps.get(app)?.values() ?? []) {
-        for (const { session } of entries) {
+      for (const ofUser of entries.byUser(app)) {
+        for (const { session } of ofUser) {
           if (session.lastAccessedAt < since || !isLive(session, now)) continue;
           active++;
           break;
@@ -310,14 +227,13 @@ export function createMemoryStore(
       if (!sweepCursor) {
         if (nextDeadline > now) return false;
         nextDeadline = Number.POSITIVE_INFINITY;
-        // A Map's iterator bears removals and sees what is added meanwhile.
-        sweepCursor = byToken.values();
+        sweepCursor = entries.all();
       }
       for (let examined = 0; examined < limit && sweepCursor; examined++) {
         const next = sweepCursor.next();
         if (next.done) {
           sweepCursor = null;
-        } else if (isEnded(next.value)) {
+        } else if (entries.isEnded(next.value)) {
           // The call that ended it removes it.
         } else if (!isLive(next.value.session, now)) {
           remove(next.value, "idle", now);
@@ -336,7 +252,7 @@ export function createMemoryStore(
       assertOpen();
     },
 
-    stats: () => ({ sessions: byToken.size, walBytes: 0, waitingWrites: 0 }),
+    stats: () => ({ sessions: entries.count(), walBytes: 0, waitingWrites: 0 }),
 
     events: {
       ...events.log,
@@ -353,18 +269,15 @@ export function createMemoryStore(
     async close() {
       closed = true;
       events.close();
-      byToken.clear();
-      byOldToken.clear();
       requests.clear();
-      byId.clear();
-      apps.clear();
+      entries.clear();
     },
   };
 }
 
-function page(entries: Entry[], now: number, query: ListQuery): ListPage {
+function page(ofApp: Entry[], now: number, query: ListQuery): ListPage {
   const { activeSince = 0, before = Number.POSITIVE_INFINITY, limit, maxBytes } = query;
-  const matching = entries
+  const matching = ofApp
     .filter(
       ({ position, session }) =>
         position < before && session.lastAccessedAt >= activeSince && isLive(session, now),

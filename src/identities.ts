@@ -1,0 +1,64 @@
+import type { Logger } from "pino";
+import { processActor } from "./actor.js";
+import { LatchkeyError } from "./domain/error.js";
+import { createAuthentication } from "./services/authentication.js";
+import { type Connections, createConnections } from "./services/connections.js";
+import { createDirectory } from "./services/directory.js";
+import { createPasswords } from "./services/passwords.js";
+import { createThrottle } from "./services/throttle.js";
+import { openAccounts, type StoreLocation } from "./stores/index.js";
+
+export interface IdentitiesOptions {
+  readonly log: Logger;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Monotonic milliseconds. */
+  readonly clock: () => number;
+}
+
+/** What knows who may call, and who is connected. */
+export interface Identities {
+  readonly connections: Connections;
+  close(): void;
+}
+
+/** The accounts of the store at `location`. Rejects with `invalid` if it keeps none. */
+export async function openIdentities(
+  location: StoreLocation,
+  { log, now, clock }: IdentitiesOptions,
+): Promise<Identities> {
+  const store = openAccounts(location, { actor: processActor(), now });
+  if (!store) throw new LatchkeyError("invalid", "the store keeps no accounts");
+  try {
+    const directory = await createDirectory({
+      store,
+      now,
+      onChange: (changes) => {
+        for (const change of changes) {
+          log.info({ ...change, at: new Date(change.at).toISOString() }, "account changed");
+        }
+        connections.review();
+      },
+      onError: (err) => log.error({ err }, "accounts could not be read"),
+    });
+    const authentication = createAuthentication({
+      directory,
+      store,
+      passwords: createPasswords(),
+      throttle: createThrottle({ clock }),
+      now,
+      log,
+    });
+    const connections = createConnections({ authentication, now, log });
+    return {
+      connections,
+      close() {
+        directory.stop();
+        store.close();
+      },
+    };
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+}
