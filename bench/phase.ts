@@ -61,6 +61,8 @@ export interface PhaseResult extends Outcome {
   readonly lateness: Latencies;
   /** Share of the time for which the sender's event loop was busy: near 1, it is the bottleneck. */
   readonly senderBusy: number;
+  /** Share of the machine's time that its host gave to others: latencies are then not the server's alone. */
+  readonly stolen: number;
   /** The longest time (ms) without an accepted call's answer. */
   readonly longestGap: number;
   readonly windows: readonly Window[];

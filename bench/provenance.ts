@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { cpus, loadavg, release, type } from "node:os";
 import { fingerprintBuild } from "./build.js";
+import { type ProcessorTime, percent, readProcessorTime, stolenSince } from "./stolen-time.js";
 
 /** How a result came about. */
 export interface Provenance {
@@ -8,6 +9,8 @@ export interface Provenance {
   readonly build: string;
   readonly machine: string;
   readonly load: string;
+  /** When it began. */
+  readonly processors: ProcessorTime;
 }
 
 /** Notes, before a run, what it is made by: `args` are those of `npm run bench --`. */
@@ -17,6 +20,7 @@ export async function noteProvenance(root: string, args: readonly string[]): Pro
     build: await fingerprintBuild(root),
     machine: machine(new Date()),
     load: `load average before the run: ${loadavg()[0]?.toFixed(2)}`,
+    processors: readProcessorTime(),
   };
 }
 
@@ -29,7 +33,7 @@ export async function checkBuild(root: string, { build }: Provenance): Promise<v
 
 /** The lines that end a trial's output. */
 export function provenanceText(made: Provenance, setting: string): string {
-  return `\nMade by: ${made.command} (build ${made.build})\n${setting}\n${made.machine}; ${made.load}\n`;
+  return `\nMade by: ${made.command} (build ${made.build})\n${setting}\n${made.machine}; ${made.load}; stolen by the machine's host: ${percent(stolenSince(made.processors))}\n`;
 }
 
 /** Writes a result, and how it came about, to a file; to none if `path` is empty. */

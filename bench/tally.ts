@@ -1,6 +1,7 @@
 import type { Answer } from "./http-connection.js";
 import { createLatencies } from "./latencies.js";
 import type { Phase, PhaseResult } from "./phase.js";
+import { readProcessorTime, stolenSince } from "./stolen-time.js";
 
 /** `{}` is what a get of a session that is not there is answered with. */
 const EMPTY_BYTES = 2;
@@ -20,6 +21,7 @@ export function createTally(phase: Phase, start: number) {
   let lastAccepted = start;
   let longestGap = 0;
   const utilization = performance.eventLoopUtilization();
+  const processors = readProcessorTime();
 
   const windowOf = (at: number) => {
     const index = Math.floor((at - start) / phase.window);
@@ -78,6 +80,7 @@ export function createTally(phase: Phase, start: number) {
         failures,
         lateness: lateness.summary(),
         senderBusy: performance.eventLoopUtilization(utilization).utilization,
+        stolen: stolenSince(processors),
         longestGap,
         windows: windows.map((window, index) => ({
           at: at + index * phase.window,

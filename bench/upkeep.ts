@@ -14,6 +14,7 @@ import type { PhaseResult } from "./phase.js";
 import { appOf, type Population } from "./population.js";
 import { checkBuild, noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { type Database, inPlace, type Place, type Serving, serve } from "./serving.js";
+import { percent } from "./stolen-time.js";
 import { table } from "./table.js";
 import { parseTrialOptions, type TrialValues } from "./trial-options.js";
 import { startWriteProbe } from "./write-probe.js";
@@ -254,8 +255,9 @@ function textOf(
       "worst 250 ms: p99",
       "writes: p99 ms",
       "max ms",
+      "stolen",
     ],
-    ...phases.map(({ name, seconds, accepted, longestGap, windows }, index) => [
+    ...phases.map(({ name, seconds, accepted, longestGap, windows, stolen }, index) => [
       name,
       seconds.toFixed(1),
       accepted.p50.toFixed(2),
@@ -267,6 +269,7 @@ function textOf(
       Math.max(...windows.map((window) => window.accepted.p99)).toFixed(2),
       (writes[index]?.p99 ?? Number.NaN).toFixed(2),
       (writes[index]?.max ?? Number.NaN).toFixed(1),
+      percent(stolen),
     ]),
   ];
   const secondsOf = (task: (typeof TASKS)[number]) =>

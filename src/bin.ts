@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
-import { constants, setPriority } from "node:os";
 import { Command } from "commander";
 import { createAccountCommand } from "./account-command.js";
 import { processActor } from "./actor.js";
+import { workInBackground } from "./background.js";
 import { readConfig } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
 import { createLog } from "./log.js";
@@ -76,9 +76,7 @@ program
     if (store.scheme !== "sqlite") {
       throw new LatchkeyError("invalid", "LATCHKEY_STORE is memory:, which has nothing to back up");
     }
-    // The server goes first where both want the processor.
-    setPriority(constants.priority.PRIORITY_LOW);
-    await backupDatabase(store.path, file);
+    await backupDatabase(store.path, file, workInBackground());
   });
 
 program.addCommand(

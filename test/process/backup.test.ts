@@ -14,6 +14,7 @@ import { createRandom, seedOf } from "./random.js";
 import { BIN, makeFolder, ROOT, runLatchkey, startLatchkey, startServer } from "./server.js";
 import { fileProblems, survey } from "./survey.js";
 
+const NO_PACE = { clock: () => 0, rest() {}, giveWay() {} };
 const oneLine = (text: string) => /^[^\n]+$/.test(text);
 
 test("a copy made under load serves every session that was answered before", async (t) => {
@@ -95,7 +96,7 @@ test("a backup that cannot be made leaves nothing, and what was there as it was"
     [garbage, to, "unavailable"],
   ] as const) {
     await assert.rejects(
-      backupDatabase(source, target),
+      backupDatabase(source, target, NO_PACE),
       (error) => error instanceof LatchkeyError && error.code === code && oneLine(error.message),
     );
     assert.deepEqual(await readdir(folder), files);
@@ -116,16 +117,20 @@ test("a copy is of the state at its beginning, made in slices that rest twice as
 
   let now = 0;
   const rests: number[] = [];
+  const gaveWayAfter: number[] = [];
   await backupDatabase(from, to, {
     clock: () => (now += 3),
     rest(milliseconds) {
       rests.push(milliseconds);
       if (rests.length <= 20) insert.run("later");
     },
+    giveWay: () => void gaveWayAfter.push(rests.length),
   });
   db.close();
   // Of the copy, whose first slice is empty, and of reading it.
   assert.deepEqual(rests, Array(4 + 4).fill(6));
+  // The check alone is left then.
+  assert.deepEqual(gaveWayAfter, [8]);
   const copy = new Sqlite(to, { readonly: true });
   t.after(() => copy.close());
   const count = (of: Sqlite.Database) => of.prepare("SELECT count(*) FROM rows").pluck().get();

@@ -29,11 +29,15 @@ const SYNC_PAGES = 8 * SLICE_PAGES;
  */
 const REST = 2;
 
+/** How a backup goes on beside a server without holding it up. */
 export interface Pace {
   /** Monotonic milliseconds. */
   readonly clock: () => number;
-  /** Waits so many milliseconds, and may hold the thread. */
+  /** Waits so many milliseconds, holding the thread: the library begins its next slice at once,
+   * whatever the event loop has to do. */
   readonly rest: (milliseconds: number) => void;
+  /** From here on lets all else have the processor first: for the check, which cannot rest. */
+  readonly giveWay: () => void;
 }
 
 /**
@@ -42,11 +46,7 @@ export interface Pace {
  * Rejects with `invalid` if `from` is missing or `to` exists, with `unavailable` if the copy
  * fails; then there is no `to`.
  */
-export async function backupDatabase(
-  from: string,
-  to: string,
-  pace: Pace = { clock: () => performance.now(), rest: holdThread },
-): Promise<void> {
+export async function backupDatabase(from: string, to: string, pace: Pace): Promise<void> {
   if (!existsSync(from)) throw new LatchkeyError("invalid", `there is no database at ${from}`);
   if (existsSync(to)) throw new LatchkeyError("invalid", `${to} exists already`);
   const partial = `${to}.partial-${process.pid}`;
@@ -55,6 +55,7 @@ export async function backupDatabase(
     closeSync(openSync(partial, "wx", 0o600));
     await copyPages(from, partial, pace);
     readThrough(partial, pace);
+    pace.giveWay();
     check(partial);
     syncPath(partial);
     // Unlike a rename, a link does not replace a file that came to be meanwhile.
@@ -114,11 +115,6 @@ function createRests({ clock, rest }: Pace): () => void {
     rest(REST * (clock() - start));
     start = clock();
   };
-}
-
-/** The library begins the next slice at once, whatever the event loop has to do. */
-function holdThread(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
 function check(path: string): void {
