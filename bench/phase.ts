@@ -44,6 +44,8 @@ export interface Outcome {
 export interface Window extends Outcome {
   /** Milliseconds since 1970. */
   readonly at: number;
+  /** As of a phase. */
+  readonly stolen: number;
 }
 
 export interface PhaseResult extends Outcome {

@@ -72,7 +72,7 @@ export function svgOf({ title, value, series, spans, bound }: Plot): string {
     : [];
   const lines = series.map(
     (one) =>
-      `<path d="${pathOf(one, x, y)}" fill="none" stroke="${one.colour}" stroke-width="1.2"/>`,
+      `<path d="${pathOf(one, x, y)}" fill="none" stroke="${one.colour}" stroke-width="1.2" stroke-linecap="round"/>`,
   );
   const legend = series.flatMap(({ name, colour }, index) => [
     line(LEFT + index * 90, 38, LEFT + 20 + index * 90, 38, colour, ' stroke-width="2"'),
@@ -96,7 +96,9 @@ function pathOf(
   return points
     .map(([at, value]) => {
       const isShown = value !== null && value > 0;
-      const part = isShown ? `${joined ? "L" : "M"}${px(x(at))} ${px(y(value))}` : "";
+      // One without neighbours is a dot, which `h0` makes of it.
+      const mark = joined ? "" : "h0";
+      const part = isShown ? `${joined ? "L" : "M"}${px(x(at))} ${px(y(value))}${mark}` : "";
       joined = isShown;
       return part;
     })

@@ -22,11 +22,23 @@ export function createTally(phase: Phase, start: number) {
   let longestGap = 0;
   const utilization = performance.eventLoopUtilization();
   const processors = readProcessorTime();
+  const stolen: number[] = [];
+  let sampled = processors;
 
   const windowOf = (at: number) => {
     const index = Math.floor((at - start) / phase.window);
     while (windows.length <= index) windows.push({ accepted: createLatencies(2), refused: 0 });
     return windows[index];
+  };
+
+  /** At the end of each window, by when that is and not by which calls it has. */
+  const sampleStolen = (now: number) => {
+    const ended = Math.floor((now - start) / phase.window) - 1;
+    if (ended < stolen.length) return;
+    const time = readProcessorTime();
+    const share = stolenSince(sampled, time);
+    sampled = time;
+    while (stolen.length <= ended) stolen.push(share);
   };
 
   const noteFailure = (reason: string) => {
@@ -47,6 +59,7 @@ export function createTally(phase: Phase, start: number) {
     /** What a call that was due at `at` was answered `now`. */
     answered({ status, bodyBytes, hasRetryAfter }: Answer, at: number, now: number): void {
       const latency = now - at;
+      sampleStolen(now);
       const window = windowOf(at);
       if (status === 429 || status === 503) {
         refusals.record(latency);
@@ -86,6 +99,7 @@ export function createTally(phase: Phase, start: number) {
           at: at + index * phase.window,
           accepted: window.accepted.summary(),
           refused: window.refused,
+          stolen: stolen[index] ?? 0,
         })),
       };
     },
