@@ -3,7 +3,7 @@ import type { PhaseResult } from "./phase.js";
 import { noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { SERVERS } from "./servers.js";
 import { inPlace } from "./serving.js";
-import { table } from "./table.js";
+import { percent, table } from "./table.js";
 import { parseTrialOptions } from "./trial-options.js";
 
 const OPTIONS = {
@@ -71,7 +71,7 @@ function textOf(results: readonly PhaseResult[]): string {
       ...[accepted, lateness].flatMap(({ p50, p99, p999 }) =>
         [p50, p99, p999].map((one) => one.toFixed(2)),
       ),
-      `${(100 * senderBusy).toFixed(0)} %`,
+      percent(senderBusy, 0),
     ]),
   ]);
 }

@@ -22,13 +22,12 @@ export function latencyPlot(
       points: windows.map(({ at, accepted }) => [at, accepted.count === 0 ? null : accepted[of]]),
     }),
   );
-  const gaps = windows.map(({ at }, index) => (windows[index + 1]?.at ?? at) - at);
   series.push({
     name: "stolen from each processor",
     colour: "#8a8a8a",
     points: windows.map(({ at, stolen }, index) => [
       at,
-      stolen === 0 ? null : stolen * (gaps[index] ?? 0),
+      stolen * ((windows[index + 1]?.at ?? at) - at),
     ]),
   });
   const marked = phases

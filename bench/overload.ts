@@ -7,7 +7,7 @@ import { checkCalls } from "./open-load.js";
 import type { Phase, PhaseResult } from "./phase.js";
 import { checkBuild, noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { inPlace, type Place, serve } from "./serving.js";
-import { table } from "./table.js";
+import { percent, table } from "./table.js";
 import { parseTrialOptions, type TrialValues } from "./trial-options.js";
 
 const OPTIONS = {
@@ -182,8 +182,8 @@ function textOf({ mostPerSecond, quiet, overload, after, memory, recovered }: Re
   return `
 ${table(cells)}
 
-most that is answered: ${whole(mostPerSecond)} calls a second; the load's own processor was busy ${(100 * senderBusy).toFixed(0)} % of the overload
-refused by 429 or 503: ${((100 * refused) / made).toFixed(1)} % of those made, of them with retry-after: ${refused === 0 ? "none to count" : `${((100 * refusedWithRetryAfter) / refused).toFixed(1)} %`}; ${failed.join("")}withheld: ${((100 * withheld) / due).toFixed(1)} % of those due
+most that is answered: ${whole(mostPerSecond)} calls a second; the load's own processor was busy ${percent(senderBusy, 0)} of the overload
+refused by 429 or 503: ${percent(refused / made)} of those made, of them with retry-after: ${refused === 0 ? "none to count" : percent(refusedWithRetryAfter / refused)}; ${failed.join("")}withheld: ${percent(withheld / due)} of those due
 accepted p99 to quiet: ${(overload.accepted.p99 / quiet.accepted.p99).toFixed(2)} (to be at most 3)
 server's memory: ${memory.before.toFixed(0)} MiB before, ${memory.early.toFixed(0)} in the first tenth of the overload, at most ${memory.most.toFixed(0)}
 recovered: ${recovered === null ? "not" : `${recovered.toFixed(1)} s`} after the overload (to be at most 1)

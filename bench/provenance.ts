@@ -1,7 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import { cpus, loadavg, release, type } from "node:os";
 import { fingerprintBuild } from "./build.js";
-import { type ProcessorTime, percent, readProcessorTime, stolenSince } from "./stolen-time.js";
+import { type ProcessorTime, readProcessorTime, stolenSince } from "./stolen-time.js";
+import { percent } from "./table.js";
 
 /** How a result came about. */
 export interface Provenance {

@@ -19,8 +19,3 @@ export function readProcessorTime(stat = readFileSync("/proc/stat", "utf8")): Pr
 export function stolenSince(before: ProcessorTime, now = readProcessorTime()): number {
   return (now.stolen - before.stolen) / Math.max(now.total - before.total, 1);
 }
-
-/** `2.5 %` */
-export function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
-}

@@ -16,3 +16,8 @@ export function table(cells: readonly (readonly string[])[]): string {
   lines.splice(1, 0, `| ${rule.join(" | ")} |`);
   return lines.join("\n");
 }
+
+/** `2.5 %` */
+export function percent(share: number, digits = 1): string {
+  return `${(100 * share).toFixed(digits)} %`;
+}

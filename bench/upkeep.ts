@@ -14,8 +14,7 @@ import type { PhaseResult } from "./phase.js";
 import { appOf, type Population } from "./population.js";
 import { checkBuild, noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { type Database, inPlace, type Place, type Serving, serve } from "./serving.js";
-import { percent } from "./stolen-time.js";
-import { table } from "./table.js";
+import { percent, table } from "./table.js";
 import { parseTrialOptions, type TrialValues } from "./trial-options.js";
 import { startWriteProbe } from "./write-probe.js";
 
