@@ -54,17 +54,6 @@ export function deriveShare(secret: Buffer, query: ShareQuery, length: number): 
   return share;
 }
 
-/** The XOR of shares, all of one length and at least one; to be zeroed by the caller. */
-export function combine(shares: readonly Buffer[]): Buffer {
-  // Not Buffer.alloc: up to 64 bytes would lie on V8's own heap, whose collector leaves copies.
-  const secret = Buffer.from(new ArrayBuffer(shares[0]?.length ?? 0));
-  for (const share of shares) {
-    if (share.length !== secret.length) throw new RangeError("shares must be of one length");
-    for (const [at, byte] of share.entries()) secret[at] = (secret[at] ?? 0) ^ byte;
-  }
-  return secret;
-}
-
 function timeBytes(time: number): Buffer {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64BE(BigInt(time));

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { type DerivedKey, ExchangeError, type KeyExchange } from "../domain/key-exchange.js";
 import type { RandomBytes } from "../domain/token.js";
-import { combine, deriveKey } from "./derivation.js";
+import { deriveKey } from "./derivation.js";
 import type { Discovered, Discovery } from "./discovery.js";
 import {
   CLIENT_SERIAL,
@@ -14,6 +14,7 @@ import {
 } from "./packet.js";
 import { collectShares, type RequestTiming, type ShareRequest } from "./share-requests.js";
 import { AN, type Coin, withCoin } from "./wallet.js";
+import { xor } from "./xor.js";
 
 /** What became of one server's share in one exchange. */
 export type ShareOutcome =
@@ -106,7 +107,7 @@ export function createKeyExchange(options: KeyExchangeOptions): KeyExchange {
       if (accepted.size < found.contentServer.minRaidasRequired) {
         throw tooFew(found, shares, accepted.size, minShareBytes);
       }
-      const secret = combine([...accepted.values()]);
+      const secret = xor([...accepted.values()]);
       try {
         deriveKey(secret, query, key);
       } finally {

@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, createHmac, timingSafeEqual } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  randomFillSync,
+  timingSafeEqual,
+} from "node:crypto";
+import { xor } from "./xor.js";
 
 /** Which coin a client proves itself with. */
 export interface CoinName {
@@ -219,13 +226,20 @@ function writeSealed(datagram: Buffer, plaintext: Buffer, nonce: Buffer, key: Bu
   END.copy(datagram, HEADER + ciphertext.length + MAC);
 }
 
-/** The plaintext of a body whose MAC is right. */
+/**
+ * The plaintext of a body whose MAC is right. A decipher of Node frees a copy of what it gives and
+ * does not zero it: it is handed the ciphertext masked, and so sees the plaintext masked.
+ */
 function decrypt(datagram: Buffer, key: Buffer): Buffer {
   // A request and a response have their counter block in the same place.
   const counterBlock = datagram.subarray(24, 24 + COUNTER_BLOCK);
   const decipher = createDecipheriv("aes-256-ctr", key, counterBlock);
-  const plaintext = decipher.update(ciphertextOf(datagram));
+  const ciphertext = ciphertextOf(datagram);
+  const mask = randomFillSync(Buffer.from(new ArrayBuffer(ciphertext.length)));
+  const masked = decipher.update(xor([ciphertext, mask]));
   decipher.final();
+  const plaintext = xor([masked, mask]);
+  mask.fill(0);
   return plaintext;
 }
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { createCipheriv, randomBytes } from "node:crypto";
 import { type TestContext, test } from "node:test";
-import { combine, deriveKey } from "../../src/rke/derivation.js";
+import { deriveKey } from "../../src/rke/derivation.js";
 import type { Devnet } from "../../src/rke/devnet/devnet.js";
 import type { ShareQuery } from "../../src/rke/packet.js";
+import { xor } from "../../src/rke/xor.js";
 import { keyOf, newQuery, openClient, openDevnet, shareOf } from "./devnet-trial.js";
 
 const TEXT = Buffer.from("what only the two of them can read");
@@ -23,7 +24,7 @@ async function exchange(
     if (counted.includes(raida)) shares.push(share);
   }
   const key = Buffer.alloc(32);
-  deriveKey(combine(shares), query, key);
+  deriveKey(xor(shares), query, key);
   return { query, key };
 }
 

@@ -4,9 +4,10 @@ import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { ExchangeError } from "../../src/domain/key-exchange.js";
-import { combine, deriveKey } from "../../src/rke/derivation.js";
+import { deriveKey } from "../../src/rke/derivation.js";
 import { createKeyExchange, type ShareOutcome } from "../../src/rke/exchange.js";
 import { RAIDAS } from "../../src/rke/packet.js";
+import { xor } from "../../src/rke/xor.js";
 import { type Asked, createWallets, honest, shareOf, startRaidas } from "./raida-servers.js";
 import { VECTORS } from "./vectors.js";
 
@@ -74,7 +75,7 @@ function contentServerKey(derived: { raidas: number; clientSerial: string; time:
     (raida) => derived.raidas & (1 << raida),
   );
   const key = Buffer.alloc(32);
-  deriveKey(combine(raidas.map((raida) => shareOf(raida, query))), query, key);
+  deriveKey(xor(raidas.map((raida) => shareOf(raida, query))), query, key);
   return key;
 }
 

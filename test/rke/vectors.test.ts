@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { combine, deriveKey, deriveShare, expand, KEY_LENGTH } from "../../src/rke/derivation.js";
+import { deriveKey, deriveShare, expand, KEY_LENGTH } from "../../src/rke/derivation.js";
 import {
   makeRequest,
   makeResponse,
@@ -11,6 +11,7 @@ import {
   type ShareQuery,
   STATUS,
 } from "../../src/rke/packet.js";
+import { xor } from "../../src/rke/xor.js";
 import { hex, VECTORS } from "./vectors.js";
 
 const query: ShareQuery = {
@@ -72,7 +73,7 @@ test("every RAIDA's share follows from its secret and the query", () => {
 
 for (const { raidas, secret, key } of VECTORS.keys) {
   test(`the key of ${raidas.length} RAIDAs follows from their shares`, () => {
-    const combined = combine(raidas.map((raida) => hex(VECTORS.shares[raida])));
+    const combined = xor(raidas.map((raida) => hex(VECTORS.shares[raida])));
     assert.equal(combined.toString("hex"), secret);
     const derived = Buffer.alloc(KEY_LENGTH);
     deriveKey(combined, query, derived);
@@ -117,5 +118,5 @@ test("HKDF-Expand refuses more than 255 blocks", () => {
 });
 
 test("shares of different lengths are not combined", () => {
-  assert.throws(() => combine([Buffer.alloc(32), Buffer.alloc(31)]), RangeError);
+  assert.throws(() => xor([Buffer.alloc(32), Buffer.alloc(31)]), RangeError);
 });

@@ -1,8 +1,9 @@
 import { createDecipheriv } from "node:crypto";
 import { LatchkeyError } from "../../domain/error.js";
 import type { DerivedKey } from "../../domain/key-exchange.js";
-import { combine, deriveKey, deriveShare, KEY_LENGTH } from "../derivation.js";
+import { deriveKey, deriveShare, KEY_LENGTH } from "../derivation.js";
 import { RAIDAS } from "../packet.js";
+import { xor } from "../xor.js";
 import type { Exchange } from "./exchanges.js";
 
 /** A key set with the secrets that the Content Server uploaded for it. */
@@ -82,7 +83,7 @@ export function createContentServer(options: ContentServerOptions): ContentServe
       .filter((_, raida) => raidas & (1 << raida))
       .map((secret) => deriveShare(secret, query, shareBytes));
     const key = Buffer.alloc(KEY_LENGTH);
-    deriveKey(combine(shares), query, key);
+    deriveKey(xor(shares), query, key);
     return key;
   };
 
