@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
-import protobuf from "protobufjs/minimal.js";
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { SessionSchema } from "../gen/ts/latchkey/session/v1/session_pb.js";
 import { APP, DATA, DEADLINE_MS, type Driver, type DriverOptions, IP } from "./driver.js";
 import { framed, withClient } from "./grpc-client.js";
@@ -16,10 +16,10 @@ const KEY = Buffer.from(`${APP}/${"A".repeat(64)}`);
 
 // The fields of etcd's rpc.proto that are needed.
 const putRequest = (value: Uint8Array) =>
-  protobuf.Writer.create().uint32(10).bytes(KEY).uint32(18).bytes(value).finish();
+  new BinaryWriter().uint32(10).bytes(KEY).uint32(18).bytes(value).finish();
 const rangeRequest = () =>
   // Serializable: answered from this member's own data, without asking for a quorum.
-  protobuf.Writer.create().uint32(10).bytes(KEY).uint32(56).bool(true).finish();
+  new BinaryWriter().uint32(10).bytes(KEY).uint32(56).bool(true).finish();
 
 /** Drives etcd's Range of one key with h2load; the value is a session as Latchkey answers it. */
 export async function openEtcdRangeDriver({ server, dir }: DriverOptions): Promise<Driver> {

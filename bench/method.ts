@@ -24,6 +24,6 @@ export function methodOf<I extends DescMessage, O extends DescMessage>(
 }
 
 /** The same memory, not a copy. */
-function toBuffer(bytes: Uint8Array): Buffer {
+export function toBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

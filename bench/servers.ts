@@ -53,7 +53,6 @@ export type ServerName =
   | "fastify"
   | "trivial"
   | "grpc-echo"
-  | "grpc-echo-es"
   | "etcd";
 
 type Wire = "http" | "grpc";
@@ -152,8 +151,7 @@ export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
 
   fastify: (site) => startNode(site, ceiling("fastify", "http")),
   trivial: (site) => startNode(site, ceiling("trivial", "http")),
-  "grpc-echo": (site) => startNode(site, grpcEcho("grpc-echo", "latchkey")),
-  "grpc-echo-es": (site) => startNode(site, grpcEcho("grpc-echo-es", "protobuf-es")),
+  "grpc-echo": (site) => startNode(site, ceiling("grpc-echo", "grpc")),
   etcd: (site) => startEtcd(site, environment()),
 };
 
@@ -184,11 +182,6 @@ function peer(name: ServerName, wire: Wire, flags: readonly string[] = []): Node
 /** A bare server that no service of its wire can be faster than. */
 function ceiling(name: ServerName, wire: Wire): NodeProgram {
   return peer(name, wire, NODE_FLAGS);
-}
-
-function grpcEcho(name: ServerName, encoder: "latchkey" | "protobuf-es"): NodeProgram {
-  const { args, wires } = ceiling("grpc-echo", "grpc");
-  return { name, args: [...args, encoder], wires };
 }
 
 async function startRkeEcho(site: Site, name: ServerName, args: readonly string[]) {

@@ -40,9 +40,9 @@ export const TRIALS: readonly Trial[] = [
   },
   {
     name: "grpc-get",
-    about: `GetSession of one session, ${STREAMS} streams a connection; beside it bare grpc-js echoes, grpc-echo the ceiling, and etcd's Range of one key`,
+    about: `GetSession of one session, ${STREAMS} streams a connection; beside it a bare grpc-js echo, the ceiling, and etcd's Range of one key`,
     tool: "h2load",
-    servers: ["latchkey", "grpc-echo", "grpc-echo-es", "etcd"],
+    servers: ["latchkey", "grpc-echo", "etcd"],
     openDriver: (options) =>
       options.server.serves === "etcd" ? openEtcdRangeDriver(options) : openGrpcGetDriver(options),
   },
@@ -77,16 +77,14 @@ export const ABOUT_SERVERS: Record<ServerName, string> = {
   "latchkey-key": "this project without authentication, sent such a key with every call, too",
   "latchkey-rke": "this project, with one RKE session",
   "rke-echo-gcm": "the same, but encrypting by node:crypto and doing nothing else",
-  "rke-echo": "a grpc-js server that answers as many random bytes by Latchkey's own encoder",
+  "rke-echo": "a grpc-js server that answers as many random bytes",
   "rest-sessions":
     "redis-sessions 3.0.0 behind Express 4, Redis on a Unix socket without persistence",
   trivial: "a TCP server that answers whatever comes with the same bytes",
   fastify:
     "Fastify handlers that take the request in, answer one session or token and do nothing else: the ceiling",
-  "grpc-echo":
-    "a grpc-js server that answers one session by Latchkey's own encoder and does nothing else",
+  "grpc-echo": "a grpc-js server that answers one session and does nothing else",
   etcd: "one etcd with its data on disk: a serializable Range of a key whose value is such a session",
-  "grpc-echo-es": "the same, but encoding with protobuf-es: slower, so not a ceiling",
 };
 
 /** The programs that trials need, each with the Debian package that has it. */

@@ -1,8 +1,7 @@
 // A bare gRPC echo: decodes the same request and encodes the same response on
-// grpc-js at its defaults; no store, no hashing. The session's reads are counted,
-// so that the benchmark can check it. Its argument says what encodes GetSession's
-// response: Latchkey's own encoder, which makes it the ceiling of what Latchkey
-// can reach on grpc-js, or protobuf-es, which is what one would write first.
+// grpc-js at its defaults, by the same protobuf runtime; no store, no hashing. So
+// it is the ceiling of what Latchkey can reach on grpc-js. The session's reads are
+// counted, so that the benchmark can check it.
 import { create } from "@bufbuild/protobuf";
 import { type handleUnaryCall, Server, ServerCredentials } from "@grpc/grpc-js";
 import {
@@ -14,7 +13,6 @@ import {
   GetSessionResponseSchema,
   SessionService,
 } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { compileEncoder } from "../../src/transports/grpc/message-encoder.js";
 import { methodOf } from "../method.js";
 import { createSampleSession } from "../sample-session.js";
 import { announce } from "./announce.js";
@@ -38,20 +36,11 @@ const getSession: handleUnaryCall<GetSessionRequest, GetSessionResponse> = (
   callback(null, getResponse);
 };
 
-const getMethod = methodOf(SessionService.method.getSession);
-const encoder = process.argv[2];
-if (encoder === "latchkey") {
-  const encode = compileEncoder(GetSessionResponseSchema);
-  getMethod.responseSerialize = (response) => encode(response) as Buffer; // as it is in Node
-} else if (encoder !== "protobuf-es") {
-  throw new Error("name the encoder: latchkey or protobuf-es");
-}
-
 const server = new Server();
 server.addService(
   {
     createSession: methodOf(SessionService.method.createSession),
-    getSession: getMethod,
+    getSession: methodOf(SessionService.method.getSession),
   },
   { createSession, getSession },
 );

@@ -1,7 +1,7 @@
-// A bare gRPC echo of RkeService.Encrypt: decodes the same request and answers one
-// ciphertext of the plaintext's size, made once, by Latchkey's own encoder, on grpc-js at
-// its defaults; with the argument `encrypt` it encrypts by node:crypto. Its calls are counted, so that the benchmark can check it. EncryptStream
-// answers each chunk with as many bytes of its own, likewise, and reads on when that is sent.
+// A bare gRPC echo of RkeService.Encrypt: decodes the same request and answers one ciphertext of
+// the plaintext's size, made once, on grpc-js at its defaults; with the argument `encrypt` it
+// encrypts by node:crypto. Its calls are counted, so that the benchmark can check it. EncryptStream
+// answers each chunk with as many bytes of its own, and reads on when that is sent.
 import { createCipheriv, randomBytes } from "node:crypto";
 import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import {
@@ -25,7 +25,7 @@ import {
   RkeService,
 } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionSchema } from "../../gen/ts/latchkey/rke/v1/session_pb.js";
-import { compileEncoder } from "../../src/transports/grpc/message-encoder.js";
+import { encoderOf } from "../../src/transports/grpc/messages.js";
 import { methodOf } from "../method.js";
 import { PLAINTEXT } from "../rke-driver.js";
 import { announce } from "./announce.js";
@@ -71,7 +71,7 @@ const answerEncrypted: handleUnaryCall<EncryptRequest, EncryptResponseInit> = (
   callback(null, { results });
 };
 
-const encodeChunk = compileEncoder(EncryptStreamResponseSchema);
+const encodeChunk = encoderOf(encryptStream);
 const chunks = new Map<number, Uint8Array>();
 const chunkOf = (length: number): Uint8Array => {
   const made = chunks.get(length) ?? randomBytes(length);
@@ -82,7 +82,7 @@ const answerStream: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
   call.on("data", (bytes: Buffer) => {
     const { request } = fromBinary(EncryptStreamRequestSchema, bytes);
     if (request.case !== "plaintext") return;
-    const answer = encodeChunk({ ciphertext: chunkOf(request.value.length) }) as Buffer;
+    const answer = encodeChunk({ ciphertext: chunkOf(request.value.length) });
     if (!call.write(answer)) call.pause();
   });
   call.on("drain", () => call.resume());
@@ -99,9 +99,7 @@ const streamMethod = {
   responseDeserialize: same,
 };
 
-const encryptMethod = methodOf(encrypt);
-const encode = compileEncoder(EncryptResponseSchema);
-encryptMethod.responseSerialize = (message) => encode(message) as Buffer; // as it is in Node
+const encryptMethod = { ...methodOf(encrypt), responseSerialize: encoderOf(encrypt) };
 
 const server = new Server();
 server.addService(

@@ -41,9 +41,11 @@ test("the devnet's domain has the records that an exchange needs", async (t) => 
   const devnet = await openDevnet(t, { domain: "shop.test", minRaidas: 20 });
   const resolver = resolverOf(devnet.dns);
   const [target, port] = ["cs.shop.test", Number(devnet.content.split(":")[1])];
-  assert.deepEqual(await resolver.resolveSrv("_rke._udp.shop.test"), [
-    { name: target, port, priority: 0, weight: 0 },
-  ]);
+  const [service = assert.fail(), ...others] = await resolver.resolveSrv("_rke._udp.shop.test");
+  assert.deepEqual(others, []);
+  // Node 24 adds the type of the record.
+  const record = { name: target, port, priority: 0, weight: 0, type: "SRV" };
+  assert.deepEqual({ ...service, type: "SRV" }, record);
   assert.deepEqual(await resolver.resolve4(target), ["127.0.0.1"]);
   // Longer than an answer by UDP may be, so this comes over TCP.
   const [strings = [], ...more] = await resolver.resolveTxt("_rke._udp.shop.test");

@@ -194,9 +194,12 @@ for (const store of STORES) {
       });
 
       test("tells of many sessions and many missed events in pages", async () => {
-        const made = await Promise.all(
-          Array.from({ length: 1_200 }, (_, n) => add("many", `user ${n}`)),
-        );
+        const made: unknown[] = [];
+        // Since Node 22, its HTTP/2 client resets what goes beyond some 1,000 calls at once.
+        for (let begun = 0; begun < 1_200; begun += 400) {
+          const some = Array.from({ length: 400 }, (_, n) => add("many", `user ${begun + n}`));
+          made.push(...(await Promise.all(some)));
+        }
         const watcher = openWatcher(wire, { app: "many" });
         await watcher.caughtUp();
         assert.equal(new Set(watcher.snapshot()).size, made.length);

@@ -42,8 +42,9 @@ export interface GrpcTransport extends Transport {
 export function createGrpcTransport(
   address: string,
   credentials: ChannelCredentials,
+  options: ChannelOptions = {},
 ): GrpcTransport {
-  const channel = new Client(address, credentials, CHANNEL);
+  const channel = new Client(address, credentials, { ...CHANNEL, ...options });
 
   return {
     unary(method, signal, timeoutMs, header, input, context) {

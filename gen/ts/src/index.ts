@@ -3,6 +3,7 @@ import { createClients, type Latchkey } from "./clients.js";
 import { createNodeConnectTransport } from "./connect-transport.js";
 import { createGrpcTransport } from "./grpc-transport.js";
 import type { PolicyOptions } from "./policy.js";
+import { serverNameOf } from "./server-name.js";
 
 export { Code, LatchkeyError } from "./error.js";
 export type { Latchkey };
@@ -36,9 +37,8 @@ export function openTransport({ address, tls, transport = "grpc" }: LatchkeyOpti
   if (transport === "connect") {
     return createNodeConnectTransport(`${tls ? "https" : "http"}://${address}`, tls);
   }
-  const { ca = null, key = null, cert = null } = tls ?? {};
-  return createGrpcTransport(
-    address,
-    tls ? credentials.createSsl(ca, key, cert) : credentials.createInsecure(),
-  );
+  if (!tls) return createGrpcTransport(address, credentials.createInsecure());
+  const { ca = null, key = null, cert = null } = tls;
+  const { channel, verify } = serverNameOf(address);
+  return createGrpcTransport(address, credentials.createSsl(ca, key, cert, verify), channel);
 }

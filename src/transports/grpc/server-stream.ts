@@ -2,8 +2,8 @@ import type { ServerWritableStream } from "@grpc/grpc-js";
 import type { LatchkeyError } from "../../domain/error.js";
 import type { Calls } from "../calls.js";
 import type { ServerStreamMethod, ServerStreamRpc } from "../rpcs.js";
-import { compileEncoder } from "./message-encoder.js";
-import { type CallerOf, decoderOf, toStatus } from "./unary.js";
+import { decoderOf, encoderOf } from "./messages.js";
+import { type CallerOf, toStatus } from "./unary.js";
 
 type Call = ServerWritableStream<Buffer, Buffer>;
 
@@ -20,14 +20,14 @@ export function serverStream(
 ): (call: Call) => void {
   const run = calls.of("grpc", name);
   const decode = decoderOf(method);
-  const encode = compileEncoder(method.output);
+  const encode = encoderOf(method);
   const serve = async (call: Call): Promise<void> => {
     const { signal, send } = openSender(call);
     const caller = await callerOf(call);
     const request = decode(call.request);
     const responses = rpc(request, { cancelled: () => call.cancelled, caller, signal });
     for await (const response of responses) {
-      await send(encode(response) as Buffer); // protobufjs makes Buffers in Node.
+      await send(encode(response));
       if (signal.aborted) return;
     }
   };

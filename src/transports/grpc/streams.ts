@@ -3,8 +3,8 @@ import { LatchkeyError } from "../../domain/error.js";
 import { CANCELLED, type Calls } from "../calls.js";
 import type { StartIdleTimer } from "../idle-timer.js";
 import type { BidiMethod, BidiRpc } from "../rpcs.js";
-import { compileEncoder } from "./message-encoder.js";
-import { type CallerOf, decoderOf, toStatus } from "./unary.js";
+import { decoderOf, encoderOf } from "./messages.js";
+import { type CallerOf, toStatus } from "./unary.js";
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
 
@@ -37,13 +37,13 @@ export function bidi(
 ): (call: Call) => void {
   const run = calls.of("grpc", name);
   const decode = decoderOf(method);
-  const encode = compileEncoder(method.output);
+  const encode = encoderOf(method);
   const serve = async (call: Call): Promise<Ending> => {
     const caller = await callerOf(call);
     const bidiCall = rpc({ cancelled: () => call.cancelled, caller });
     const answer = (responses: readonly Parameters<typeof encode>[0][]): boolean => {
       let hasRoom = true;
-      for (const response of responses) hasRoom = call.write(encode(response) as Buffer) && hasRoom;
+      for (const response of responses) hasRoom = call.write(encode(response)) && hasRoom;
       return hasRoom;
     };
     return forEach(call, startIdleTimer, {

@@ -1,4 +1,3 @@
-import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import {
   type handleUnaryCall,
   Metadata,
@@ -6,14 +5,13 @@ import {
   type StatusObject,
 } from "@grpc/grpc-js";
 import { type Awaitable, then } from "../../domain/awaitable.js";
-import { LatchkeyError } from "../../domain/error.js";
+import type { LatchkeyError } from "../../domain/error.js";
 import type { CallerSession } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
 import { encodeStatus } from "../error-details.js";
 import type { Rpc, UnaryMethod } from "../rpcs.js";
 import { STATUS } from "../status.js";
-import { compileDecoder } from "./message-decoder.js";
-import { compileEncoder } from "./message-encoder.js";
+import { decoderOf, encoderOf } from "./messages.js";
 
 /** Who makes a call; throws or rejects with LatchkeyError. */
 export type CallerOf = (
@@ -30,12 +28,11 @@ export function unary(
 ): handleUnaryCall<Buffer, Buffer> {
   const run = calls.of("grpc", name);
   const decode = decoderOf(method);
-  const encode = compileEncoder(method.output);
-  const toBytes = (response: Parameters<typeof encode>[0]) => encode(response) as Buffer; // protobufjs makes Buffers in Node.
+  const encode = encoderOf(method);
   const answer = (call: ServerUnaryCall<Buffer, Buffer>) =>
     then(callerOf(call), (caller) => {
       const context = { cancelled: () => call.cancelled, caller };
-      return then(rpc(decode(call.request), context), toBytes);
+      return then(rpc(decode(call.request), context), encode);
     });
   return (call, callback) => {
     // Its deadline passed, or it was cancelled, while it waited for its turn.
@@ -54,23 +51,6 @@ export function unary(
       );
     } else {
       callback(null, answered);
-    }
-  };
-}
-
-/** What decodes the method's requests; it throws `invalid` if the bytes are none. */
-export function decoderOf<D extends DescMessage>({
-  input,
-}: {
-  readonly input: D;
-}): (bytes: Buffer) => MessageShape<D> {
-  const decode = compileDecoder(input);
-  return (bytes) => {
-    try {
-      return decode(bytes);
-    } catch (error) {
-      const reason = error instanceof Error ? `: ${error.message}` : "";
-      throw new LatchkeyError("invalid", `the request is no ${input.typeName}${reason}`);
     }
   };
 }

@@ -1,0 +1,37 @@
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { LatchkeyError } from "../../domain/error.js";
+
+/** Returns a function that decodes requests of the type; it throws `invalid` for bytes that are none. */
+export function decoderOf<D extends DescMessage>({
+  input,
+}: {
+  readonly input: D;
+}): (bytes: Buffer) => MessageShape<D> {
+  return (bytes) => {
+    try {
+      return fromBinary(input, bytes);
+    } catch (error) {
+      const reason = error instanceof Error ? `: ${error.message}` : "";
+      throw new LatchkeyError("invalid", `the request is no ${input.typeName}${reason}`);
+    }
+  };
+}
+
+/** Returns a function that encodes responses of the type, given as `create` takes them. */
+export function encoderOf<D extends DescMessage>({
+  output,
+}: {
+  readonly output: D;
+}): (response: MessageInitShape<D>) => Buffer {
+  return (response) => {
+    const bytes = toBinary(output, create(output, response));
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
+}
