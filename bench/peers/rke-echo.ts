@@ -18,7 +18,6 @@ import {
   type EncryptResponse,
   EncryptResponseSchema,
   EncryptStreamRequestSchema,
-  EncryptStreamResponseSchema,
   type GetSessionRequest,
   type GetSessionResponse,
   GetSessionResponseSchema,
