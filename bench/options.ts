@@ -134,6 +134,7 @@ Trials by themselves, with options of their own (\`watch --help\` and so on):
   upkeep         gets while sessions are swept, ended by the million, and backed up
   overload       what callers meet when far more calls arrive than can be answered
   generator      what the load of these trials is itself good for
+  flags          what each of the server's flags of V8 buys
 
 Options:
   --seconds N      length of a round (${NORMAL.seconds}), after a warm-up

@@ -21,6 +21,8 @@ interface LatencySpreads {
 export interface Row extends LatencySpreads {
   readonly server: ServerName;
   readonly callsPerSecond: Spread;
+  /** Microseconds of the processors that its processes used for each call. */
+  readonly cpuMicros: Spread;
   /** Latencies at a steady rate, and how late the load itself was; absent where there is none. */
   readonly steady?: LatencySpreads & { readonly rate: number; readonly lateness: LatencySpreads };
   /** The median of the first, which is Latchkey, divided by this server's. */
@@ -40,6 +42,7 @@ export function rowsOf(rounds: Rounds): Row[] {
     return {
       server,
       callsPerSecond,
+      cpuMicros: spreadOf(measured.map(({ cpuMicros }) => cpuMicros)),
       ...latenciesOf(measured),
       ...(steady[0] && {
         steady: {
@@ -57,11 +60,12 @@ export function rowsOf(rounds: Rounds): Row[] {
 export function tableOf(rows: readonly Row[]): string {
   const tables = [
     table([
-      ["server", "calls/s", "min–max", ...LATENCY_HEADS, "Latchkey is"],
-      ...rows.map(({ server, callsPerSecond, ratio, ...latencies }, index) => [
+      ["server", "calls/s", "min–max", "CPU µs a call", ...LATENCY_HEADS, "Latchkey is"],
+      ...rows.map(({ server, callsPerSecond, cpuMicros, ratio, ...latencies }, index) => [
         server,
         whole(callsPerSecond.median),
         `${whole(callsPerSecond.min)}–${whole(callsPerSecond.max)}`,
+        cpuMicros.median.toFixed(1),
         ...latencyCells(latencies),
         index === 0 ? "" : `${ratio.toFixed(2)} ×`,
       ]),

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { checkCalls, countCalls } from "./calls.js";
 import type { Driver, Steady } from "./driver.js";
 import type { Measurement } from "./load.js";
+import { processorMicros } from "./processor-time.js";
 import { SERVERS, type Server, type ServerName, type Site } from "./servers.js";
 import type { Trial } from "./trials.js";
 
@@ -19,11 +20,14 @@ export interface RoundOptions {
   readonly bytes: number;
   readonly root: string;
   readonly store: Site["store"];
+  readonly flags?: Site["flags"];
   readonly signal: AbortSignal;
 }
 
 /** What a round found: of as many calls as were answered and, where it can be, at a steady rate. */
 export interface Measured extends Measurement {
+  /** Microseconds of the processors that the server's processes used for each call. */
+  readonly cpuMicros: number;
   readonly steady?: Steady;
 }
 
@@ -32,10 +36,13 @@ export interface Measured extends Measurement {
  * are gone afterwards. Rejects if a call was not carried out.
  */
 export async function runRound(options: RoundOptions): Promise<Measured> {
-  const { root, store, signal } = options;
+  const { root, store, flags, signal } = options;
   const dir = await mkdtemp(join(root, "dist", "bench-"));
   try {
-    const server = await SERVERS[options.server]({ root, dir, store, signal });
+    const server = await SERVERS[options.server]({
+      ...{ root, dir, store, signal },
+      ...(flags && { flags }),
+    });
     try {
       return await measure(options, server, dir);
     } catch (error) {
@@ -58,7 +65,10 @@ async function measure(options: RoundOptions, server: Server, dir: string): Prom
 
   const load = { connections, signal };
   const warmUp = await driver.run({ ...load, seconds: Math.min(seconds, WARM_UP_SECONDS) });
-  const measured = await driver.run({ ...load, seconds });
+  const pids = [server.pid, ...(server.helpers ?? [])].filter((pid) => pid !== undefined);
+  const before = processorMicros(pids);
+  const run = await driver.run({ ...load, seconds });
+  const measured = { ...run, cpuMicros: (processorMicros(pids) - before) / run.calls };
 
   // After the others, so that the server is as warm in all of its rounds.
   const steady = await driver.runSteady?.({ ...load, seconds }, options.rate);

@@ -2,6 +2,7 @@ import { accessSync, constants } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { benchFlags } from "./flags.js";
 import { benchGenerator } from "./generator.js";
 import { help, type Options, parseOptions } from "./options.js";
 import { benchOverload } from "./overload.js";
@@ -26,6 +27,7 @@ const OWN_TRIALS: ReadonlyMap<
   ["upkeep", benchUpkeep],
   ["overload", benchOverload],
   ["generator", benchGenerator],
+  ["flags", benchFlags],
 ]);
 
 async function bench(args: readonly string[], signal: AbortSignal): Promise<void> {

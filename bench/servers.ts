@@ -3,8 +3,8 @@ import { randomBytes } from "node:crypto";
 import { join, relative } from "node:path";
 import { promisify } from "node:util";
 import { startDevnet } from "../src/rke/devnet/devnet.js";
+import { SERVER_FLAGS } from "../src/runtime.js";
 import { startEtcd } from "./etcd-server.js";
-import { NODE_FLAGS } from "./node-flags.js";
 import { startProcess } from "./process.js";
 
 /** Where and how a round runs its server. */
@@ -19,6 +19,8 @@ export interface Site {
   readonly database?: string;
   /** Latchkey's LATCHKEY_TURN_CALLS; its default if absent. */
   readonly turnCalls?: number;
+  /** Flags that Latchkey's Node gets; those that a server has if absent. */
+  readonly flags?: readonly string[];
   readonly signal: AbortSignal;
 }
 
@@ -35,6 +37,8 @@ export interface Server {
   readonly rke?: { readonly domain: string; readonly walletPath: string };
   /** Of the process that answers the calls. */
   readonly pid: number | undefined;
+  /** Processes that work for it, such as its database. */
+  readonly helpers?: readonly number[];
   /** Whether it counts its calls at `/metrics`. */
   readonly hasMetrics: boolean;
   /** Throws if a process of it has ended. */
@@ -134,6 +138,7 @@ export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
       });
       return {
         ...server,
+        helpers: redis.pid === undefined ? [] : [redis.pid],
         async checkRunning() {
           await redis.checkRunning();
           await server.checkRunning();
@@ -159,7 +164,7 @@ function latchkey(name: ServerName, site: Site): NodeProgram {
   const { root, dir, store, database = join(dir, "latchkey.db") } = site;
   return {
     name,
-    args: [...NODE_FLAGS, join(root, "dist/src/bin.js"), "serve"],
+    args: [...(site.flags ?? SERVER_FLAGS), join(root, "dist/src/bin.js"), "serve"],
     env: {
       LATCHKEY_GRPC: "127.0.0.1:0",
       LATCHKEY_HTTP: "127.0.0.1:0",
@@ -181,7 +186,7 @@ function peer(name: ServerName, wire: Wire, flags: readonly string[] = []): Node
 
 /** A bare server that no service of its wire can be faster than. */
 function ceiling(name: ServerName, wire: Wire): NodeProgram {
-  return peer(name, wire, NODE_FLAGS);
+  return peer(name, wire, SERVER_FLAGS);
 }
 
 async function startRkeEcho(site: Site, name: ServerName, args: readonly string[]) {

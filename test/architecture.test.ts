@@ -26,8 +26,10 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 /** The same for the files directly in src/. */
 const FILES: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["domain", "services", "stores", "rke", "transports", "a file", "identities.ts"],
-  // The process: it runs main, and the commands that need no server.
-  "bin.ts": ["domain", "stores", "a file", "main.ts", "account-command.ts", "rke-command.ts"],
+  // The commands: one runs main, the others need no server.
+  "cli.ts": ["domain", "stores", "a file", "main.ts", "account-command.ts", "rke-command.ts"],
+  // The process: it checks what runs it before it loads anything else.
+  "bin.ts": ["a file", "cli.ts"],
   // What main composes of the accounts, in a file of its own.
   "identities.ts": ["domain", "services", "stores", "a file"],
   // Commands that do without a server compose what they need.

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { NODE_FLAGS } from "../../bench/node-flags.js";
+import { SERVER_FLAGS } from "../../src/runtime.js";
 import { openGrpc } from "../process/grpc-wire.js";
 import { openHttp } from "../process/http-wire.js";
 import { type Scope, startProgram } from "../process/program.js";
@@ -32,7 +32,7 @@ export async function runSoak(scope: Scope, options: SoakOptions): Promise<reado
   const path = join(folder, "latchkey.db");
   const settings = { ...FREE_PORTS, LATCHKEY_STORE: `sqlite:${path}` };
   const program = startProgram(scope, {
-    ...{ argv: [process.execPath, ...NODE_FLAGS, BIN, "serve"], cwd: ROOT },
+    ...{ argv: [process.execPath, ...SERVER_FLAGS, BIN, "serve"], cwd: ROOT },
     ...{ env: settings, lifetime: (minutes + 5) * 60_000 },
   });
   const server = await serverOf(program, settings);
