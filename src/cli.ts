@@ -27,8 +27,6 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
   const config = readConfig(process.env, flags);
   takeServerFlags();
   const log = await createLog(config.logLevel);
-  const running = readVersions();
-  log.info(running.fields, running.text);
   // Not for the other commands, which run beside a server and would take half a second of its
   // processors for it.
   const { start } = await import("./main.js");
@@ -63,6 +61,8 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
       void stop("storage failure", 1);
     },
   });
+  const { fields, text } = readVersions();
+  log.info(fields, text);
 }
 
 /**

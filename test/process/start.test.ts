@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { mkdir, readdir, stat, symlink, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import Sqlite from "better-sqlite3";
+import { missingFlags } from "../../src/runtime.js";
 import { SETTINGS } from "../../src/settings.js";
 import { openGrpc } from "./grpc-wire.js";
 import { openHttp } from "./http-wire.js";
@@ -144,6 +146,28 @@ test("--version is the package's", async (t) => {
   const { version } = (await import("../../package.json", { with: { type: "json" } })).default;
   const run = await runLatchkey(t, ["--version"], {});
   assert.deepEqual([run.status, run.stdout], [0, `${version}\n`]);
+});
+
+test("latchkey version and the start's log tell the versions of what runs", async (t) => {
+  const { version } = (await import("../../package.json", { with: { type: "json" } })).default;
+  const run = await runLatchkey(t, ["version"], {});
+  assert.equal(run.status, 0);
+  const node = process.versions.node;
+  const [, sqlite] = run.stdout.match(/, SQLite (3\.\d+\.\d+)\n$/) ?? assert.fail(run.stdout);
+  assert.equal(run.stdout, `latchkey ${version}, Node ${node}, SQLite ${sqlite}\n`);
+
+  const server = await startServer(t, IN_MEMORY);
+  await server.logged(run.stdout.trim(), (line) => line["sqlite"] === sqlite);
+});
+
+test("a server has its flags of V8 however it was started, and keeps those it was given", async (t) => {
+  const given = ["--max-semi-space-size=4", "--stack-size=900"];
+  const argv = [process.execPath, ...given, BIN, "serve"] as const;
+  const server = await serverOf(startProgram(t, { argv, cwd: ROOT, env: IN_MEMORY }), IN_MEMORY);
+  const [, ...args] = readFileSync(`/proc/${server.pid}/cmdline`, "utf8").split("\0");
+  const flags = args.slice(0, args.indexOf(BIN));
+  // Before 22.15, Node cannot replace itself.
+  assert.deepEqual(flags, "execve" in process ? [...given, ...missingFlags(given)] : given);
 });
 
 test("flags win over the environment, and `latchkey` alone serves", async (t) => {

@@ -7,6 +7,7 @@ export const TRIALS = {
   power: "cuts the power, by traces of what was synced; what was answered must be there",
   soak: "a moderate load for long; memory, descriptors and log must stay flat",
   model: "random sequences of commands against each store and a model, and many at once",
+  starts: "starts servers, loads them and stops them by SIGTERM; each must end by itself",
   watch: "cuts a watcher 200 times while 50,000 mutations run",
 } as const;
 
@@ -18,6 +19,7 @@ export interface Options {
   readonly points: number;
   readonly servers: number;
   readonly cuts: number;
+  readonly starts: number;
   readonly minutes: number;
   readonly rate: number;
   readonly sequences: number;
@@ -32,6 +34,7 @@ const COUNTS = {
   points: ["io: calls that fail, each in a process that writes to a store", 500],
   servers: ["io: the same in a whole server under load", 30],
   cuts: ["power: how many", 400],
+  starts: ["starts: how many", 100],
   minutes: ["soak: how long", 30],
   rate: ["soak: calls a second", 2_000],
   sequences: ["model: how many for each store", 10_000],
@@ -47,8 +50,8 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     args: [...args],
     allowPositionals: true,
     options: {
-      ...{ kills: text, points: text, servers: text, cuts: text, minutes: text, rate: text },
-      ...{ sequences: text, lanes: text, seed: text },
+      ...{ kills: text, points: text, servers: text, cuts: text, minutes: text },
+      ...{ rate: text, starts: text, sequences: text, lanes: text, seed: text },
       control: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -69,6 +72,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     ...{ kills: count("kills"), points: count("points"), servers: count("servers") },
     ...{ cuts: count("cuts"), minutes: count("minutes"), rate: count("rate") },
     ...{ sequences: count("sequences"), lanes: Math.max(1, count("lanes")) },
+    starts: count("starts"),
     seed: number("seed", randomInt(2 ** 31)),
     control: values.control,
   };

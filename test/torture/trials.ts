@@ -10,6 +10,7 @@ import type { Options, TrialName } from "./options.js";
 import { cutPower } from "./power-cuts.js";
 import { meetFaultsAsServer } from "./server-faults.js";
 import { runSoak } from "./soak.js";
+import { startOften } from "./starts.js";
 
 const MEMORY_DISK = "/dev/shm";
 
@@ -53,6 +54,13 @@ export const TRIALS_BY_NAME: Record<TrialName, Trial> = {
       ...{ cuts, seed, folder, cut: every(100, "cuts", say) },
       ...(control ? { way: "never syncs" } : {}),
     });
+    say(told(counts));
+    return problems;
+  },
+
+  async starts({ scope, starts, seed, folder, say }) {
+    const started = every(25, "starts", say);
+    const { problems, ...counts } = await startOften(scope, { starts, seed, folder, started });
     say(told(counts));
     return problems;
   },
