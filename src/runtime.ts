@@ -1,5 +1,8 @@
-/** The oldest Node that Latchkey runs on, as in package.json's `engines`. */
-export const OLDEST_NODE = "22.12";
+/**
+ * The oldest Node that Latchkey runs on, as in package.json's `engines`: the first of its line with
+ * Node-API 10, without which better-sqlite3 ends the process by SIGSEGV.
+ */
+export const OLDEST_NODE = "22.14";
 
 /**
  * V8's options for a server; `npm run bench -- flags` measures each.

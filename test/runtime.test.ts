@@ -2,17 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isTooOld, missingFlags, OLDEST_NODE, SERVER_FLAGS } from "../src/runtime.js";
 
-test("a Node is too old before 22.12, by the numbers of its version", () => {
-  for (const version of ["20.20.2", "22.11.0", "22.2.0", "9.99.9"]) assert.ok(isTooOld(version));
-  for (const version of ["22.12.0", "22.23.5", "24.0.0", "26.12.1", "100.0.0"])
+test("a Node is too old before 22.14, by the numbers of its version", () => {
+  for (const version of ["20.20.2", "22.13.1", "22.2.0", "9.99.9"]) assert.ok(isTooOld(version));
+  for (const version of ["22.14.0", "22.23.5", "24.0.0", "26.12.1", "100.0.0"])
     assert.ok(!isTooOld(version), version);
 });
 
-test("the packages want the Node that the program checks for", async () => {
-  const server = await import("../package.json", { with: { type: "json" } });
-  const client = await import("../gen/ts/package.json", { with: { type: "json" } });
-  for (const { engines } of [server.default, client.default])
-    assert.deepEqual(engines, { node: `>=${OLDEST_NODE}` });
+test("the package wants the Node that the program checks for", async () => {
+  const { engines } = (await import("../package.json", { with: { type: "json" } })).default;
+  assert.deepEqual(engines, { node: `>=${OLDEST_NODE}` });
 });
 
 test("the tests run on the pinned Node, or on the one that the run names", async () => {
@@ -22,7 +20,7 @@ test("the tests run on the pinned Node, or on the one that the run names", async
   const pinned = new Set(Object.values(optionalDependencies));
   assert.equal(pinned.size, 1, "one version for all machines");
   const [version] = pinned;
-  assert.equal(process.versions.node, process.env["LATCHKEY_TEST_NODE"] ?? version);
+  assert.equal(process.versions.node, process.env["TEST_NODE"] ?? version);
 });
 
 test("a server's flags stand beside those that Node was given, not against them", () => {
