@@ -23,6 +23,8 @@ export interface AppPolicy {
   readonly bindUserAgent: Binding;
   /** Reads this soon after the last access are no touch; 0: every read is one. */
   readonly touchInterval: number;
+  /** Whether a creation may bring the token of its session. */
+  readonly callerTokens: boolean;
 }
 
 /** The policy of an app that was given none. */
@@ -36,6 +38,7 @@ export const NO_POLICY: AppPolicy = {
   bindIp: "off",
   bindUserAgent: "off",
   touchInterval: 0,
+  callerTokens: false,
 };
 
 /** The idle limit (ms) of a session that asks for `asked`; `invalid` if that is too long. */
@@ -73,6 +76,15 @@ export function checkDeadline(
     "absolute_ttl",
     "value",
     `absolute_ttl must end by ${last}: sessions of the app live at most ${maxAbsoluteTtl / 1000} s`,
+  );
+}
+
+/** Throws `forbidden` unless the app's policy takes tokens that callers bring. */
+export function checkCallerTokens(app: string, { callerTokens }: AppPolicy): void {
+  if (callerTokens) return;
+  throw new LatchkeyError(
+    "forbidden",
+    `the policy of the app ${app} takes no token of a caller: leave token out, or have an Admin set caller_tokens in it, for instance by grpcurl -plaintext -d '{"app":"${app}","policy":{"caller_tokens":true}}' localhost:50051 latchkey.session.v1.SessionService/SetAppPolicy, which sets the whole policy`,
   );
 }
 

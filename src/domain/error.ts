@@ -74,6 +74,11 @@ export function overloaded(): LatchkeyError {
   );
 }
 
+/** The refusal of a new session whose token or id another has, or of a token that one had. */
+export function sessionExists(cause?: unknown): LatchkeyError {
+  return new LatchkeyError("exists", "the token is taken: make another", { cause });
+}
+
 /** What a call is answered that names no live session of its app. */
 export function noSession(details: ErrorDetails = {}): LatchkeyError {
   return new LatchkeyError("not_found", "the app has no live session of this name", details);

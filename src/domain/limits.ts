@@ -28,6 +28,9 @@ export const LIMITS = {
   /** Seconds that a rotated token may stay good. */
   graceMax: 300,
   graceDefault: 30,
+  /** Characters of a token. The least holds 128 bits in the alphabet of base64url. */
+  tokenMin: 22,
+  tokenMax: 256,
   /** The largest cap that a policy may set. */
   sessionsPerUser: 1_000,
   /** Seconds that a policy may have reads not count. */
@@ -35,7 +38,8 @@ export const LIMITS = {
 } as const;
 
 const APP = /^[A-Za-z0-9_-]{3,20}$/;
-const TOKEN = new RegExp(`^[A-Za-z0-9]{${TOKEN_LENGTH}}$`);
+const MINTED_TOKEN = new RegExp(`^[A-Za-z0-9]{${TOKEN_LENGTH}}$`);
+const TOKEN = new RegExp(`^[A-Za-z0-9_-]{${LIMITS.tokenMin},${LIMITS.tokenMax}}$`);
 const SESSION_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const REQUEST_ID = /^[A-Za-z0-9_-]{16,64}$/;
 const CONTROL = /\p{Cc}/u;
@@ -52,7 +56,13 @@ export function checkToken(token: string, field = "token"): string {
   if (TOKEN.test(token)) return token;
   if (token === "") throw missing(field);
   // The message must not repeat the value: it may be a real token with a typo.
-  throw invalid(field, "format", `${field} must be ${TOKEN_LENGTH} characters of [A-Za-z0-9]`);
+  const lengths = `${LIMITS.tokenMin} to ${LIMITS.tokenMax}`;
+  throw invalid(field, "format", `${field} must be ${lengths} characters of [A-Za-z0-9_-]`);
+}
+
+/** Whether the token has the form of those that this server makes. */
+export function isMintedToken(token: string): boolean {
+  return MINTED_TOKEN.test(token);
 }
 
 export function checkSessionId(id: string, field = "session_id"): string {

@@ -41,6 +41,9 @@ export interface Created {
   readonly salt: string;
 }
 
+/** Who made a token: this server, so that it is new for certain, or the caller. */
+export type TokenOrigin = "server" | "caller";
+
 export interface DeleteOptions {
   /** Why the session ends; `deleted` if absent. */
   readonly reason?: EndReason;
@@ -101,12 +104,19 @@ export interface SessionStore {
   setPolicy(app: string, policy: AppPolicy): Promise<void>;
 
   /**
-   * Adds a session. Rejects with `exists` if the token hash or the id is taken. In
-   * the same step it ends those of the user's sessions that live at its creation and
+   * Adds a session. Rejects with `exists` if the token hash or the id is taken. A caller's token
+   * hash is taken also while it is an old one of a session, and an attempt to take it shows to
+   * nobody who uses it, at no instant; one made here is not looked for first. In the same step it ends those of the user's sessions that live at its creation and
    * are too many by the app's policy (see `evictions`), or rejects with `limit`: at
    * no instant has the user more than may be.
    */
-  create(session: Session, tokenHash: TokenHash, once?: Once, salt?: string): Promise<Created>;
+  create(
+    session: Session,
+    tokenHash: TokenHash,
+    once?: Once,
+    salt?: string,
+    origin?: TokenOrigin,
+  ): Promise<Created>;
 
   /** The session, unchanged; null if there is none. */
   peek(app: string, tokenHash: TokenHash, now: number): Awaitable<Session | null>;

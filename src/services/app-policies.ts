@@ -23,6 +23,7 @@ export interface PolicyRequest {
   readonly bindIp: Binding;
   readonly bindUserAgent: Binding;
   readonly touchInterval?: number;
+  readonly callerTokens: boolean;
 }
 
 /** The use cases of the apps' policies, to the same terms as those of sessions. */
@@ -82,6 +83,7 @@ function checkPolicy(request: PolicyRequest): AppPolicy {
             1,
             LIMITS.touchInterval,
           ]),
+    callerTokens: request.callerTokens,
   };
 }
 

@@ -24,6 +24,11 @@ export interface TokenSource {
   again(salt: string): string;
 }
 
+/** A token that the caller made: who repeats the request has it. */
+export function broughtToken(token: string): TokenSource {
+  return { token, salt: "", again: () => token };
+}
+
 /**
  * A random token; with a request id, one that follows from it and a random salt,
  * so that a repeated request can be answered the same although the token is not kept.

@@ -11,6 +11,8 @@ export interface CreateRequest {
   readonly idleTtl?: number;
   /** Seconds from now; the app's default if absent. */
   readonly absoluteTtl?: number;
+  /** The session's token, made by the caller; this server makes one if absent. */
+  readonly token?: string;
   /** Whether the session ends with its first idle time, however often it is accessed. */
   readonly isFixed?: boolean;
   /** Empty or absent: the request cannot be repeated; so in all requests that have it. */

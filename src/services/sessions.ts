@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { checkDeadline, checkIdleTtl } from "../domain/app-policy.js";
+import { checkCallerTokens, checkDeadline, checkIdleTtl } from "../domain/app-policy.js";
 import { type Awaitable, then } from "../domain/awaitable.js";
 import type { Seen } from "../domain/binding.js";
 import { invalid, LatchkeyError, noSession } from "../domain/error.js";
@@ -24,7 +24,7 @@ import { createAppPolicies, lifetimeOf } from "./app-policies.js";
 import { type BatchRequest, readBatch } from "./batch.js";
 import { createBindings } from "./bindings.js";
 import { decodePageToken, encodePageToken } from "./page-token.js";
-import { createToken, repeatable } from "./repeatable.js";
+import { broughtToken, createToken, repeatable } from "./repeatable.js";
 import type {
   CreateRequest,
   DeleteOptions,
@@ -86,18 +86,23 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
   return {
     ...createAppPolicies(store),
 
-    /** Starts a session; its token is answered here and never again, but to the same request. */
+    /**
+     * Starts a session; its token is answered here and never again, but to the same request.
+     * Rejects with `forbidden` if the app's policy takes no token of a caller, and with `exists` if
+     * the one that the caller brings is taken.
+     */
     async create(request: CreateRequest): Promise<{ token: string; session: Session }> {
       const { data = {} } = request;
       const createdAt = now();
       const app = checkApp(request.app);
+      const policy = store.policy(app);
       const session: Session = {
         id: newSessionId(createdAt),
         app,
         userId: checkUserId(request.userId),
         ip: request.ip ? checkIp(request.ip) : "",
         userAgent: request.userAgent ? checkUserAgent(request.userAgent) : "",
-        ...lifetimeOf(store.policy(app), request, createdAt),
+        ...lifetimeOf(policy, request, createdAt),
         data: checkData(mergeJson({}, data)),
         reads: 1,
         writes: 1,
@@ -106,8 +111,12 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
         lastAccessedAt: createdAt,
       };
       const once = repeatable("CreateSession", request, createdAt);
-      const { token, salt, again } = createToken(randomBytes, request.requestId);
-      const created = await store.create(session, hashToken(token), once, salt);
+      const brought = request.token === undefined ? undefined : checkToken(request.token);
+      if (brought !== undefined) checkCallerTokens(app, policy);
+      const { token, salt, again } =
+        brought === undefined ? createToken(randomBytes, request.requestId) : broughtToken(brought);
+      const origin = brought === undefined ? "server" : "caller";
+      const created = await store.create(session, hashToken(token), once, salt, origin);
       return { token: again(created.salt), session: created.session };
     },
 

@@ -33,6 +33,7 @@ export function toPolicyMessage(policy: AppPolicy): MessageInitShape<typeof AppP
     bindIp: BINDING[policy.bindIp],
     bindUserAgent: BINDING[policy.bindUserAgent],
     ...duration("touchInterval", policy.touchInterval || null),
+    callerTokens: policy.callerTokens,
   };
 }
 
@@ -52,6 +53,7 @@ export function toPolicyRequest(message: MessageShape<typeof AppPolicySchema>): 
     bindIp: choice("bind_ip", BINDING, message.bindIp, "off"),
     bindUserAgent: choice("bind_user_agent", BINDING, message.bindUserAgent, "off"),
     ...optionalSeconds("policy.touch_interval", "touchInterval", message.touchInterval),
+    callerTokens: message.callerTokens,
   };
 }
 

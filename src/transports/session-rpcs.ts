@@ -50,6 +50,7 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
   return {
     async createSession(request, { caller }) {
       const { app, userId, ip, userAgent, data = {}, requestId } = request;
+      const brought = request.token === "" ? {} : { token: request.token };
       const { token, session } = await sessionsOf(caller).create({
         app,
         userId,
@@ -57,6 +58,7 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
         userAgent,
         data,
         requestId,
+        ...brought,
         ...optionalSeconds("idle_ttl", "idleTtl", request.idleTtl),
         ...optionalSeconds("absolute_ttl", "absoluteTtl", request.absoluteTtl),
       });

@@ -13,6 +13,7 @@ import {
   checkToken,
   checkUserAgent,
   checkUserId,
+  isMintedToken,
   LIMITS,
 } from "../../src/domain/limits.js";
 import { jsonObjects, unsoundTexts } from "./arbitrary.js";
@@ -69,12 +70,22 @@ test("an app is 3 to 20 of its letters", () => {
 });
 
 for (const field of ["token", "keep_token"]) {
-  test(`a ${field} is 64 letters and digits`, () => {
+  test(`a ${field} is 22 to 256 letters, digits, - and _`, () => {
     const fits = (text: string) =>
-      text.length === 64 && [...text].every((letter) => /[A-Za-z0-9]/.test(letter));
-    assertDecides((text) => checkToken(text, field), field, fits, near("aZ09", 62, 66));
+      text.length >= 22 &&
+      text.length <= 256 &&
+      [...text].every((letter) => /[A-Za-z0-9_-]/.test(letter));
+    const tokens = fc.oneof(near("aZ09_-", 20, 24), near("aZ09_-", 254, 258));
+    assertDecides((text) => checkToken(text, field), field, fits, tokens);
   });
 }
+
+test("a token of this server's making is told from one of a caller's", () => {
+  assert.equal(isMintedToken("aZ09".repeat(16)), true);
+  for (const token of ["", "a".repeat(63), "a".repeat(65), `${"a".repeat(63)}-`]) {
+    assert.equal(isMintedToken(token), false);
+  }
+});
 
 test("the refusal of a token does not show it", () => {
   const token = `${"secret".repeat(10)}!`;

@@ -53,6 +53,7 @@ test("no creation and no extension gets a session beyond the maxima, and none is
           atLimit: "refuse",
           bindIp: "off",
           bindUserAgent: "off",
+          callerTokens: false,
         });
         const { maxIdleTtl = Infinity, maxAbsoluteTtl = Infinity } = policy;
         const last = NOW + maxAbsoluteTtl * SECOND;

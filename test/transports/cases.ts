@@ -1,5 +1,6 @@
 import type { Case } from "./case.js";
 import { batches } from "./cases/batches.js";
+import { callersTokens } from "./cases/callers-tokens.js";
 import { counting } from "./cases/counting.js";
 import { creating } from "./cases/creating.js";
 import { data } from "./cases/data.js";
@@ -24,6 +25,7 @@ export const CASES: readonly Case[] = [
   ...extending,
   ...rotating,
   ...repeating,
+  ...callersTokens,
   ...ending,
   ...listing,
   ...counting,

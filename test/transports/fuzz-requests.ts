@@ -53,6 +53,7 @@ const policy = fc.record(
     bindIp: enumValue,
     bindUserAgent: enumValue,
     touchInterval: duration,
+    callerTokens: fc.boolean(),
   },
   { requiredKeys: [] },
 );
@@ -96,6 +97,7 @@ export const rpcCalls = fc.oneof(
         idleTtl: duration,
         absoluteTtl: duration,
         requestId,
+        token: fc.oneof({ weight: 12, arbitrary: fc.constant("") }, token),
       },
       ["app", "userId"],
     ),

@@ -109,3 +109,24 @@ check(
     assert.match(await text("GET", `/shop/get/${token}`), /"ip":"192.0.2.1"/);
   },
 );
+
+check(
+  "a session whose token a caller made is read, written and ended by it",
+  { callerTokens: true },
+  async ({ server, rest, text }) => {
+    const wire = openWire("gRPC", server);
+    for (const token of ["a-caller_s-token-of-22", "Ab0_".repeat(64)]) {
+      await wire.client(SessionService).createSession({ app: "shop", userId: "ann", token });
+      assert.match(await text("GET", `/shop/get/${token}`), /^{"id":"ann"/);
+      assert.match(await text("POST", `/shop/set/${token}`, { a: 1 }), /"d":{"a":1}/);
+      assert.equal(await text("DELETE", `/shop/kill/${token}`), '{"kill":1}');
+      assert.equal(await text("GET", `/shop/get/${token}`), "{}");
+    }
+    assertAnswer(
+      await rest.send("GET", "/shop/get/a-callers-token-of-0"),
+      '{"name":"invalidFormat","message":"Invalid token format"}',
+      400,
+    );
+    wire.close();
+  },
+);

@@ -44,7 +44,9 @@ export function createEntries() {
   return {
     isEnded,
 
-    has: (tokenHash: TokenHash, id: string): boolean => byToken.has(tokenHash) || byId.has(id),
+    /** Whether a session has the id, or has or had the token. */
+    has: (tokenHash: TokenHash, id: string): boolean =>
+      byToken.has(tokenHash) || byOldToken.has(tokenHash) || byId.has(id),
 
     count: (): number => byToken.size,
 

@@ -1,7 +1,7 @@
 import { type AppPolicy, evictions, isTouchDue, NO_POLICY } from "../../domain/app-policy.js";
 import { createCallsUnderWay } from "../../domain/calls-under-way.js";
 import type { EndReason } from "../../domain/end-reason.js";
-import { LatchkeyError, noSession } from "../../domain/error.js";
+import { LatchkeyError, noSession, sessionExists } from "../../domain/error.js";
 import { KEPT_EVENTS } from "../../domain/event-log.js";
 import type { Once } from "../../domain/request-record.js";
 import { rotatedAlready } from "../../domain/rotation.js";
@@ -116,9 +116,7 @@ export function createMemoryStore(
     async create(session, tokenHash, once, salt = "") {
       assertOpen();
       return requests.answer(once, () => {
-        if (entries.has(tokenHash, session.id)) {
-          throw new LatchkeyError("exists", "the session exists already");
-        }
+        if (entries.has(tokenHash, session.id)) throw sessionExists();
         makeRoom(session);
         entries.add(session, tokenHash);
         nextDeadline = Math.min(nextDeadline, expiresAt(session));

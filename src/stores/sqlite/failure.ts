@@ -1,5 +1,5 @@
 import Sqlite from "better-sqlite3";
-import { LatchkeyError } from "../../domain/error.js";
+import { LatchkeyError, sessionExists } from "../../domain/error.js";
 
 /** SQLite's code of a failed sync. */
 export const SYNC_FAILURE = "SQLITE_IOERR_FSYNC";
@@ -13,7 +13,7 @@ export function translateFailure(error: unknown): Error {
     return error instanceof Error ? error : new Error(String(error));
   }
   if (error.code.startsWith("SQLITE_CONSTRAINT_UNIQUE")) {
-    return new LatchkeyError("exists", "the session exists already", { cause: error });
+    return sessionExists(error);
   }
   if (error.code === "SQLITE_FULL") {
     return new LatchkeyError("unavailable", "the disk is full: nothing was written", {

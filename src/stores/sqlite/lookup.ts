@@ -9,7 +9,7 @@ import type { Rows } from "./rows.js";
 import type { WorkingSet } from "./working-set.js";
 
 export interface LookupOptions {
-  readonly rows: Pick<Rows, "byToken" | "bySessionId" | "byRotatedToken">;
+  readonly rows: Pick<Rows, "byToken" | "bySessionId" | "byRotatedToken" | "hasToken">;
   readonly memory: Pick<WorkingSet, "get" | "admit" | "graceOf" | "follow">;
   readonly apps: Pick<Apps, "idOf">;
   readonly ends: Pick<BulkEnds, "of">;
@@ -61,6 +61,12 @@ export function createLookup({ rows, memory, apps, ends }: LookupOptions) {
       if ("tokenHash" in key) return find(app, key.tokenHash, now);
       const stored = inApp(app, (id) => rows.bySessionId(app, id, key.id));
       return stored && find(app, stored.tokenHash, now);
+    },
+
+    /** Whether a session, live or not reclaimed yet, has the token or had it, in any app. */
+    isTaken(tokenHash: TokenHash): boolean {
+      const entry = memory.get(tokenHash);
+      return entry === undefined ? rows.hasToken(tokenHash) : entry !== null;
     },
 
     /** The session whose token was used after its grace. */

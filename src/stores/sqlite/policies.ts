@@ -3,18 +3,29 @@ import { type AppPolicy, NO_POLICY } from "../../domain/app-policy.js";
 import type { Transaction } from "./commit-queue.js";
 import { rowWrites } from "./row-writes.js";
 
+type PolicyRow = Omit<AppPolicy, "callerTokens"> & {
+  readonly app: string;
+  readonly callerTokens: number;
+};
+
 /** The apps' policies: all in memory, read once at opening. */
 export function createPolicies(db: Database) {
   const rows = db
-    .prepare<[], AppPolicy & { readonly app: string }>(
+    .prepare<[], PolicyRow>(
       `SELECT app, default_idle_ttl AS defaultIdleTtl, max_idle_ttl AS maxIdleTtl,
          default_absolute_ttl AS defaultAbsoluteTtl, max_absolute_ttl AS maxAbsoluteTtl,
          max_sessions_per_user AS maxSessionsPerUser, at_limit AS atLimit, bind_ip AS bindIp,
-         bind_user_agent AS bindUserAgent, touch_interval AS touchInterval
+         bind_user_agent AS bindUserAgent, touch_interval AS touchInterval,
+         caller_tokens AS callerTokens
        FROM app_policies`,
     )
     .all();
-  const policies = new Map<string, AppPolicy>(rows.map(({ app, ...policy }) => [app, policy]));
+  const policies = new Map<string, AppPolicy>(
+    rows.map(({ app, callerTokens, ...policy }) => [
+      app,
+      { ...policy, callerTokens: callerTokens === 1 },
+    ]),
+  );
 
   return {
     of: (app: string): AppPolicy => policies.get(app) ?? NO_POLICY,

@@ -36,7 +36,7 @@ const STATEMENTS = {
     (SELECT rowid FROM requests WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`,
   setPolicy: `INSERT OR REPLACE INTO app_policies (app, default_idle_ttl, max_idle_ttl,
     default_absolute_ttl, max_absolute_ttl, max_sessions_per_user, at_limit, bind_ip,
-    bind_user_agent, touch_interval) VALUES (${"?, ".repeat(9)}?)`,
+    bind_user_agent, touch_interval, caller_tokens) VALUES (${"?, ".repeat(10)}?)`,
   beginBulkEnd: `INSERT INTO bulk_ends (id, app_id, user_id, before, keep, ended_at)
     VALUES (?, ?, ?, ?, ?, ?)`,
   finishBulkEnd: "DELETE FROM bulk_ends WHERE id = ?",
@@ -168,6 +168,7 @@ export const rowWrites = {
     policy.bindIp,
     policy.bindUserAgent,
     policy.touchInterval,
+    policy.callerTokens ? 1 : 0,
   ],
   watchApp: (
     appId: number,

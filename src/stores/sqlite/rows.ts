@@ -115,6 +115,12 @@ export function createRows(db: Database) {
         "SELECT session, grace_ends_at FROM rotated_tokens WHERE token_hash = ?",
       )
       .raw(),
+    takenToken: db
+      .prepare<[Buffer, Buffer], number>(
+        `SELECT 1 FROM sessions WHERE token_hash = ?
+         UNION ALL SELECT 1 FROM rotated_tokens WHERE token_hash = ?`,
+      )
+      .pluck(),
     request: db
       .prepare<[Buffer], [body: Buffer, expiresAt: number, answer: string]>(
         "SELECT body_hash, expires_at, answer FROM requests WHERE key_hash = ?",
@@ -175,6 +181,12 @@ export function createRows(db: Database) {
       const [session, graceEndsAt] = rotated;
       const row = statements.byRow.get(appId, session);
       return row ? { stored: fromRow(app, row), graceEndsAt } : null;
+    },
+
+    /** Whether a session has the token, or had it. */
+    hasToken(tokenHash: TokenHash): boolean {
+      const hash = Buffer.from(tokenHash, "base64url");
+      return statements.takenToken.get(hash, hash) !== undefined;
     },
 
     request(key: RequestHash): RequestRecord | null {

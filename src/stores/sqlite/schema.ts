@@ -155,6 +155,10 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT;
   DROP INDEX sessions_by_access;
   `,
+  `
+  ALTER TABLE app_policies ADD COLUMN caller_tokens INTEGER NOT NULL DEFAULT 0
+    CHECK (caller_tokens IN (0, 1));
+  `,
 ];
 
 /**

@@ -1,7 +1,7 @@
 import type { Database } from "better-sqlite3";
 import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
-import { overloaded } from "../../domain/error.js";
+import { overloaded, sessionExists } from "../../domain/error.js";
 import { rotatedAlready } from "../../domain/rotation.js";
 import { type Session, touched } from "../../domain/session.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
@@ -168,9 +168,14 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       await callersWrite("rows", (transaction) => policies.set(transaction, app, policy));
     },
 
-    async create(session, tokenHash, once, salt = "") {
+    async create(session, tokenHash, once, salt = "", origin = "server") {
       const data = JSON.stringify(session.data);
       const insert = (transaction: Transaction) => {
+        // Found by the file alone, the collision would be known after the commit, and until then
+        // memory would have the new session for the token.
+        if (origin === "caller" && lookup.isTaken(tokenHash)) {
+          throw sessionExists();
+        }
         const policy = policies.of(session.app);
         const isCapped = policy.maxSessionsPerUser > 0;
         const known = isCapped ? apps.idOf(session.app) : null;

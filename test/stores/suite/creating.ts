@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
+import type { Session } from "../../../src/domain/session.js";
+import type { SessionStore } from "../../../src/domain/session-store.js";
+import type { TokenHash } from "../../../src/domain/token.js";
 import { type Case, hasCode, listAll, MINUTE, NOW } from "./fixture.js";
+
+/** A creation with a token that the caller made. */
+const create = (store: SessionStore, session: Session, tokenHash: TokenHash) =>
+  store.create(session, tokenHash, undefined, "", "caller");
 
 /** What `create` promises. */
 export function creationCases(check: Case): void {
@@ -98,6 +105,69 @@ export function creationCases(check: Case): void {
     assert.deepEqual(await store.peek("shop", before.tokenHash, NOW), before.session);
     assert.deepEqual(await store.peek("shop", after.tokenHash, NOW), after.session);
     assert.equal(store.stats().sessions, 3);
+  });
+
+  check("a caller's token that a session has or had is refused as exists", async (trial) => {
+    const { store, add, mint } = trial;
+    const { tokenHash: first } = await add();
+    const { tokenHash: second } = mint();
+    await store.rotate("shop", first, NOW, {
+      ...{ to: second, graceEndsAt: NOW + MINUTE, salt: "" },
+      change: (session) => session,
+    });
+    for (const app of ["shop", "blog"]) {
+      for (const taken of [first, second]) {
+        const { session } = mint({ app, userId: "bob" });
+        await assert.rejects(create(store, session, taken), hasCode("exists"));
+      }
+    }
+    assert.equal((await store.peek("shop", second, NOW))?.userId, "ann");
+    assert.equal(store.stats().sessions, 1);
+  });
+
+  check("who tries to take a caller's token is seen by nobody who uses it", async (trial) => {
+    const { store, mint } = trial;
+    const { session, tokenHash } = mint();
+    await create(store, session, tokenHash);
+    const other = mint({ userId: "eve" });
+    const attempt = create(store, other.session, tokenHash);
+    let isDone = false;
+    const refused = assert.rejects(attempt, hasCode("exists")).finally(() => {
+      isDone = true;
+    });
+    while (!isDone) {
+      assert.equal((await store.peek("shop", tokenHash, NOW))?.userId, "ann");
+      await new Promise(setImmediate);
+    }
+    await refused;
+  });
+
+  check("of creates with one caller's token at once, one wins", async ({ store, mint }) => {
+    const { tokenHash } = mint();
+    const all = Array.from({ length: 20 }, () => mint());
+    const outcomes = await Promise.allSettled(
+      all.map(({ session }) => create(store, session, tokenHash)),
+    );
+    const winners = all.filter((_, index) => outcomes[index]?.status === "fulfilled");
+    assert.equal(winners.length, 1);
+    assert.deepEqual(await store.peek("shop", tokenHash, NOW), winners[0]?.session);
+    assert.equal(store.stats().sessions, 1);
+  });
+
+  check("a caller's token whose session ended is another session's, if any", async (trial) => {
+    const { store, add, mint } = trial;
+    const { session, tokenHash } = await add();
+    const { tokenHash: second } = mint();
+    const rotation = { to: second, graceEndsAt: NOW, salt: "", change: () => session };
+    await store.rotate("shop", tokenHash, NOW, rotation);
+    await store.delete("shop", { tokenHash: second }, NOW);
+    for (const token of [tokenHash, second]) {
+      assert.equal(await store.peek("shop", token, NOW), null);
+      const next = mint({ userId: "bob", data: {} });
+      await create(store, next.session, token);
+      assert.deepEqual(await store.peek("shop", token, NOW), next.session);
+      assert.equal(await store.delete("shop", { id: session.id }, NOW), false);
+    }
   });
 
   check("the token hash and the id of an ended session are free again", async (trial) => {

@@ -145,6 +145,7 @@ export function keptPolicies(open: OpenStore): Promise<void> {
       bindIp: "report",
       bindUserAgent: "end",
       touchInterval: SECOND,
+      callerTokens: true,
     };
     await store.setPolicy("shop", REFUSE_AT_2);
     await store.setPolicy("shop", whole);

@@ -47,9 +47,10 @@ const NO_UUIDS = ["", UUID.slice(1), `${UUID}0`, UUID.replaceAll("-", ""), `g${U
 const TOKEN = "T0ken".padEnd(64, "x");
 const NO_TOKENS = [
   "",
-  TOKEN.slice(1),
-  `${TOKEN}x`,
-  `${TOKEN.slice(1)}-`,
+  "x".repeat(21),
+  "x".repeat(257),
+  `${TOKEN.slice(1)}.`,
+  `${TOKEN.slice(1)}=`,
   `${TOKEN.slice(1)}é`,
   `${TOKEN.slice(1)}\n`,
 ];
@@ -103,6 +104,13 @@ const FIELDS: readonly Field[] = [
     set: (token) => ({ token }),
     accepts: [],
     refuses: NO_TOKENS,
+  },
+  {
+    name: "token",
+    rpcs: ["createSession"],
+    set: (token) => ({ token }),
+    accepts: [""],
+    refuses: NO_TOKENS.slice(1),
   },
   {
     name: "token",
@@ -164,7 +172,7 @@ const FIELDS: readonly Field[] = [
     name: "current_token",
     rpcs: ["listSessions", "listUserSessions"],
     set: (currentToken) => ({ currentToken }),
-    accepts: ["", TOKEN],
+    accepts: ["", TOKEN, "-".repeat(22), "_".repeat(256)],
     refuses: NO_TOKENS.slice(1),
   },
   ...(

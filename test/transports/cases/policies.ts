@@ -48,6 +48,7 @@ const setting: readonly Case[] = [
         atLimit: AtLimit.REFUSE,
         bindIp: Binding.OFF,
         bindUserAgent: Binding.OFF,
+        callerTokens: false,
       });
     },
   },
@@ -65,6 +66,7 @@ const setting: readonly Case[] = [
         bindIp: Binding.REPORT,
         bindUserAgent: Binding.END,
         touchInterval: seconds(5),
+        callerTokens: true,
       };
       const answered = await set(trial, whole);
       const policy = (await client.getAppPolicy({ app })).policy ?? assert.fail();
@@ -73,11 +75,13 @@ const setting: readonly Case[] = [
       assert.deepEqual(again.policy, policy);
       assert.equal(policy.maxIdleTtl?.seconds, 30n);
       assert.equal(policy.atLimit, AtLimit.EVICT_LEAST_RECENTLY_USED);
+      assert.equal(policy.callerTokens, true);
 
       await set(trial, { maxSessionsPerUser: 2 });
       const next = (await client.getAppPolicy({ app })).policy ?? assert.fail();
       assert.equal(next.maxIdleTtl, undefined);
       assert.equal(next.touchInterval, undefined);
+      assert.equal(next.callerTokens, false);
       assert.equal(next.maxSessionsPerUser, 2);
       assert.equal(next.atLimit, AtLimit.REFUSE);
     },

@@ -1,11 +1,11 @@
 import { type Awaitable, then } from "../../../domain/awaitable.js";
 import { LatchkeyError } from "../../../domain/error.js";
-import { checkApp, checkIp, checkToken, checkUserId } from "../../../domain/limits.js";
+import { checkApp, checkIp, checkUserId } from "../../../domain/limits.js";
 import type { Session } from "../../../domain/session.js";
 import type { ListRequest } from "../../../services/session-requests.js";
 import type { Sessions } from "../../../services/sessions.js";
 import { sessionAnswer } from "./answer.js";
-import { readData, readFlag, readInitialData, readSeconds, readText } from "./input.js";
+import { readData, readFlag, readInitialData, readSeconds, readText, readToken } from "./input.js";
 
 /** What an endpoint reads of a request: decoded path and query parameters and the JSON body. */
 export interface RestRequest {
@@ -52,7 +52,8 @@ export function createEndpoints({ now, ping }: EndpointOptions) {
     },
 
     get({ params }: RestRequest, sessions: Sessions) {
-      const { app = "", token = "" } = params;
+      const { app = "" } = params;
+      const token = readToken(params["token"], app, sessions);
       return orEmpty(() =>
         then(sessions.touch(app, token), ({ before, after }) =>
           sessionAnswer(before, after === before ? now() : after.lastAccessedAt),
@@ -62,7 +63,7 @@ export function createEndpoints({ now, ping }: EndpointOptions) {
 
     async set({ params, body }: RestRequest, sessions: Sessions) {
       const app = checkApp(params["app"] ?? "");
-      const token = checkToken(params["token"] ?? "");
+      const token = readToken(params["token"], app, sessions);
       const data = readData(body);
       return orEmpty(async () => {
         const { before, after } = await sessions.update({ app, token, data });
@@ -94,7 +95,8 @@ export function createEndpoints({ now, ping }: EndpointOptions) {
     },
 
     async kill({ params }: RestRequest, sessions: Sessions) {
-      const { app = "", token = "" } = params;
+      const { app = "" } = params;
+      const token = readToken(params["token"], app, sessions);
       try {
         await sessions.delete(app, { token });
         return { kill: 1 };

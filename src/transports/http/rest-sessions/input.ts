@@ -1,6 +1,7 @@
 import { invalid, type LatchkeyError } from "../../../domain/error.js";
 import { isJsonObject, type JsonObject } from "../../../domain/json.js";
-import { LIMITS } from "../../../domain/limits.js";
+import { checkToken, isMintedToken, LIMITS } from "../../../domain/limits.js";
+import type { Sessions } from "../../../services/sessions.js";
 
 /**
  * The whole seconds of a query parameter. Throws `invalid` with the message that
@@ -28,6 +29,21 @@ export function readFlag(field: string, value: unknown): boolean {
 /** A parameter as text; one given twice reads as its values joined, as it did in Express. */
 export function readText(value: unknown): string {
   return value === undefined ? "" : String(value);
+}
+
+/**
+ * A token in a path. Of an app that takes no tokens of callers it must have the form that
+ * rest-sessions gave tokens: that of another is an error there, not a session that is not found.
+ */
+export function readToken(
+  value: string | undefined,
+  app: string,
+  sessions: Pick<Sessions, "getPolicy">,
+): string {
+  const token = value ?? "";
+  if (token === "" || isMintedToken(token) || sessions.getPolicy(app).callerTokens)
+    return checkToken(token);
+  throw invalid("token", "format", "token must be 64 characters of [A-Za-z0-9]");
 }
 
 /** The keys to set, in a body: an object of plain values with at least one key. */

@@ -17,10 +17,16 @@ const id = {
   maxLength: LIMITS.userId,
   description: "The user within the app, percent-encoded; no control characters.",
 };
-const token = {
+const newToken = {
   type: "string",
   pattern: "^[A-Za-z0-9]{64}$",
-  description: "What create answered.",
+  description: "Opens the session.",
+};
+const token = {
+  type: "string",
+  pattern: `^[A-Za-z0-9_-]{${LIMITS.tokenMin},${LIMITS.tokenMax}}$`,
+  description:
+    "What create answered; where the app's policy takes tokens of callers, also one of those.",
 };
 const ttl = {
   type: "integer",
@@ -85,7 +91,7 @@ const endpoint = (
 });
 
 export const schemas: Readonly<Record<keyof Endpoints, object>> = {
-  create: endpoint("Create a session.", object({ token }), {
+  create: endpoint("Create a session.", object({ token: newToken }), {
     params: object({ app, id }),
     querystring: object(
       {

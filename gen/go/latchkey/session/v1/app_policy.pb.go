@@ -181,6 +181,10 @@ type AppPolicy struct {
 	// alive. `last_accessed_at`, and with it what `active_within` finds, lags by as
 	// much.
 	TouchInterval *durationpb.Duration `protobuf:"bytes,9,opt,name=touch_interval,json=touchInterval,proto3" json:"touch_interval,omitempty"`
+	// Whether CreateSession may bring the session's token. Set it for an app whose
+	// framework makes the ids of its sessions and has no place for another token.
+	// Sessions that exist keep their tokens when it is taken away.
+	CallerTokens  bool `protobuf:"varint,10,opt,name=caller_tokens,json=callerTokens,proto3" json:"caller_tokens,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -278,11 +282,18 @@ func (x *AppPolicy) GetTouchInterval() *durationpb.Duration {
 	return nil
 }
 
+func (x *AppPolicy) GetCallerTokens() bool {
+	if x != nil {
+		return x.CallerTokens
+	}
+	return false
+}
+
 var File_latchkey_session_v1_app_policy_proto protoreflect.FileDescriptor
 
 const file_latchkey_session_v1_app_policy_proto_rawDesc = "" +
 	"\n" +
-	"$latchkey/session/v1/app_policy.proto\x12\x13latchkey.session.v1\x1a\x1egoogle/protobuf/duration.proto\"\xca\x04\n" +
+	"$latchkey/session/v1/app_policy.proto\x12\x13latchkey.session.v1\x1a\x1egoogle/protobuf/duration.proto\"\xef\x04\n" +
 	"\tAppPolicy\x12C\n" +
 	"\x10default_idle_ttl\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x0edefaultIdleTtl\x12;\n" +
 	"\fmax_idle_ttl\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\n" +
@@ -293,7 +304,9 @@ const file_latchkey_session_v1_app_policy_proto_rawDesc = "" +
 	"\bat_limit\x18\x06 \x01(\x0e2\x1c.latchkey.session.v1.AtLimitR\aatLimit\x125\n" +
 	"\abind_ip\x18\a \x01(\x0e2\x1c.latchkey.session.v1.BindingR\x06bindIp\x12D\n" +
 	"\x0fbind_user_agent\x18\b \x01(\x0e2\x1c.latchkey.session.v1.BindingR\rbindUserAgent\x12@\n" +
-	"\x0etouch_interval\x18\t \x01(\v2\x19.google.protobuf.DurationR\rtouchInterval*{\n" +
+	"\x0etouch_interval\x18\t \x01(\v2\x19.google.protobuf.DurationR\rtouchInterval\x12#\n" +
+	"\rcaller_tokens\x18\n" +
+	" \x01(\bR\fcallerTokens*{\n" +
 	"\aAtLimit\x12\x18\n" +
 	"\x14AT_LIMIT_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fAT_LIMIT_REFUSE\x10\x01\x12\x19\n" +

@@ -105,7 +105,19 @@ type CreateSessionRequest struct {
 	// of `[A-Za-z0-9_-]`, chosen at random for each call, such as a UUID. Who knows
 	// it and reads the server's files within 24 hours can compute the new token:
 	// do not log it.
-	RequestId     string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Optional: the session's token, made by the caller, where the app's policy has
+	// `caller_tokens`; the server makes one if empty. 22 to 256 characters of
+	// `[A-Za-z0-9_-]`. A caller that sets it declares that the token holds at least
+	// 128 bits of a cryptographic generator and that nobody else chose it: a UUID
+	// holds 122, and a cookie that a browser sends must not be passed on unless the
+	// caller's framework has made or signed it.
+	//
+	// The token is taken while any session of the server has it, or had it and would
+	// tell its theft (see RotateToken). A token whose session has ended opens nothing:
+	// a creation with it starts another session, with its own `session_id` and none of
+	// the data, or is ALREADY_EXISTS until the server has reclaimed the ended one.
+	Token         string `protobuf:"bytes,9,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,11 +208,18 @@ func (x *CreateSessionRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *CreateSessionRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
 // The response of SessionService.CreateSession.
 type CreateSessionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The secret that opens the session: 64 characters of `[A-Za-z0-9]`. Only
-	// its hash is stored.
+	// The secret that opens the session: the one that the request brought, or 64
+	// characters of `[A-Za-z0-9]`. Only its hash is stored.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// The session as created.
 	Session       *Session `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
@@ -257,7 +276,7 @@ type GetSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
 	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	// Required: 64 characters of `[A-Za-z0-9]`.
+	// Required: 22 to 256 characters of `[A-Za-z0-9_-]`.
 	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	// If true, the session is read and nothing about it changes.
 	Peek bool `protobuf:"varint,3,opt,name=peek,proto3" json:"peek,omitempty"`
@@ -386,7 +405,7 @@ type BatchGetSessionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
 	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	// Required: 1 to 1,000 tokens.
+	// Required: 1 to 1,000 tokens, each 22 to 256 characters of `[A-Za-z0-9_-]`.
 	Tokens []string `protobuf:"bytes,2,rep,name=tokens,proto3" json:"tokens,omitempty"`
 	// If true, the sessions are read and nothing about them changes.
 	Peek          bool `protobuf:"varint,3,opt,name=peek,proto3" json:"peek,omitempty"`
@@ -641,7 +660,7 @@ type UpdateSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
 	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	// Required: 64 characters of `[A-Za-z0-9]`.
+	// Required: 22 to 256 characters of `[A-Za-z0-9_-]`.
 	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	// Required, at least one key. `merge` says what becomes of them.
 	Data *structpb.Struct `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
@@ -779,7 +798,7 @@ type ExtendSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
 	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	// Required: 64 characters of `[A-Za-z0-9]`.
+	// Required: 22 to 256 characters of `[A-Za-z0-9_-]`.
 	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	// Optional: the new idle limit, whole seconds, 10 to 2,147,483,647, at most the
 	// maximum of the app's policy. At least one of idle_ttl and absolute_ttl is
@@ -921,7 +940,7 @@ type RotateTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required: 3 to 20 characters of `[A-Za-z0-9_-]`.
 	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	// Required: the session's token, 64 characters of `[A-Za-z0-9]`.
+	// Required: the session's token, 22 to 256 characters of `[A-Za-z0-9_-]`.
 	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	// Optional, 30 s if unset: how long the old token opens the session too, whole
 	// seconds, 0 to 300.
@@ -1005,7 +1024,8 @@ func (x *RotateTokenRequest) GetRequestId() string {
 // The response of SessionService.RotateToken.
 type RotateTokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The secret that opens the session from here on, as in CreateSessionResponse.
+	// The secret that opens the session from here on: 64 characters of
+	// `[A-Za-z0-9]`, also where the one before was brought by a caller.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// The session after the rotation.
 	Session *Session `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
@@ -1177,7 +1197,7 @@ type isDeleteSessionRequest_Target interface {
 }
 
 type DeleteSessionRequest_Token struct {
-	// 64 characters of `[A-Za-z0-9]`.
+	// 22 to 256 characters of `[A-Za-z0-9_-]`.
 	Token string `protobuf:"bytes,2,opt,name=token,proto3,oneof"`
 }
 
@@ -1338,7 +1358,7 @@ type isDeleteUserSessionsRequest_Keep interface {
 }
 
 type DeleteUserSessionsRequest_KeepToken struct {
-	// 64 characters of `[A-Za-z0-9]`.
+	// 22 to 256 characters of `[A-Za-z0-9_-]`.
 	KeepToken string `protobuf:"bytes,3,opt,name=keep_token,json=keepToken,proto3,oneof"`
 }
 
@@ -1515,8 +1535,8 @@ type ListSessionsRequest struct {
 	// the other fields unchanged.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional: the token of the caller's own session, which is then marked by
-	// `is_current`. 64 characters of `[A-Za-z0-9]`; no session is marked if it
-	// opens none of the app. The session is not touched.
+	// `is_current`. 22 to 256 characters of `[A-Za-z0-9_-]`; no session is marked if
+	// it opens none of the app. The session is not touched.
 	CurrentToken  string `protobuf:"bytes,5,opt,name=current_token,json=currentToken,proto3" json:"current_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2493,7 +2513,7 @@ var File_latchkey_session_v1_session_service_proto protoreflect.FileDescriptor
 
 const file_latchkey_session_v1_session_service_proto_rawDesc = "" +
 	"\n" +
-	")latchkey/session/v1/session_service.proto\x12\x13latchkey.session.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$latchkey/session/v1/app_policy.proto\x1a(latchkey/session/v1/caller_session.proto\x1a!latchkey/session/v1/session.proto\x1a\x1flatchkey/session/v1/watch.proto\"\xb0\x02\n" +
+	")latchkey/session/v1/session_service.proto\x12\x13latchkey.session.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$latchkey/session/v1/app_policy.proto\x1a(latchkey/session/v1/caller_session.proto\x1a!latchkey/session/v1/session.proto\x1a\x1flatchkey/session/v1/watch.proto\"\xc6\x02\n" +
 	"\x14CreateSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x0e\n" +
@@ -2504,7 +2524,8 @@ const file_latchkey_session_v1_session_service_proto_rawDesc = "" +
 	"\bidle_ttl\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\aidleTtl\x12<\n" +
 	"\fabsolute_ttl\x18\a \x01(\v2\x19.google.protobuf.DurationR\vabsoluteTtl\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\b \x01(\tR\trequestId\"e\n" +
+	"request_id\x18\b \x01(\tR\trequestId\x12\x14\n" +
+	"\x05token\x18\t \x01(\tR\x05token\"e\n" +
 	"\x15CreateSessionResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x126\n" +
 	"\asession\x18\x02 \x01(\v2\x1c.latchkey.session.v1.SessionR\asession\"~\n" +

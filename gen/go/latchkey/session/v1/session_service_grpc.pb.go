@@ -88,7 +88,9 @@ type SessionServiceClient interface {
 	//
 	// Permission: an Admin, or a User of the app.
 	//
-	// Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before.
+	// Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before,
+	// or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
+	// the app's policy does not take tokens of callers.
 	// RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
 	// allows, and it says to refuse more.
 	CreateSession(ctx context.Context, in *CreateSessionRequest, opts ...grpc.CallOption) (*CreateSessionResponse, error)
@@ -485,7 +487,9 @@ type SessionServiceServer interface {
 	//
 	// Permission: an Admin, or a User of the app.
 	//
-	// Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before.
+	// Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before,
+	// or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
+	// the app's policy does not take tokens of callers.
 	// RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
 	// allows, and it says to refuse more.
 	CreateSession(context.Context, *CreateSessionRequest) (*CreateSessionResponse, error)

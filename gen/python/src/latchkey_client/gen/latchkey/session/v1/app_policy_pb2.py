@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$latchkey/session/v1/app_policy.proto\x12\x13latchkey.session.v1\x1a\x1egoogle/protobuf/duration.proto\"\xc7\x03\n\tAppPolicy\x12\x33\n\x10\x64\x65\x66\x61ult_idle_ttl\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cmax_idle_ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14\x64\x65\x66\x61ult_absolute_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10max_absolute_ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1d\n\x15max_sessions_per_user\x18\x05 \x01(\x05\x12.\n\x08\x61t_limit\x18\x06 \x01(\x0e\x32\x1c.latchkey.session.v1.AtLimit\x12-\n\x07\x62ind_ip\x18\x07 \x01(\x0e\x32\x1c.latchkey.session.v1.Binding\x12\x35\n\x0f\x62ind_user_agent\x18\x08 \x01(\x0e\x32\x1c.latchkey.session.v1.Binding\x12\x31\n\x0etouch_interval\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration*{\n\x07\x41tLimit\x12\x18\n\x14\x41T_LIMIT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41T_LIMIT_REFUSE\x10\x01\x12\x19\n\x15\x41T_LIMIT_EVICT_OLDEST\x10\x02\x12&\n\"AT_LIMIT_EVICT_LEAST_RECENTLY_USED\x10\x03*X\n\x07\x42inding\x12\x17\n\x13\x42INDING_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x42INDING_OFF\x10\x01\x12\x12\n\x0e\x42INDING_REPORT\x10\x02\x12\x0f\n\x0b\x42INDING_END\x10\x03\x42\x33Z1latchkey.dev/gen/go/latchkey/session/v1;sessionv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$latchkey/session/v1/app_policy.proto\x12\x13latchkey.session.v1\x1a\x1egoogle/protobuf/duration.proto\"\xde\x03\n\tAppPolicy\x12\x33\n\x10\x64\x65\x66\x61ult_idle_ttl\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cmax_idle_ttl\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14\x64\x65\x66\x61ult_absolute_ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10max_absolute_ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1d\n\x15max_sessions_per_user\x18\x05 \x01(\x05\x12.\n\x08\x61t_limit\x18\x06 \x01(\x0e\x32\x1c.latchkey.session.v1.AtLimit\x12-\n\x07\x62ind_ip\x18\x07 \x01(\x0e\x32\x1c.latchkey.session.v1.Binding\x12\x35\n\x0f\x62ind_user_agent\x18\x08 \x01(\x0e\x32\x1c.latchkey.session.v1.Binding\x12\x31\n\x0etouch_interval\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rcaller_tokens\x18\n \x01(\x08*{\n\x07\x41tLimit\x12\x18\n\x14\x41T_LIMIT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41T_LIMIT_REFUSE\x10\x01\x12\x19\n\x15\x41T_LIMIT_EVICT_OLDEST\x10\x02\x12&\n\"AT_LIMIT_EVICT_LEAST_RECENTLY_USED\x10\x03*X\n\x07\x42inding\x12\x17\n\x13\x42INDING_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x42INDING_OFF\x10\x01\x12\x12\n\x0e\x42INDING_REPORT\x10\x02\x12\x0f\n\x0b\x42INDING_END\x10\x03\x42\x33Z1latchkey.dev/gen/go/latchkey/session/v1;sessionv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'latchkey.session.v1.app_pol
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z1latchkey.dev/gen/go/latchkey/session/v1;sessionv1'
-  _globals['_ATLIMIT']._serialized_start=551
-  _globals['_ATLIMIT']._serialized_end=674
-  _globals['_BINDING']._serialized_start=676
-  _globals['_BINDING']._serialized_end=764
+  _globals['_ATLIMIT']._serialized_start=574
+  _globals['_ATLIMIT']._serialized_end=697
+  _globals['_BINDING']._serialized_start=699
+  _globals['_BINDING']._serialized_end=787
   _globals['_APPPOLICY']._serialized_start=94
-  _globals['_APPPOLICY']._serialized_end=549
+  _globals['_APPPOLICY']._serialized_end=572
 # @@protoc_insertion_point(module_scope)

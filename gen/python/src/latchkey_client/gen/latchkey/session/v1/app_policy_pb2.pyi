@@ -110,6 +110,7 @@ class AppPolicy(_message.Message):
     BIND_IP_FIELD_NUMBER: _builtins.int
     BIND_USER_AGENT_FIELD_NUMBER: _builtins.int
     TOUCH_INTERVAL_FIELD_NUMBER: _builtins.int
+    CALLER_TOKENS_FIELD_NUMBER: _builtins.int
     max_sessions_per_user: _builtins.int
     """The most live sessions that a user of the app may have, up to 1,000; any
     number if 0. A user that has more when the policy is set keeps them until
@@ -127,6 +128,11 @@ class AppPolicy(_message.Message):
     """
     bind_user_agent: Global___Binding.ValueType
     """The same for `user_agent`, which is compared to the letter."""
+    caller_tokens: _builtins.bool
+    """Whether CreateSession may bring the session's token. Set it for an app whose
+    framework makes the ids of its sessions and has no place for another token.
+    Sessions that exist keep their tokens when it is taken away.
+    """
     @_builtins.property
     def default_idle_ttl(self) -> _duration_pb2.Duration:
         """The idle limit of sessions whose creation asks for none; 7200 s, or
@@ -172,10 +178,11 @@ class AppPolicy(_message.Message):
         bind_ip: Global___Binding.ValueType = ...,
         bind_user_agent: Global___Binding.ValueType = ...,
         touch_interval: _duration_pb2.Duration | None = ...,
+        caller_tokens: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_absolute_ttl", b"default_absolute_ttl", "default_idle_ttl", b"default_idle_ttl", "max_absolute_ttl", b"max_absolute_ttl", "max_idle_ttl", b"max_idle_ttl", "touch_interval", b"touch_interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_limit", b"at_limit", "bind_ip", b"bind_ip", "bind_user_agent", b"bind_user_agent", "default_absolute_ttl", b"default_absolute_ttl", "default_idle_ttl", b"default_idle_ttl", "max_absolute_ttl", b"max_absolute_ttl", "max_idle_ttl", b"max_idle_ttl", "max_sessions_per_user", b"max_sessions_per_user", "touch_interval", b"touch_interval"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_limit", b"at_limit", "bind_ip", b"bind_ip", "bind_user_agent", b"bind_user_agent", "caller_tokens", b"caller_tokens", "default_absolute_ttl", b"default_absolute_ttl", "default_idle_ttl", b"default_idle_ttl", "max_absolute_ttl", b"max_absolute_ttl", "max_idle_ttl", b"max_idle_ttl", "max_sessions_per_user", b"max_sessions_per_user", "touch_interval", b"touch_interval"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -72,6 +72,7 @@ class CreateSessionRequest(_message.Message):
     IDLE_TTL_FIELD_NUMBER: _builtins.int
     ABSOLUTE_TTL_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
     app: _builtins.str
     """Required: 3 to 20 characters of `[A-Za-z0-9_-]`."""
     user_id: _builtins.str
@@ -89,6 +90,19 @@ class CreateSessionRequest(_message.Message):
     of `[A-Za-z0-9_-]`, chosen at random for each call, such as a UUID. Who knows
     it and reads the server's files within 24 hours can compute the new token:
     do not log it.
+    """
+    token: _builtins.str
+    """Optional: the session's token, made by the caller, where the app's policy has
+    `caller_tokens`; the server makes one if empty. 22 to 256 characters of
+    `[A-Za-z0-9_-]`. A caller that sets it declares that the token holds at least
+    128 bits of a cryptographic generator and that nobody else chose it: a UUID
+    holds 122, and a cookie that a browser sends must not be passed on unless the
+    caller's framework has made or signed it.
+
+    The token is taken while any session of the server has it, or had it and would
+    tell its theft (see RotateToken). A token whose session has ended opens nothing:
+    a creation with it starts another session, with its own `session_id` and none of
+    the data, or is ALREADY_EXISTS until the server has reclaimed the ended one.
     """
     @_builtins.property
     def data(self) -> _struct_pb2.Struct:
@@ -119,10 +133,11 @@ class CreateSessionRequest(_message.Message):
         idle_ttl: _duration_pb2.Duration | None = ...,
         absolute_ttl: _duration_pb2.Duration | None = ...,
         request_id: _builtins.str = ...,
+        token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["absolute_ttl", b"absolute_ttl", "data", b"data", "idle_ttl", b"idle_ttl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absolute_ttl", b"absolute_ttl", "app", b"app", "data", b"data", "idle_ttl", b"idle_ttl", "ip", b"ip", "request_id", b"request_id", "user_agent", b"user_agent", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absolute_ttl", b"absolute_ttl", "app", b"app", "data", b"data", "idle_ttl", b"idle_ttl", "ip", b"ip", "request_id", b"request_id", "token", b"token", "user_agent", b"user_agent", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -137,8 +152,8 @@ class CreateSessionResponse(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """The secret that opens the session: 64 characters of `[A-Za-z0-9]`. Only
-    its hash is stored.
+    """The secret that opens the session: the one that the request brought, or 64
+    characters of `[A-Za-z0-9]`. Only its hash is stored.
     """
     @_builtins.property
     def session(self) -> _session_pb2.Session:
@@ -172,7 +187,7 @@ class GetSessionRequest(_message.Message):
     app: _builtins.str
     """Required: 3 to 20 characters of `[A-Za-z0-9_-]`."""
     token: _builtins.str
-    """Required: 64 characters of `[A-Za-z0-9]`."""
+    """Required: 22 to 256 characters of `[A-Za-z0-9_-]`."""
     peek: _builtins.bool
     """If true, the session is read and nothing about it changes."""
     ip: _builtins.str
@@ -237,7 +252,7 @@ class BatchGetSessionsRequest(_message.Message):
     """If true, the sessions are read and nothing about them changes."""
     @_builtins.property
     def tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Required: 1 to 1,000 tokens."""
+        """Required: 1 to 1,000 tokens, each 22 to 256 characters of `[A-Za-z0-9_-]`."""
 
     def __init__(
         self,
@@ -356,7 +371,7 @@ class UpdateSessionRequest(_message.Message):
     app: _builtins.str
     """Required: 3 to 20 characters of `[A-Za-z0-9_-]`."""
     token: _builtins.str
-    """Required: 64 characters of `[A-Za-z0-9]`."""
+    """Required: 22 to 256 characters of `[A-Za-z0-9_-]`."""
     expected_version: _builtins.int
     """Optional: the version that the session must have, at least 1."""
     merge: Global___DataMerge.ValueType
@@ -428,7 +443,7 @@ class ExtendSessionRequest(_message.Message):
     app: _builtins.str
     """Required: 3 to 20 characters of `[A-Za-z0-9_-]`."""
     token: _builtins.str
-    """Required: 64 characters of `[A-Za-z0-9]`."""
+    """Required: 22 to 256 characters of `[A-Za-z0-9_-]`."""
     expected_version: _builtins.int
     """Optional: the version that the session must have, at least 1."""
     request_id: _builtins.str
@@ -507,7 +522,7 @@ class RotateTokenRequest(_message.Message):
     app: _builtins.str
     """Required: 3 to 20 characters of `[A-Za-z0-9_-]`."""
     token: _builtins.str
-    """Required: the session's token, 64 characters of `[A-Za-z0-9]`."""
+    """Required: the session's token, 22 to 256 characters of `[A-Za-z0-9_-]`."""
     expected_version: _builtins.int
     """Optional: the version that the session must have, at least 1."""
     request_id: _builtins.str
@@ -551,7 +566,9 @@ class RotateTokenResponse(_message.Message):
     SESSION_FIELD_NUMBER: _builtins.int
     GRACE_ENDS_AT_FIELD_NUMBER: _builtins.int
     token: _builtins.str
-    """The secret that opens the session from here on, as in CreateSessionResponse."""
+    """The secret that opens the session from here on: 64 characters of
+    `[A-Za-z0-9]`, also where the one before was brought by a caller.
+    """
     @_builtins.property
     def session(self) -> _session_pb2.Session:
         """The session after the rotation."""
@@ -590,7 +607,7 @@ class DeleteSessionRequest(_message.Message):
     app: _builtins.str
     """Required: 3 to 20 characters of `[A-Za-z0-9_-]`."""
     token: _builtins.str
-    """64 characters of `[A-Za-z0-9]`."""
+    """22 to 256 characters of `[A-Za-z0-9_-]`."""
     session_id: _builtins.str
     """A UUID in its 36-character form, in lower case."""
     allow_missing: _builtins.bool
@@ -660,7 +677,7 @@ class DeleteUserSessionsRequest(_message.Message):
     user_id: _builtins.str
     """Required: 1 to 128 characters, none of them a control character."""
     keep_token: _builtins.str
-    """64 characters of `[A-Za-z0-9]`."""
+    """22 to 256 characters of `[A-Za-z0-9_-]`."""
     keep_session_id: _builtins.str
     """A UUID in its 36-character form, in lower case."""
     allow_missing: _builtins.bool
@@ -784,8 +801,8 @@ class ListSessionsRequest(_message.Message):
     """
     current_token: _builtins.str
     """Optional: the token of the caller's own session, which is then marked by
-    `is_current`. 64 characters of `[A-Za-z0-9]`; no session is marked if it
-    opens none of the app. The session is not touched.
+    `is_current`. 22 to 256 characters of `[A-Za-z0-9_-]`; no session is marked if
+    it opens none of the app. The session is not touched.
     """
     @_builtins.property
     def active_within(self) -> _duration_pb2.Duration:

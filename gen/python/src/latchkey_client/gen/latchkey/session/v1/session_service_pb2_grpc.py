@@ -208,7 +208,9 @@ class SessionServiceServicer(object):
 
         Permission: an Admin, or a User of the app.
 
-        Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before.
+        Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before,
+        or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
+        the app's policy does not take tokens of callers.
         RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
         allows, and it says to refuse more.
         """

@@ -79,7 +79,9 @@ class SessionServiceStub:
 
     Permission: an Admin, or a User of the app.
 
-    Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before.
+    Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before,
+    or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
+    the app's policy does not take tokens of callers.
     RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
     allows, and it says to refuse more.
     """
@@ -305,7 +307,9 @@ class SessionServiceAsyncStub(SessionServiceStub):
 
     Permission: an Admin, or a User of the app.
 
-    Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before.
+    Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before,
+    or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
+    the app's policy does not take tokens of callers.
     RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
     allows, and it says to refuse more.
     """
@@ -534,7 +538,9 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Permission: an Admin, or a User of the app.
 
-        Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before.
+        Errors: ALREADY_EXISTS (EXISTS) if `request_id` came with other fields before,
+        or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
+        the app's policy does not take tokens of callers.
         RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
         allows, and it says to refuse more.
         """
