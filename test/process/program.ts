@@ -82,7 +82,9 @@ export function startProgram(t: Scope, options: ProgramOptions) {
     });
   });
   t.after(async () => {
-    kill();
+    // A program that reads its input ends with it, and takes its files away; the timer sees to it.
+    if (hasInput && child.stdin) child.stdin.end();
+    else kill();
     await end;
   });
 

@@ -34,7 +34,6 @@ export async function startServers(t: TestContext): Promise<Servers> {
     );
   };
   const announcement = (await nextLine()) as Announcement;
-  t.after(() => program.endInput());
   return {
     ...announcement,
     async tell(verb, name) {
