@@ -25,8 +25,12 @@ function readVersions() {
 
 async function serve(flags: Record<string, string | undefined>): Promise<void> {
   const config = readConfig(process.env, flags);
+<<<<<<< ours
   takeServerFlags();
   const log = await createLog(config.logLevel);
+=======
+  const { log, flush } = await createLog(config.logLevel);
+>>>>>>> theirs
   // Not for the other commands, which run beside a server and would take half a second of its
   // processors for it.
   const { start } = await import("./main.js");
@@ -37,14 +41,16 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
     if (stopping) process.exit(1);
     stopping = true;
     log.info({ reason }, "stopping");
+    let ending = status;
     try {
       await server?.close();
       log.info("stopped");
     } catch (err) {
       log.error({ err }, "stopped, with a failure");
-      process.exit(1);
+      ending = 1;
     }
-    process.exit(status);
+    await flush();
+    process.exit(ending);
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => void stop(signal, 0));
