@@ -25,12 +25,8 @@ function readVersions() {
 
 async function serve(flags: Record<string, string | undefined>): Promise<void> {
   const config = readConfig(process.env, flags);
-<<<<<<< ours
   takeServerFlags();
-  const log = await createLog(config.logLevel);
-=======
   const { log, flush } = await createLog(config.logLevel);
->>>>>>> theirs
   // Not for the other commands, which run beside a server and would take half a second of its
   // processors for it.
   const { start } = await import("./main.js");

@@ -38,7 +38,7 @@ export interface Config {
   readonly publicParts: readonly PublicPart[];
   /** Null: no TLS. */
   readonly tls: TlsFiles | null;
-  /** How many calls a busy server takes up in one turn of its event loop; null: all. */
+  /** How many calls an overloaded server takes up in one turn of its event loop; null: all. */
   readonly turnCalls: number | null;
   readonly rke: RkeConfig;
   readonly logLevel: LogLevel;

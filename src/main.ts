@@ -35,8 +35,13 @@ import { readTls, watchTls } from "./transports/tls.js";
 const SWEEP_INTERVAL = 250;
 /** Milliseconds between sweeps of the keyring. */
 const KEY_SWEEP_INTERVAL = 1_000;
-/** Writes that may wait for the disk: what it takes a few tens of milliseconds to write. */
-const MAX_WAITING = 512;
+/** A burst of 5,000 sessions of 12 KiB each may wait for the disk. */
+const WAITING = {
+  // What it takes a few tens of milliseconds to write.
+  overloadWrites: 512,
+  writes: 8_192,
+  bytes: 64 * 2 ** 20,
+};
 /** Milliseconds that accepted calls may take to finish at a stop. */
 const GRACE = 10_000;
 
@@ -77,7 +82,7 @@ export async function start(options: StartOptions): Promise<Server> {
   const metrics = createMetrics();
   const store = openStore(config.store, {
     observer: metrics.storeObserver,
-    maxWaiting: config.turnCalls === null ? Number.POSITIVE_INFINITY : MAX_WAITING,
+    waiting: config.turnCalls === null ? null : WAITING,
     clock,
     cacheBytes: config.cacheBytes,
     onFatal: options.onFatal,
@@ -144,6 +149,10 @@ export async function start(options: StartOptions): Promise<Server> {
             turnCalls: config.turnCalls,
             clock,
             idle: () => performance.nodeTiming.idleTime,
+            spent() {
+              const { user, system } = process.cpuUsage();
+              return (user + system) / 1000;
+            },
             every: (milliseconds, work) => {
               judging = setInterval(work, milliseconds).unref();
             },

@@ -99,7 +99,7 @@ export const SETTINGS = [
     flag: "turn-calls",
     fallback: "256",
     meaning:
-      "how many calls a busy server takes up at a time, 1 to 10000, and refuses others; `off`: it refuses none",
+      "how many calls an overloaded server takes up at a time, 1 to 10000, and refuses others; `off`: it refuses none",
   },
   {
     variable: "LATCHKEY_RKE_MAX_SESSIONS",

@@ -4,6 +4,7 @@ import type { SessionStore, StoreObserver } from "../domain/session-store.js";
 import { createMemoryStore } from "./memory/store.js";
 import { type AccountStoreOptions, openAccountStore } from "./sqlite/accounts.js";
 import { openSqliteStore } from "./sqlite/open.js";
+import type { WaitingLimits } from "./sqlite/write-admission.js";
 
 /** Where sessions are kept. */
 export type StoreLocation =
@@ -12,8 +13,8 @@ export type StoreLocation =
 
 export interface StoreOptions {
   readonly observer: StoreObserver;
-  /** Writes that may wait for the disk, callers' beyond them being refused. */
-  readonly maxWaiting: number;
+  /** What may wait for the disk, callers' writes beyond it being refused; null: anything. */
+  readonly waiting: WaitingLimits | null;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
   /** About how much memory (bytes) the cache of sessions may take, where there is one. */

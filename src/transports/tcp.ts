@@ -4,6 +4,9 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { createServer as createTlsServer, type TlsOptions, Server as TlsServer } from "node:tls";
 import { HANDSHAKE_TIMEOUT } from "./tls.js";
 
+/** Connections that the system holds for a server that is busy; Node's 511 lose those of a burst. */
+export const BACKLOG = 4_096;
+
 export interface TcpOptions {
   /** `host:port`; port 0 picks one. */
   readonly address: string;
@@ -40,7 +43,7 @@ export async function listenTcp(
     for (const { address: ip } of addresses) {
       if (ip === except) continue;
       const server = tls ? createSecure(tls, accept) : createServer(accept);
-      server.listen({ host: ip, port });
+      server.listen({ host: ip, port, backlog: BACKLOG });
       try {
         await once(server, "listening");
       } catch (error) {

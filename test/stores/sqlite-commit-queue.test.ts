@@ -22,6 +22,7 @@ describe("the commit queue of a SQLite store", () => {
       },
       beforeCommit: () => undefined,
       translate: () => fault,
+      clock: () => 0,
       isOwnFault: (error) => error === fault,
     });
     const calls = Array.from({ length: 150_000 }, (_, index) =>

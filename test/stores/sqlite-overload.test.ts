@@ -5,6 +5,10 @@ import { withDatabase } from "./database.js";
 import { createTrial, hasCode, NOW, setKey } from "./suite/fixture.js";
 
 const MAX_WAITING = 3;
+/** No more than MAX_WAITING writes may wait, whether that is overload or a burst. */
+const FEW = { overloadWrites: MAX_WAITING, writes: MAX_WAITING, bytes: 2 ** 20 };
+/** Longer (ms) than a burst may last. */
+const LONG = 5_000;
 
 /** A disk that stops when it is told to, and goes on. */
 function createStickyDisk() {
@@ -33,7 +37,7 @@ function createStickyDisk() {
 describe("a SQLite store whose disk does not keep up", () => {
   test("refuses callers' writes beyond a number, answers reads, and goes on with the disk", () => {
     const disk = createStickyDisk();
-    const options = { openWriter: disk.openWriter, maxWaiting: MAX_WAITING };
+    const options = { openWriter: disk.openWriter, waiting: FEW };
     return withDatabase(async (trial) => {
       const { store } = trial;
       const { add, mint } = createTrial(trial);
@@ -96,6 +100,78 @@ describe("a SQLite store whose disk does not keep up", () => {
           assert.equal(store.stats().waitingWrites, 0);
         }
       },
-      { maxWaiting: MAX_WAITING },
+      { waiting: FEW },
     ));
+
+  test("takes a burst of 5,000 writes, all of which wait", () => {
+    const disk = createStickyDisk();
+    const waiting = { overloadWrites: MAX_WAITING, writes: 8_192, bytes: 2 ** 26 };
+    return withDatabase(
+      async (trial) => {
+        const { mint } = createTrial(trial);
+        disk.stick();
+        const burst = Array.from({ length: 5_000 }, () => {
+          const { session, tokenHash } = mint();
+          return trial.store.create(session, tokenHash);
+        });
+        assert.equal(trial.store.stats().waitingWrites, 5_000);
+        disk.free();
+        await Promise.all(burst);
+      },
+      { openWriter: disk.openWriter, waiting },
+    );
+  });
+
+  test("cuts a queue that has stood for seconds, and takes all when it has gone", () => {
+    let now = 0;
+    const disk = createStickyDisk();
+    const waiting = { overloadWrites: MAX_WAITING, writes: 100, bytes: 2 ** 20 };
+    return withDatabase(
+      async (trial) => {
+        const { store } = trial;
+        const { mint } = createTrial(trial);
+        const create = () => {
+          const { session, tokenHash } = mint();
+          return store.create(session, tokenHash);
+        };
+        disk.stick();
+        const taken = Array.from({ length: 10 }, create);
+        now += LONG;
+        // The first that finds the others late begins the time that it is judged over.
+        taken.push(create());
+        now += LONG;
+        await assert.rejects(create(), hasCode("overloaded"));
+        disk.free();
+        await Promise.all(taken);
+        await Promise.all(Array.from({ length: 10 }, create));
+      },
+      { openWriter: disk.openWriter, waiting, clock: () => now },
+    );
+  });
+
+  test("bounds the data that waits, and has room again after it is written", () => {
+    const disk = createStickyDisk();
+    const waiting = { overloadWrites: 100, writes: 100, bytes: 2_000 };
+    return withDatabase(
+      async (trial) => {
+        const { store } = trial;
+        const { mint } = createTrial(trial);
+        const create = () => {
+          const { session, tokenHash } = mint({ data: { text: "x".repeat(1_000) } });
+          return store.create(session, tokenHash);
+        };
+        for (let round = 0; round < 2; round++) {
+          disk.stick();
+          const taken = [create()];
+          await new Promise(setImmediate);
+          taken.push(create());
+          await new Promise(setImmediate);
+          await assert.rejects(create(), hasCode("overloaded"));
+          disk.free();
+          await Promise.all(taken);
+        }
+      },
+      { openWriter: disk.openWriter, waiting },
+    );
+  });
 });

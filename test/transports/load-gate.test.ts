@@ -15,6 +15,7 @@ function createLoop() {
     turnCalls: TURN_CALLS,
     clock: () => now,
     idle: () => idle,
+    spent: () => now,
     every: (milliseconds, work) => {
       assert.equal(milliseconds, 100);
       judge = work;
@@ -30,6 +31,14 @@ function createLoop() {
       now += milliseconds;
       idle += idleOfIt;
       judge();
+    },
+    /** Lets it be busy for longer than a burst may last. */
+    overload() {
+      for (let interval = 0; interval <= 20; interval++) {
+        now += 100;
+        idle += 24;
+        judge();
+      }
     },
     /** How many of so many calls that come together are taken up. */
     turn(calls: number): number {
@@ -50,9 +59,20 @@ describe("the load gate", () => {
     assert.equal(loop.turn(500), 500);
   });
 
-  test("takes up so many calls of each turn of a server that has been busy", () => {
+  test("takes up bursts, however large, as long as they end within two seconds", () => {
     const loop = createLoop();
-    loop.pass(100, 24);
+    for (let burst = 0; burst < 10; burst++) {
+      for (let interval = 0; interval < 20; interval++) {
+        loop.pass(100, 0);
+        assert.equal(loop.turn(5_000), 5_000);
+      }
+      loop.pass(100, 25);
+    }
+  });
+
+  test("takes up so many calls of each turn of a server that has been busy for two seconds", () => {
+    const loop = createLoop();
+    loop.overload();
     assert.equal(loop.turn(500), TURN_CALLS);
     assert.equal(loop.turn(TURN_CALLS), TURN_CALLS);
     assert.equal(loop.turn(TURN_CALLS + 1), TURN_CALLS);
@@ -61,6 +81,7 @@ describe("the load gate", () => {
   test("judges by the time that has passed, also when it is late to judge", () => {
     const loop = createLoop();
     loop.pass(1_000, 240);
+    loop.pass(2_000, 480);
     assert.equal(loop.turn(500), TURN_CALLS);
     loop.pass(1_000, 250);
     assert.equal(loop.turn(500), 500);
@@ -68,9 +89,21 @@ describe("the load gate", () => {
 
   test("takes up everything again when the server has time again", () => {
     const loop = createLoop();
+    loop.overload();
+    assert.equal(loop.turn(500), TURN_CALLS);
+    loop.pass(100, 50);
+    assert.equal(loop.turn(500), 500);
+  });
+
+  test("cuts at once when an overload comes again within ten seconds", () => {
+    const loop = createLoop();
+    loop.overload();
+    loop.pass(100, 50);
     loop.pass(100, 0);
     assert.equal(loop.turn(500), TURN_CALLS);
     loop.pass(100, 50);
+    for (let interval = 0; interval < 100; interval++) loop.pass(100, 50);
+    loop.pass(100, 0);
     assert.equal(loop.turn(500), 500);
   });
 
@@ -93,8 +126,13 @@ describe("the load gate", () => {
         ),
         (steps) => {
           const loop = createLoop();
-          let isBusy = false;
-          // Calls of the turn since the server is busy.
+          loop.overload();
+          let isBusy = true;
+          // How long ago an overload ended that was the last, and how long it has been late.
+          let since = 0;
+          let late = 2_000;
+          let isRelapse = true;
+          // Calls of the turn since the server is overloaded.
           let calls = 0;
           for (const step of steps) {
             if (step === "call") {
@@ -109,7 +147,16 @@ describe("the load gate", () => {
               calls = 0;
               const [milliseconds, idlePercent] = step;
               loop.pass(milliseconds, (milliseconds * idlePercent) / 100);
-              isBusy = idlePercent < 25;
+              since += milliseconds;
+              if (idlePercent >= 25) {
+                if (isBusy) since = 0;
+                isBusy = false;
+                late = -1;
+              } else {
+                if (late < 0) isRelapse = since < 10_000;
+                late = late < 0 ? 0 : late + milliseconds;
+                isBusy = isRelapse || late >= 2_000;
+              }
             }
           }
         },

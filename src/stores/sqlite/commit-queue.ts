@@ -12,8 +12,8 @@ const PROMPT_BATCH = 8;
 
 /** What a write may ask of the transaction that it becomes part of. */
 export interface Transaction {
-  /** Adds what the transaction will write. */
-  add(write: RowWrite): void;
+  /** Adds what the transaction will write, and the size of a session's data in it. */
+  add(write: RowWrite, dataBytes?: number): void;
   /** Runs `undo` if the write or its transaction fails, the last registered first. */
   onRollback(undo: () => void): void;
   /** Runs `done` once the transaction is on disk, before any other write and any answer. */
@@ -39,6 +39,10 @@ export interface CommitQueue {
   readonly run: RunWrite;
   /** How many writes have begun and not settled. */
   waiting(): number;
+  /** Bytes of sessions' data that wait for the disk. */
+  waitingBytes(): number;
+  /** Milliseconds that the oldest write has waited; 0 if none waits. */
+  longestWait(): number;
   /** How many batches have been carried out. */
   committed(): number;
 }
@@ -51,10 +55,14 @@ export interface CommitQueueOptions {
   readonly translate: (error: unknown) => Error;
   /** Whether an error may be the fault of one write among those that failed. */
   readonly isOwnFault: (error: unknown) => boolean;
+  /** Monotonic milliseconds. */
+  readonly clock: () => number;
 }
 
 interface Queued {
   readonly reads: Reads;
+  /** When it began to wait. */
+  readonly since: number;
   readonly write: Write<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -70,6 +78,7 @@ interface Batch {
   readonly settlements: (() => void)[];
   readonly writes: RowWrite[];
   readonly transaction: Transaction;
+  readonly dataBytes: () => number;
 }
 
 function createBatch(queued: readonly Queued[]): Batch {
@@ -77,12 +86,17 @@ function createBatch(queued: readonly Queued[]): Batch {
   const dones: (() => void)[] = [];
   const settlements: (() => void)[] = [];
   const writes: RowWrite[] = [];
+  let bytes = 0;
   const transaction: Transaction = {
-    add: (write) => writes.push(write),
+    add(write, dataBytes = 0) {
+      writes.push(write);
+      bytes += dataBytes;
+    },
     onRollback: (undo) => undos.push(undo),
     onCommit: (done) => dones.push(done),
   };
-  return { queued, undos, dones, settlements, writes, transaction };
+  const dataBytes = () => bytes;
+  return { queued, undos, dones, settlements, writes, transaction, dataBytes };
 }
 
 /** Undoes in memory what the batch registered since it had `kept` undo steps. */
@@ -117,11 +131,12 @@ function attempt(
  * followed are undone and, where that may help, tried again one by one.
  */
 export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
-  const { writer, beforeCommit, translate, isOwnFault } = options;
+  const { writer, beforeCommit, translate, isOwnFault, clock } = options;
   let queue: Queued[] = [];
   let underWay: Batch[] = [];
   let isScheduled = false;
   let waiting = 0;
+  let waitingBytes = 0;
   let committed = 0;
 
   /** Takes the next batch off the queue, or nothing if it must wait. */
@@ -143,7 +158,10 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
   const undo = (error: unknown) => {
     const undone = underWay;
     underWay = [];
-    for (const batch of undone.toReversed()) undoTo(batch, 0);
+    for (const batch of undone.toReversed()) {
+      undoTo(batch, 0);
+      waitingBytes -= batch.dataBytes();
+    }
     const failed = undone.flatMap(({ queued }) => queued);
     if (isOwnFault(error) && !failed[0]?.isAlone) {
       for (const queued of failed) queued.isAlone = true;
@@ -159,6 +177,7 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
     underWay.shift();
     committed++;
     waiting -= batch.queued.length;
+    waitingBytes -= batch.dataBytes();
     for (const done of batch.dones) done();
   };
 
@@ -167,6 +186,7 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
     underWay.push(batch);
     try {
       for (const one of queued) attempt(batch, one, translate);
+      waitingBytes += batch.dataBytes();
       beforeCommit(batch.transaction);
       // What writes nothing may still have seen what is not on disk yet.
       if (batch.writes.length > 0 || underWay.length > 1) {
@@ -202,12 +222,17 @@ export function createCommitQueue(options: CommitQueueOptions): CommitQueue {
       return new Promise<T>((resolve, reject) => {
         waiting++;
         const settled = resolve as (value: unknown) => void;
-        queue.push({ reads, write, resolve: settled, reject, isAlone: false });
+        queue.push({ reads, since: clock(), write, resolve: settled, reject, isAlone: false });
         if (queue.length >= PROMPT_BATCH) flush();
         else schedule();
       });
     },
     waiting: () => waiting,
+    waitingBytes: () => waitingBytes,
+    longestWait() {
+      const oldest = underWay[0]?.queued[0] ?? queue[0];
+      return oldest ? clock() - oldest.since : 0;
+    },
     committed: () => committed,
   };
 }

@@ -11,6 +11,7 @@ import { createPrivate } from "./private-file.js";
 import { migrate } from "./schema.js";
 import { createSqliteStore } from "./store.js";
 import { openThreadWriter } from "./thread-writer.js";
+import type { WaitingLimits } from "./write-admission.js";
 import type { Writer, WriterOptions } from "./writer.js";
 
 /** In a file of 10,000,000 sessions, some 5 ms of the writer's work. */
@@ -27,8 +28,8 @@ export interface OpenOptions {
   /** About how much memory (bytes) the cache of sessions may take. */
   readonly cacheBytes: number;
   readonly keptEvents?: number;
-  /** Writes that may wait for the disk, callers' beyond them being refused; any number if absent. */
-  readonly maxWaiting?: number;
+  /** What may wait for the disk, callers' writes beyond it being refused; anything if absent. */
+  readonly waiting?: WaitingLimits | null;
   /** Sessions that one transaction of a bulk end removes. */
   readonly slice?: number;
   /** What writes to the file at a path; a thread if absent. */
@@ -73,7 +74,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
       cacheBytes: options.cacheBytes,
       slice: options.slice ?? SLICE,
       keptEvents: options.keptEvents ?? KEPT_EVENTS,
-      maxWaiting: options.maxWaiting ?? Number.POSITIVE_INFINITY,
+      waiting: options.waiting ?? null,
       walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,
       onFatal: options.onFatal,
       onClose(isLetGo) {

@@ -1,7 +1,7 @@
 import type { Database } from "better-sqlite3";
 import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
-import { overloaded, sessionExists } from "../../domain/error.js";
+import { sessionExists } from "../../domain/error.js";
 import { rotatedAlready } from "../../domain/rotation.js";
 import { type Session, touched } from "../../domain/session.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
@@ -29,6 +29,7 @@ import { createTotals } from "./totals.js";
 import { createTouchWriter } from "./touch-writer.js";
 import { createUserCap } from "./user-cap.js";
 import { createWorkingSet } from "./working-set.js";
+import { createWriteAdmission, type WaitingLimits } from "./write-admission.js";
 import type { Writer } from "./writer.js";
 
 /** A change of a session's data that leaves its limits alone needs no write of them. */
@@ -49,8 +50,8 @@ export interface SqliteStoreOptions {
   readonly slice: number;
   /** Events that the log keeps. */
   readonly keptEvents: number;
-  /** Writes that may wait for the disk; while there are so many, callers' are refused. */
-  readonly maxWaiting: number;
+  /** What may wait for the disk; callers' writes beyond it are refused. Null: anything. */
+  readonly waiting: WaitingLimits | null;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
   /** Size of the write-ahead log. */
@@ -91,6 +92,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     writer,
     translate: guard.fail,
     isOwnFault,
+    clock: options.clock,
     beforeCommit(transaction) {
       guard.assertDisk();
       events.seal(transaction);
@@ -135,10 +137,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return commits.run(reads, work);
   };
 
-  /** Throws `overloaded` if so many writes wait that a caller's would not be done in time. */
-  const assertRoom = () => {
-    if (commits.waiting() >= options.maxWaiting) throw overloaded();
-  };
+  const assertRoom = createWriteAdmission(commits, options.waiting, options.clock);
 
   const callersWrite: RunWrite = (reads, work) => {
     assertRoom();
@@ -185,8 +184,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         }
         const id = apps.add(transaction, session.app);
         const row = totals.added(transaction);
-        transaction.add(rowWrites.insert(row, id, tokenHash, session, data));
         const dataBytes = Buffer.byteLength(data);
+        transaction.add(rowWrites.insert(row, id, tokenHash, session, data), dataBytes);
         memory.create(transaction, { row, tokenHash, session, dataBytes });
         if (isCapped) userCap.created(transaction, row, tokenHash, session);
         events.note(transaction, "created", session, session.createdAt);
@@ -223,9 +222,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const before = latestOf(entry);
         const after = apply(before);
         const data = JSON.stringify(after.data);
-        transaction.add(rowWrites.update(entry.row, after, data));
-        if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
         const dataBytes = Buffer.byteLength(data);
+        transaction.add(rowWrites.update(entry.row, after, data), dataBytes);
+        if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
         memory.update(transaction, entry, { session: after, dataBytes });
         events.note(transaction, "updated", after, now);
         // Half of it is all that has to be kept to give the answer again.

@@ -18,7 +18,7 @@ import type { IsPublic, Listener } from "../listener.js";
 import type { Metrics } from "../metrics.js";
 import type { Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
-import { listenTcp } from "../tcp.js";
+import { BACKLOG, listenTcp } from "../tcp.js";
 import { HANDSHAKE_TIMEOUT, type Tls } from "../tls.js";
 import { addConnect } from "./connect.js";
 import { addCurrentSession } from "./current-session.js";
@@ -174,7 +174,8 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
 
   // A server listens on one address, and `localhost` may have two.
   const { address: first } = await lookup(host.replace(/^\[|\]$/g, ""));
-  await app.listen({ host: first, port: Number(options.address.slice(colon + 1)) });
+  const wanted = Number(options.address.slice(colon + 1));
+  await app.listen({ host: first, port: wanted, backlog: BACKLOG });
   const { server } = app;
   const { port } = server.address() as AddressInfo;
   const others = await listenTcp({ address: `${host}:${port}`, tls, except: first }, (socket) => {
