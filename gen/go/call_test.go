@@ -3,7 +3,12 @@ package latchkey
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,19 +23,33 @@ import (
 
 var errAway = status.Error(codes.Unavailable, "away")
 
-func TestReadIsTriedFourTimesWithLongerWaits(t *testing.T) {
+func TestReadIsRepeatedUntilItSucceedsWithLongerWaits(t *testing.T) {
 	calls := 0
 	client, waits := clientOf(t, server{get: func(context.Context, *sessionv1.GetSessionRequest) error {
-		calls++
+		if calls++; calls == 7 {
+			return nil
+		}
 		return errAway
 	}})
-	_, err := client.Sessions.GetSession(t.Context(), &sessionv1.GetSessionRequest{})
-	if status.Code(err) != codes.Unavailable || calls != 4 {
-		t.Fatalf("got %v after %d calls", err, calls)
+	if _, err := client.Sessions.GetSession(t.Context(), &sessionv1.GetSessionRequest{}); err != nil {
+		t.Fatal(err)
 	}
-	want := []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond}
+	want := []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond, time.Second, time.Second, time.Second}
 	if !slices.Equal(*waits, want) {
 		t.Fatalf("waited for at most %v, not %v", *waits, want)
+	}
+}
+
+func TestReadIsRepeatedUntilTheDeadlineAndFailsWithItsLastError(t *testing.T) {
+	calls := 0
+	realWait := func(o *options) { o.wait = backOff }
+	client, _ := clientOf(t, server{get: func(context.Context, *sessionv1.GetSessionRequest) error {
+		calls++
+		return errAway
+	}}, realWait, WithTimeout(1500*time.Millisecond))
+	_, err := client.Sessions.GetSession(t.Context(), &sessionv1.GetSessionRequest{})
+	if status.Code(err) != codes.Unavailable || calls < 2 {
+		t.Fatalf("got %v after %d calls", err, calls)
 	}
 }
 
@@ -106,7 +125,7 @@ func TestCallIsRepeatedWhenTheServerSays(t *testing.T) {
 }
 
 func TestOtherErrorsAreNotRepeated(t *testing.T) {
-	for _, code := range []codes.Code{codes.Internal, codes.ResourceExhausted, codes.Aborted, codes.NotFound} {
+	for _, code := range []codes.Code{codes.ResourceExhausted, codes.Aborted, codes.NotFound} {
 		calls := 0
 		client, _ := clientOf(t, server{get: func(context.Context, *sessionv1.GetSessionRequest) error {
 			calls++
@@ -115,6 +134,73 @@ func TestOtherErrorsAreNotRepeated(t *testing.T) {
 		_, err := client.Sessions.GetSession(t.Context(), &sessionv1.GetSessionRequest{})
 		if status.Code(err) != code || calls != 1 {
 			t.Fatalf("%v: got %v after %d calls", code, err, calls)
+		}
+	}
+}
+
+func TestCallWhoseAnswerBreaksWithoutAWordOfLatchkeyIsMadeFourTimes(t *testing.T) {
+	for _, code := range []codes.Code{codes.Internal, codes.Unknown} {
+		calls := 0
+		client, _ := clientOf(t, server{get: func(context.Context, *sessionv1.GetSessionRequest) error {
+			calls++
+			return status.Error(code, "upstream 10.0.0.7:50051 reset")
+		}})
+		_, err := client.Sessions.GetSession(t.Context(), &sessionv1.GetSessionRequest{})
+		if status.Code(err) != code || calls != 4 {
+			t.Fatalf("%v: got %v after %d calls", code, err, calls)
+		}
+		expectNoAddress(t, err, "10.0.0.7")
+	}
+}
+
+func TestFaultOfTheServerIsNotRepeated(t *testing.T) {
+	calls := 0
+	client, _ := clientOf(t, server{get: func(context.Context, *sessionv1.GetSessionRequest) error {
+		calls++
+		return latchkeyError(codes.Internal, ReasonInternal)
+	}})
+	if _, err := client.Sessions.GetSession(t.Context(), &sessionv1.GetSessionRequest{}); Reason(err) != ReasonInternal || calls != 1 {
+		t.Fatalf("got %v after %d calls", err, calls)
+	}
+}
+
+// latchkeyError is an answer of Latchkey itself.
+func latchkeyError(code codes.Code, reason string) error {
+	answered, _ := status.New(code, "no").WithDetails(&errdetails.ErrorInfo{Domain: "latchkey", Reason: reason})
+	return answered.Err()
+}
+
+// expectNoAddress: operators read the address, visitors do not.
+func expectNoAddress(t *testing.T, err error, address string) {
+	t.Helper()
+	said := fmt.Sprintf("%v %s %q %s", err, err, err, status.Convert(err).Message())
+	if strings.Contains(said, address) {
+		t.Errorf("the error tells the address: %s", said)
+	}
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Error("failed", "err", err)
+	if !strings.Contains(fmt.Sprintf("%+v", err), address) || !strings.Contains(log.String(), address) {
+		t.Errorf("operators are not told the address: %+v; %s", err, log.String())
+	}
+}
+
+func TestEveryReasonOfTheServerHasAConstant(t *testing.T) {
+	table, err := os.ReadFile("../../src/domain/error.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	union, _, _ := strings.Cut(string(table), ";")
+	codes := regexp.MustCompile(`\| "(\w+)"`).FindAllStringSubmatch(union, -1)
+	if len(codes) < 10 {
+		t.Fatalf("found %d codes", len(codes))
+	}
+	source, err := os.ReadFile("error.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range codes {
+		if !strings.Contains(string(source), `= "`+strings.ToUpper(code[1])+`"`) {
+			t.Errorf("there is no constant for %s", code[1])
 		}
 	}
 }

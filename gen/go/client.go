@@ -38,8 +38,9 @@ type Client struct {
 	Sessions sessionv1.SessionServiceClient
 	RKE      rkev1.RkeServiceClient
 
-	conn *grpc.ClientConn
-	wait waiter
+	conn    *grpc.ClientConn
+	wait    waiter
+	timeout time.Duration
 }
 
 // Option sets one thing of a new client.
@@ -118,19 +119,21 @@ func NewClient(address string, opts ...Option) (*Client, error) {
 	if o.tls != nil {
 		transport = credentials.NewTLS(o.tls)
 	}
+	limits := limitsOf(o.timeout)
+	live := newLiveness(limits)
 	dial := []grpc.DialOption{
-		grpc.WithTransportCredentials(transport),
+		grpc.WithTransportCredentials(trackedCredentials{transport, live}),
 		// Retries are those of callUnary; what a server's DNS might add stays out.
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(),
-		// A server that was restarted is found again within a call's retries.
+		// A server that was away is found again within a second or so, and until
+		// then calls fail at once.
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second},
-			MinConnectTimeout: 5 * time.Second,
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: limits.connect,
 		}),
-		// Finds out that a peer is gone while a watch or a call waits for it.
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: time.Minute, Timeout: 20 * time.Second}),
-		grpc.WithChainUnaryInterceptor(callUnary(o.timeout, o.wait)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
+		grpc.WithChainUnaryInterceptor(callUnary(o.timeout, o.wait, live)),
 		grpc.WithChainStreamInterceptor(callStream),
 	}
 	if o.authorization != "" {
@@ -140,13 +143,18 @@ func NewClient(address string, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	live.askHealth(conn)
 	return &Client{
+		timeout:  o.timeout,
 		Sessions: sessionv1.NewSessionServiceClient(conn),
 		RKE:      rkev1.NewRkeServiceClient(conn),
 		conn:     conn,
 		wait:     o.wait,
 	}, nil
 }
+
+// Timeout is how long a unary call may take whose context has no deadline.
+func (c *Client) Timeout() time.Duration { return c.timeout }
 
 // Close cuts the connection, and what is under way on it with code CANCELED.
 func (c *Client) Close() error { return c.conn.Close() }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -20,6 +21,7 @@ const (
 	ReasonExists          = "EXISTS"
 	ReasonVersionMismatch = "VERSION_MISMATCH"
 	ReasonLimit           = "LIMIT"
+	ReasonOverloaded      = "OVERLOADED"
 	ReasonUnavailable     = "UNAVAILABLE"
 	ReasonInternal        = "INTERNAL"
 )
@@ -42,6 +44,11 @@ type Error struct {
 	// it says nothing of that.
 	RetryAfter time.Duration
 
+	// Detail is what gRPC itself said of a connection or an answer that broke,
+	// addresses of servers included: for operators, not for visitors. Neither
+	// Error nor GRPCStatus tells it; log/slog and the verb %+v do.
+	Detail string
+
 	status *status.Status
 }
 
@@ -54,6 +61,21 @@ func (e *Error) Error() string {
 
 // GRPCStatus lets status.FromError and status.Code see what gRPC answered.
 func (e *Error) GRPCStatus() *status.Status { return e.status }
+
+// Format writes, with the verb %+v, the detail too.
+func (e *Error) Format(f fmt.State, verb rune) {
+	switch {
+	case verb == 'q':
+		fmt.Fprintf(f, "%q", e.Error())
+	case verb == 'v' && f.Flag('+') && e.Detail != "":
+		fmt.Fprintf(f, "%s (%s)", e.Error(), e.Detail)
+	default:
+		fmt.Fprint(f, e.Error())
+	}
+}
+
+// LogValue is the error with its detail, for the log of an operator.
+func (e *Error) LogValue() slog.Value { return slog.StringValue(fmt.Sprintf("%+v", e)) }
 
 // Reason is the reason of an error of a call, empty if it has none.
 func Reason(err error) string {
@@ -82,10 +104,33 @@ func NewError(answered *status.Status) *Error {
 			e.RetryAfter = d.GetRetryDelay().AsDuration()
 		}
 	}
+	if text, is := broken[e.Code]; is && e.Reason == "" {
+		e.Message, e.Detail = text, answered.Message()
+		e.status = status.New(e.Code, text)
+	}
 	return e
 }
 
-// isTransient: another attempt may succeed.
+// broken says what failed where not Latchkey answered but gRPC or a proxy did.
+// What they say themselves names addresses, so it is Error.Detail.
+var broken = map[codes.Code]string{
+	codes.Unavailable:      "the server cannot be reached, or the connection to it broke",
+	codes.DeadlineExceeded: "the server did not answer before the deadline",
+	codes.Internal:         "the server's answer broke off",
+	codes.Unknown:          "the answer is not the server's",
+}
+
+// isBreak: not Latchkey answered, and nothing says that it refused.
+func (e *Error) isBreak() bool {
+	switch e.Code {
+	case codes.Unavailable, codes.Internal, codes.Unknown:
+		return e.Reason == ""
+	default:
+		return false
+	}
+}
+
+// isTransient: the server says, or it is plain, that another attempt may succeed.
 func (e *Error) isTransient() bool {
 	return e.Code == codes.Unavailable || e.Code == codes.ResourceExhausted && e.RetryAfter > 0
 }

@@ -2,6 +2,7 @@ package latchkey
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"time"
@@ -28,7 +29,8 @@ const (
 //		switch content := response.GetContent().(type) { … }
 //	}
 //
-// When the server is away, or the watcher fell behind, the watch goes on after
+// When the server is away, the stream breaks without a word of Latchkey's (a
+// proxy makes any code of that), or the watcher fell behind, the watch goes on after
 // the last response that the loop took, so that no event is missed or told
 // twice. Where that cannot be, because the server no longer has the events in
 // between or a snapshot was cut, the next response is a WatchReset: forget what
@@ -41,6 +43,7 @@ func (c *Client) Watch(ctx context.Context, request *sessionv1.WatchSessionsRequ
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		next := proto.Clone(request).(*sessionv1.WatchSessionsRequest)
+		begun := false
 		for most := firstWatchBackoff; ; most = min(2*most, longestWatchBackoff) {
 			stream, err := c.Sessions.WatchSessions(ctx, next)
 			told := false
@@ -54,9 +57,9 @@ func (c *Client) Watch(ctx context.Context, request *sessionv1.WatchSessionsRequ
 				}
 				// 0 in half a snapshot: resuming from there is to begin anew.
 				next.ResumeRevision = proto.Int64(response.GetRevision())
-				told, most = true, firstWatchBackoff
+				told, begun, most = true, true, firstWatchBackoff
 			}
-			if isResumable(err, told) && c.wait(ctx, 0, most) {
+			if ctx.Err() == nil && isResumable(err, told, begun) && c.wait(ctx, retryAfter(err), most) {
 				continue
 			}
 			if ctx.Err() != nil {
@@ -68,15 +71,39 @@ func (c *Client) Watch(ctx context.Context, request *sessionv1.WatchSessionsRequ
 	}
 }
 
-// isResumable: LIMIT is also what a caller that is slowed down for wrong
-// credentials gets, but only one that was told something fell behind.
-func isResumable(err error, told bool) bool {
-	switch status.Code(err) {
-	case codes.Unavailable:
+// isResumable says whether a watch may go on after err. told: the stream that
+// err ended told something; begun: the watch did.
+//
+// LIMIT is also what a caller that is slowed down for wrong credentials gets,
+// but only one that was told something fell behind.
+func isResumable(err error, told, begun bool) bool {
+	if err == io.EOF {
 		return true
-	case codes.ResourceExhausted:
+	}
+	switch Reason(err) {
+	case "":
+	case ReasonUnavailable, ReasonOverloaded:
+		return true
+	case ReasonLimit:
 		return told
 	default:
-		return err == io.EOF
+		return false
 	}
+	switch status.Code(err) {
+	case codes.Unimplemented, codes.Unauthenticated, codes.PermissionDenied, codes.InvalidArgument, codes.ResourceExhausted:
+		// The first answer of all: this is no way to a Latchkey. Later it is the
+		// answer of a proxy whose server is away.
+		return begun
+	default:
+		return true
+	}
+}
+
+// retryAfter is how long the server asks to wait, 0 if it says nothing of that.
+func retryAfter(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
 }

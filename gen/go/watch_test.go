@@ -37,8 +37,8 @@ func watchOf(t *testing.T, turns ...turn) (*Client, *[]*int64) {
 }
 
 var (
-	errSlow   = status.Error(codes.ResourceExhausted, "more than 1,000 events wait")
-	errDenied = status.Error(codes.PermissionDenied, "not your app")
+	errSlow   = latchkeyError(codes.ResourceExhausted, ReasonLimit)
+	errDenied = latchkeyError(codes.PermissionDenied, ReasonForbidden)
 )
 
 // watch answers the revisions told, and the watch's end.
@@ -74,6 +74,30 @@ func TestWatchResumesAfterWhatWasTold(t *testing.T) {
 		t.Fatalf("told %v, ended by %v", told, end)
 	}
 	expectBegun(t, *begun, nil, proto.Int64(9), proto.Int64(9), proto.Int64(12), proto.Int64(13))
+}
+
+func TestWatchResumesAfterAnyBreakWithoutAWordOfLatchkey(t *testing.T) {
+	turns := []turn{{[]int64{7}, nil}}
+	for code := codes.Canceled; code <= codes.Unauthenticated; code++ {
+		turns = append(turns, turn{nil, status.Error(code, "a proxy's")})
+	}
+	client, begun := watchOf(t, append(turns, turn{nil, errDenied})...)
+	if _, end := watch(t.Context(), client, &sessionv1.WatchSessionsRequest{}); Reason(end) != ReasonForbidden {
+		t.Fatalf("ended by %v", end)
+	}
+	if len(*begun) != len(turns)+1 || *(*begun)[len(turns)] != 7 {
+		t.Fatalf("%d streams of %d", len(*begun), len(turns)+1)
+	}
+}
+
+func TestWatchThatIsNoWayToALatchkeyEnds(t *testing.T) {
+	for _, code := range []codes.Code{codes.Unimplemented, codes.Unauthenticated, codes.PermissionDenied} {
+		client, begun := watchOf(t, turn{nil, status.Error(code, "a proxy's")})
+		if _, end := watch(t.Context(), client, &sessionv1.WatchSessionsRequest{}); status.Code(end) != code {
+			t.Fatalf("ended by %v", end)
+		}
+		expectBegun(t, *begun, nil)
+	}
 }
 
 func TestWatchBeginsWhereTheCallerSays(t *testing.T) {
