@@ -41,6 +41,7 @@ type Client struct {
 	conn    *grpc.ClientConn
 	wait    waiter
 	timeout time.Duration
+	target  string
 }
 
 // Option sets one thing of a new client.
@@ -146,6 +147,7 @@ func NewClient(address string, opts ...Option) (*Client, error) {
 	live.askHealth(conn)
 	return &Client{
 		timeout:  o.timeout,
+		target:   address,
 		Sessions: sessionv1.NewSessionServiceClient(conn),
 		RKE:      rkev1.NewRkeServiceClient(conn),
 		conn:     conn,
@@ -155,6 +157,9 @@ func NewClient(address string, opts ...Option) (*Client, error) {
 
 // Timeout is how long a unary call may take whose context has no deadline.
 func (c *Client) Timeout() time.Duration { return c.timeout }
+
+// Target is the address that the client was made with.
+func (c *Client) Target() string { return c.target }
 
 // Close cuts the connection, and what is under way on it with code CANCELED.
 func (c *Client) Close() error { return c.conn.Close() }

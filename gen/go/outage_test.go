@@ -20,7 +20,7 @@ import (
 func through(t *testing.T, s server, opts ...Option) (*Client, *outage.Proxy) {
 	t.Helper()
 	behind, _ := clientOf(t, s)
-	proxy, err := outage.NewProxy(behind.conn.Target())
+	proxy, err := outage.NewProxy(behind.Target())
 	if err != nil {
 		t.Fatal(err)
 	}

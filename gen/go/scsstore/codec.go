@@ -30,7 +30,8 @@ type Packed string
 // in Latchkey, so that app servers in other languages read it too. Strings,
 // booleans, ints, floats with a fraction, and []any and map[string]any of these
 // are stored as JSON has them; any other value by encoding/gob, for which types
-// of your own must be registered (gob.Register). A nil value is not stored.
+// of your own must be registered (gob.Register). A value that gob cannot write
+// is an error, and nothing of the session is sent.
 type Codec struct{}
 
 // Encode implements scs.Codec.
@@ -39,9 +40,6 @@ func (Codec) Encode(deadline time.Time, values map[string]any) ([]byte, error) {
 		deadlineKey: structpb.NewNumberValue(float64(deadline.UnixMilli())),
 	}}
 	for key, value := range values {
-		if value == nil {
-			continue
-		}
 		if !utf8.ValidString(key) || key == deadlineKey || key == expiryKey || key == packedKey {
 			return nil, fmt.Errorf("scsstore: a key must be UTF-8 and not one of the store's own, unlike %q", key)
 		}
@@ -167,6 +165,23 @@ func fromJSON(stored *structpb.Value) any {
 const packedPrefix = "gob:"
 
 type box struct{ Value any }
+
+// They are what apps put into sessions without a thought of gob; time.Time is
+// what scs's GetTime returns.
+func init() {
+	gob.Register(time.Time{})
+	gob.Register([]any{})
+	gob.Register(map[string]any{})
+}
+
+// packedText is the text of a packed value, empty for any other.
+func packedText(stored *structpb.Value) string {
+	fields := stored.GetStructValue().GetFields()
+	if len(fields) != 1 {
+		return ""
+	}
+	return fields[packedKey].GetStringValue()
+}
 
 func pack(value any) (*structpb.Value, error) {
 	var b bytes.Buffer

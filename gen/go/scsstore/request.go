@@ -4,83 +4,15 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/alexedwards/scs/v2"
-
 	sessionv1 "latchkey.dev/go/latchkey/session/v1"
 )
-
-// LoadAndSave is what the manager's LoadAndSave is, with Latchkey's tokens in
-// the cookie. It tells Latchkey the address and the user agent of requests:
-// behind a proxy, set RemoteAddr before.
-func (s *Store) LoadAndSave(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Add("Vary", "Cookie")
-		token := ""
-		if cookie, err := r.Cookie(s.manager.Cookie.Name); err == nil {
-			token = cookie.Value
-		}
-		ctx, err := s.manager.Load(context.WithValue(r.Context(), requestKey{}, newRequest(r)), token)
-		if err != nil {
-			s.manager.ErrorFunc(w, r, err)
-			return
-		}
-		response := &responseWriter{ResponseWriter: w, store: s, request: r.WithContext(ctx)}
-		next.ServeHTTP(response, response.request)
-		response.save()
-	})
-}
-
-// responseWriter saves the session before the first byte of the response, which
-// its cookie has to precede.
-type responseWriter struct {
-	http.ResponseWriter
-	store   *Store
-	request *http.Request
-	saved   bool
-	// Saving failed: the response tells that, and what the handler says is dropped.
-	err error
-}
-
-func (w *responseWriter) save() {
-	if w.saved {
-		return
-	}
-	w.saved = true
-	ctx, manager := w.request.Context(), w.store.manager
-	switch manager.Status(ctx) {
-	case scs.Modified:
-		token, expiry, err := manager.Commit(ctx)
-		if err != nil {
-			w.err = err
-			manager.ErrorFunc(w.ResponseWriter, w.request, err)
-			return
-		}
-		manager.WriteSessionCookie(ctx, w.ResponseWriter, tokenOf(ctx, token), expiry)
-	case scs.Destroyed:
-		manager.WriteSessionCookie(ctx, w.ResponseWriter, "", time.Time{})
-	}
-}
-
-func (w *responseWriter) WriteHeader(status int) {
-	if w.save(); w.err == nil {
-		w.ResponseWriter.WriteHeader(status)
-	}
-}
-
-func (w *responseWriter) Write(b []byte) (int, error) {
-	if w.save(); w.err != nil {
-		return 0, w.err
-	}
-	return w.ResponseWriter.Write(b)
-}
-
-func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 type requestKey struct{}
 
@@ -89,6 +21,8 @@ type request struct {
 	address, agent string
 
 	mu sync.Mutex
+	// How long it waited for calls that failed.
+	waited time.Duration
 	// The sessions that it read or wrote, by what scs calls their tokens.
 	sessions map[string]*stored
 }
@@ -129,6 +63,29 @@ func (r *request) userAgent() string {
 		return ""
 	}
 	return r.agent
+}
+
+// call makes a call with what is left of the time that the request may wait for
+// a Latchkey that does not answer: one deadline for all of a visit, not one for
+// each of its calls.
+func (s *Store) call(ctx context.Context, call func(context.Context) error) error {
+	r := requestOf(ctx)
+	if r == nil {
+		return call(ctx)
+	}
+	r.mu.Lock()
+	left := s.patience - r.waited
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	began := time.Now()
+	err := call(ctx)
+	if err != nil {
+		r.mu.Lock()
+		r.waited += time.Since(began)
+		r.mu.Unlock()
+	}
+	return err
 }
 
 func (r *request) known(token string) *stored {
@@ -172,4 +129,20 @@ func clean(text string, most int) string {
 		text = text[:len(text)-size]
 	}
 	return text
+}
+
+var tokenForm = regexp.MustCompile(`^[A-Za-z0-9]{64}$`)
+
+func isToken(token string) bool { return tokenForm.MatchString(token) }
+
+// tokenOf answers Latchkey's token of a session that scs calls token; empty if
+// there is none.
+func tokenOf(ctx context.Context, token string) string {
+	if stored := requestOf(ctx).known(token); stored != nil {
+		return stored.token
+	}
+	if isToken(token) {
+		return token
+	}
+	return ""
 }

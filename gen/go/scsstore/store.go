@@ -21,17 +21,11 @@ package scsstore
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
-	"math"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -53,12 +47,18 @@ var (
 type Options struct {
 	// App is the app's name in Latchkey; required.
 	App string
-	// UserKey names the value that is the id of the session's user, a string or
-	// an int; `userID` if empty.
+	// UserKey names the value that is the id of the session's user: a string or
+	// an integer, of a named type too, or a fmt.Stringer such as a UUID. It is
+	// `userID` if empty. A session whose value is of any other type is not saved:
+	// that is an error.
 	UserKey string
 	// IdleTimeout ends sessions that no request read for so long. It costs no
 	// writes: use it in place of the manager's, which writes the session at each
 	// request. Without it a session lives for the manager's Lifetime.
+	//
+	// Latchkey keeps lifetimes of whole seconds, from 10 s to 68 years: this one is
+	// rounded up, or cut at that. An expiry of scs is kept to the millisecond.
+	// Where the app's policy allows less than either, the policy holds.
 	IdleTimeout time.Duration
 }
 
@@ -68,6 +68,8 @@ type Store struct {
 	manager  *scs.SessionManager
 	options  Options
 	now      func() time.Time
+	// How long one request waits in all for a Latchkey that does not answer.
+	patience time.Duration
 }
 
 // New makes a store and gives it to the manager, along with its Codec. Tokens
@@ -76,7 +78,7 @@ func New(client *latchkey.Client, manager *scs.SessionManager, options Options) 
 	if options.UserKey == "" {
 		options.UserKey = "userID"
 	}
-	store := &Store{sessions: client.Sessions, manager: manager, options: options, now: time.Now}
+	store := &Store{sessions: client.Sessions, manager: manager, options: options, now: time.Now, patience: client.Timeout()}
 	manager.Store, manager.Codec, manager.HashTokenInStore = store, Codec{}, false
 	return store
 }
@@ -105,8 +107,15 @@ func (s *Store) CommitCtx(ctx context.Context, token string, b []byte, expiry ti
 	if err != nil {
 		return err
 	}
+	user, err := s.userOf(data)
+	if err != nil {
+		return err
+	}
+	if !s.now().Before(expiry) {
+		return s.DeleteCtx(ctx, token)
+	}
 	if !isToken(token) && tokenOf(ctx, token) == "" {
-		return s.create(ctx, token, data, expiry)
+		return s.create(ctx, token, user, data, expiry)
 	}
 	stored := requestOf(ctx).known(token)
 	if stored == nil {
@@ -117,10 +126,10 @@ func (s *Store) CommitCtx(ctx context.Context, token string, b []byte, expiry ti
 			return ErrSessionEnded
 		}
 	}
-	if user := s.userOf(data); user == stored.session.GetUserId() || user == "" && isAnonymous(stored.session) {
+	if user == stored.session.GetUserId() || user == "" && isAnonymous(stored.session) {
 		return s.update(ctx, token, stored, data, expiry)
 	}
-	if err := s.create(ctx, token, data, expiry); err != nil {
+	if err := s.create(ctx, token, user, data, expiry); err != nil {
 		return err
 	}
 	return s.delete(ctx, stored.token)
@@ -189,8 +198,12 @@ func (s *Store) get(ctx context.Context, token string, peek bool) (*stored, erro
 		return nil, nil
 	}
 	from := requestOf(ctx)
-	response, err := s.sessions.GetSession(ctx, &sessionv1.GetSessionRequest{
-		App: s.options.App, Token: own, Peek: peek, Ip: from.ip(), UserAgent: from.userAgent(),
+	var response *sessionv1.GetSessionResponse
+	err := s.call(ctx, func(ctx context.Context) (err error) {
+		response, err = s.sessions.GetSession(ctx, &sessionv1.GetSessionRequest{
+			App: s.options.App, Token: own, Peek: peek, Ip: from.ip(), UserAgent: from.userAgent(),
+		})
+		return err
 	})
 	if latchkey.Reason(err) == latchkey.ReasonNotFound {
 		return nil, nil
@@ -201,28 +214,27 @@ func (s *Store) get(ctx context.Context, token string, peek bool) (*stored, erro
 	return from.know(token, own, response.GetSession()), nil
 }
 
-func (s *Store) create(ctx context.Context, token string, data *structpb.Struct, expiry time.Time) error {
+func (s *Store) create(ctx context.Context, token, user string, data *structpb.Struct, expiry time.Time) error {
 	from := requestOf(ctx)
 	if from == nil {
 		return errNoRequest
 	}
-	user := s.userOf(data)
 	if user == "" {
-		user = anonymous + rand.Text()
+		user = newAnonymous()
 	}
-	absolute := s.ttl(expiry)
-	idle := absolute
-	if s.options.IdleTimeout > 0 {
-		idle = durationpb.New(s.options.IdleTimeout)
-	}
-	response, err := s.sessions.CreateSession(ctx, &sessionv1.CreateSessionRequest{
-		App: s.options.App, UserId: user, Ip: from.ip(), UserAgent: from.userAgent(),
-		Data: data, IdleTtl: idle, AbsoluteTtl: absolute,
+	idle, absolute := s.lifetimes(expiry)
+	return within(idle, absolute, func(idle, absolute *durationpb.Duration) error {
+		return s.call(ctx, func(ctx context.Context) error {
+			response, err := s.sessions.CreateSession(ctx, &sessionv1.CreateSessionRequest{
+				App: s.options.App, UserId: user, Ip: from.ip(), UserAgent: from.userAgent(),
+				Data: data, IdleTtl: idle, AbsoluteTtl: absolute,
+			})
+			if err == nil {
+				from.know(token, response.GetToken(), response.GetSession())
+			}
+			return err
+		})
 	})
-	if err == nil {
-		from.know(token, response.GetToken(), response.GetSession())
-	}
-	return err
 }
 
 // update writes the values that the request changed, so that of requests at
@@ -233,26 +245,46 @@ func (s *Store) update(ctx context.Context, token string, stored *stored, data *
 		return nil
 	}
 	if changes.Fields[expiryKey] != nil {
-		request := &sessionv1.ExtendSessionRequest{App: s.options.App, Token: stored.token, AbsoluteTtl: s.ttl(expiry)}
-		if s.options.IdleTimeout == 0 {
-			request.IdleTtl = request.AbsoluteTtl
-		}
-		if _, err := s.sessions.ExtendSession(ctx, request); err != nil {
+		if err := s.extend(ctx, stored.token, expiry); err != nil {
 			return ended(err)
 		}
 	}
-	response, err := s.sessions.UpdateSession(ctx, &sessionv1.UpdateSessionRequest{
-		App: s.options.App, Token: stored.token, Data: changes,
-	})
-	if err == nil {
-		requestOf(ctx).know(token, stored.token, response.GetSession())
+	return ended(s.call(ctx, func(ctx context.Context) error {
+		response, err := s.sessions.UpdateSession(ctx, &sessionv1.UpdateSessionRequest{
+			App: s.options.App, Token: stored.token, Data: changes,
+		})
+		if err == nil {
+			requestOf(ctx).know(token, stored.token, response.GetSession())
+		}
+		return err
+	}))
+}
+
+// extend moves the end of a session, as far as the app's policy allows.
+func (s *Store) extend(ctx context.Context, own string, expiry time.Time) error {
+	idle, absolute := s.lifetimes(expiry)
+	if s.options.IdleTimeout > 0 {
+		idle = nil
 	}
-	return ended(err)
+	return within(idle, absolute, func(idle, absolute *durationpb.Duration) error {
+		if idle == nil && absolute == nil {
+			return nil
+		}
+		return s.call(ctx, func(ctx context.Context) error {
+			_, err := s.sessions.ExtendSession(ctx, &sessionv1.ExtendSessionRequest{
+				App: s.options.App, Token: own, IdleTtl: idle, AbsoluteTtl: absolute,
+			})
+			return err
+		})
+	})
 }
 
 func (s *Store) delete(ctx context.Context, own string) error {
-	_, err := s.sessions.DeleteSession(ctx, &sessionv1.DeleteSessionRequest{
-		App: s.options.App, Target: &sessionv1.DeleteSessionRequest_Token{Token: own}, AllowMissing: true,
+	err := s.call(ctx, func(ctx context.Context) error {
+		_, err := s.sessions.DeleteSession(ctx, &sessionv1.DeleteSessionRequest{
+			App: s.options.App, Target: &sessionv1.DeleteSessionRequest_Token{Token: own}, AllowMissing: true,
+		})
+		return err
 	})
 	if latchkey.Reason(err) == latchkey.ReasonNotFound {
 		return nil // The token was a stolen one: that ended the session, too.
@@ -267,13 +299,6 @@ func ended(err error) error {
 	return err
 }
 
-// ttl is what Latchkey takes, whole seconds and at least 10; what is left of
-// expiry in them is kept by load.
-func (s *Store) ttl(expiry time.Time) *durationpb.Duration {
-	seconds := math.Ceil(expiry.Sub(s.now()).Seconds())
-	return durationpb.New(time.Duration(max(10, seconds)) * time.Second)
-}
-
 // load answers what was committed, unless it expired.
 func (s *Store) load(session *sessionv1.Session) ([]byte, bool) {
 	b, expiry, err := fromData(session.GetData())
@@ -281,85 +306,4 @@ func (s *Store) load(session *sessionv1.Session) ([]byte, bool) {
 		return nil, false
 	}
 	return b, true
-}
-
-// anonymous begins the user_id of a session that has no user. What follows is
-// random, so that no limit on a user's sessions holds for all of these together.
-const anonymous = "anonymous:"
-
-func isAnonymous(session *sessionv1.Session) bool {
-	return strings.HasPrefix(session.GetUserId(), anonymous)
-}
-
-// userOf answers an empty id if the values name no user.
-func (s *Store) userOf(data *structpb.Struct) string {
-	switch user := data.Fields[s.options.UserKey].GetKind().(type) {
-	case *structpb.Value_StringValue:
-		return user.StringValue
-	case *structpb.Value_NumberValue:
-		return strconv.FormatFloat(user.NumberValue, 'f', -1, 64)
-	default:
-		return ""
-	}
-}
-
-var tokenForm = regexp.MustCompile(`^[A-Za-z0-9]{64}$`)
-
-func isToken(token string) bool { return tokenForm.MatchString(token) }
-
-// tokenOf answers Latchkey's token of a session that scs calls token; empty if
-// there is none.
-func tokenOf(ctx context.Context, token string) string {
-	if stored := requestOf(ctx).known(token); stored != nil {
-		return stored.token
-	}
-	if isToken(token) {
-		return token
-	}
-	return ""
-}
-
-// expiryKey is where the store keeps the expiry, in Unix milliseconds.
-const expiryKey = "scs.expiry"
-
-// toData answers a committed JSON object, such as Codec makes, as a session's
-// data, and any other bytes as one packed value.
-func toData(b []byte, expiry time.Time) (*structpb.Struct, error) {
-	data := &structpb.Struct{}
-	if err := data.UnmarshalJSON(b); err != nil {
-		data = packed(base64.StdEncoding.EncodeToString(b)).GetStructValue()
-	}
-	data.Fields[expiryKey] = structpb.NewNumberValue(float64(expiry.UnixMilli()))
-	return data, nil
-}
-
-func fromData(data *structpb.Struct) (b []byte, expiry time.Time, err error) {
-	expires := data.GetFields()[expiryKey]
-	if expires == nil {
-		return nil, expiry, errors.New("scsstore: not a session of scs")
-	}
-	values := proto.Clone(data).(*structpb.Struct)
-	delete(values.Fields, expiryKey)
-	if whole := values.Fields[packedKey]; whole != nil {
-		b, err = base64.StdEncoding.DecodeString(whole.GetStringValue())
-	} else {
-		b, err = values.MarshalJSON()
-	}
-	return b, time.UnixMilli(int64(expires.GetNumberValue())), err
-}
-
-// changes is what UpdateSession has to merge into before to make it after.
-func changes(before, after *structpb.Struct) *structpb.Struct {
-	merge := &structpb.Struct{Fields: map[string]*structpb.Value{}}
-	for key := range before.GetFields() {
-		if after.Fields[key] == nil {
-			merge.Fields[key] = structpb.NewNullValue()
-		}
-	}
-	for key, value := range after.Fields {
-		if !proto.Equal(before.GetFields()[key], value) {
-			merge.Fields[key] = value
-		}
-	}
-	return merge
 }

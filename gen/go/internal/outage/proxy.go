@@ -16,6 +16,7 @@ type Proxy struct {
 	mu       sync.Mutex
 	listener net.Listener
 	pairs    map[*pair]struct{}
+	paused   bool
 }
 
 type pair struct {
@@ -61,6 +62,7 @@ func (p *Proxy) pass(near net.Conn) {
 	}
 	pair := &pair{near: near, far: far}
 	p.mu.Lock()
+	pair.forgotten.Store(p.paused)
 	p.pairs[pair] = struct{}{}
 	p.mu.Unlock()
 	go pair.copy(far, near)
@@ -94,6 +96,21 @@ func (p *Proxy) Forget() {
 	for pair := range p.pairs {
 		pair.forgotten.Store(true)
 	}
+}
+
+// Pause drops all that comes, on new connections too.
+func (p *Proxy) Pause() {
+	p.mu.Lock()
+	p.paused = true
+	p.mu.Unlock()
+	p.Forget()
+}
+
+// Resume passes new connections on again.
+func (p *Proxy) Resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused = false
 }
 
 // Cut closes the connections that there are.

@@ -58,7 +58,8 @@ func Root() string {
 }
 
 var start = sync.OnceValues(func() (*Servers, error) {
-	program := exec.Command("node", "--import", "tsx", "test/clients/servers.ts")
+	// The clone's own Node: the machine's may be too old.
+	program := exec.Command(filepath.Join(Root(), "node_modules", ".bin", "node"), "--import", "tsx", "test/clients/servers.ts")
 	program.Dir = Root()
 	program.Stderr = os.Stderr
 	commands, err := program.StdinPipe()
