@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { chmod, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { openHttp } from "./http-wire.js";
 import { startProgram } from "./program.js";
@@ -8,11 +8,19 @@ import { copyProject, NPM_ENV } from "./project.js";
 import { FREE_PORTS, makeFolder, ROOT, serverOf } from "./server.js";
 import { done } from "./wire.js";
 
+/** The command is run by the Node that is first on the path: the one of these tests. */
+const OWN_NODE = { PATH: `${dirname(process.execPath)}:${process.env["PATH"]}` };
+
 test("npm pack gives a package whose command and contract work where it is installed", async (t) => {
   const cwd = await copyProject(t);
   const consumer = await makeFolder(t);
   const run = async (argv: readonly [string, ...string[]], where: string) => {
-    const program = startProgram(t, { argv, cwd: where, env: NPM_ENV, hasChildren: true });
+    const program = startProgram(t, {
+      argv,
+      cwd: where,
+      env: { ...NPM_ENV, ...OWN_NODE },
+      hasChildren: true,
+    });
     assert.deepEqual(await program.end, { status: 0, signal: null }, program.output.stderr);
     return program.output.stdout;
   };
@@ -42,7 +50,11 @@ test("npm pack gives a package whose command and contract work where it is insta
   await symlink(join(installed, bin.latchkey), latchkey);
 
   assert.equal(await run([latchkey, "--version"], consumer), `${version}\n`);
-  const env = { ...FREE_PORTS, LATCHKEY_STORE: `sqlite:${join(consumer, "latchkey.db")}` };
+  const env = {
+    ...OWN_NODE,
+    ...FREE_PORTS,
+    LATCHKEY_STORE: `sqlite:${join(consumer, "latchkey.db")}`,
+  };
   const program = startProgram(t, { argv: [latchkey, "serve"], cwd: consumer, env });
   const server = await serverOf(program, env);
   const wire = openHttp(server.http);
