@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/peer"
 )
 
 // keepaliveTime is gRPC's least. It finds a dead connection under a watch;
@@ -43,8 +44,9 @@ func limitsOf(timeout time.Duration) limits {
 // of a call, and TCP_USER_TIMEOUT does not see a middlebox that acknowledges.
 type liveness struct {
 	limits limits
-	// ask sends a call that any server answers at once.
-	ask func(context.Context)
+	// ask makes a call that any server answers at once, and returns the local
+	// address of the connection that it went by, nil if by none.
+	ask func(context.Context) net.Addr
 
 	mu      sync.Mutex
 	conns   map[*trackedConn]struct{}
@@ -58,7 +60,11 @@ func newLiveness(limits limits) *liveness {
 // askHealth makes the probe a health check, which needs no permission.
 func (l *liveness) askHealth(conn *grpc.ClientConn) {
 	health := healthv1.NewHealthClient(conn)
-	l.ask = func(ctx context.Context) { _, _ = health.Check(ctx, &healthv1.HealthCheckRequest{}) }
+	l.ask = func(ctx context.Context) net.Addr {
+		var by peer.Peer
+		_, _ = health.Check(ctx, &healthv1.HealthCheckRequest{}, grpc.Peer(&by))
+		return by.LocalAddr
+	}
 }
 
 // watch begins to watch the connections of a call. The function that it returns
@@ -116,40 +122,14 @@ func (l *liveness) check(began time.Time) time.Duration {
 	asked := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), l.limits.probe)
 	defer cancel()
-	l.ask(ctx)
-	// It may have failed at once for want of a connection that can be used.
-	<-orAnswered(ctx, quiet, asked)
+	by := l.ask(ctx)
 	for _, conn := range quiet {
-		if !conn.heard(asked).After(asked) {
+		// The probe tells nothing of others: one that the server drains, say.
+		if by != nil && conn.LocalAddr().String() == by.String() && !conn.heard(asked).After(asked) {
 			_ = conn.Close()
 		}
 	}
 	return l.limits.quiet
-}
-
-// orAnswered is closed when the context ends or all connections were heard of.
-func orAnswered(ctx context.Context, conns []*trackedConn, asked time.Time) <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			all := true
-			for _, conn := range conns {
-				all = all && conn.heard(asked).After(asked)
-			}
-			if all {
-				return
-			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return done
 }
 
 // trackedConn notes when it was last heard of.

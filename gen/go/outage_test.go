@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -94,6 +95,60 @@ func TestSlowCallOnALiveConnectionIsLeftAlone(t *testing.T) {
 	// Longer than the connection may be quiet, and a probe take.
 	if err := get(t.Context(), client); err != nil || calls.Load() != 1 {
 		t.Fatalf("%v after %d calls", err, calls.Load())
+	}
+}
+
+func TestSlowCallOnAConnectionThatItsServerDrainsIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	began, cut := make(chan struct{}), atomic.Bool{}
+	serve := func(address string, get func(context.Context, *sessionv1.GetSessionRequest) error) (*grpc.Server, string) {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := grpc.NewServer()
+		sessionv1.RegisterSessionServiceServer(s, server{get: get})
+		go s.Serve(listener)
+		t.Cleanup(s.Stop)
+		return s, listener.Addr().String()
+	}
+	old, address := serve("127.0.0.1:0", func(ctx context.Context, _ *sessionv1.GetSessionRequest) error {
+		close(began)
+		select {
+		case <-time.After(1600 * time.Millisecond): // Longer than a connection may be quiet, and a probe take.
+		case <-ctx.Done():
+			cut.Store(true)
+		}
+		return nil
+	})
+	client, err := NewClient(address, WithTimeout(2*time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ended := make(chan error)
+	go func() { ended <- get(t.Context(), client) }()
+	<-began
+	go old.GracefulStop()
+	for { // Until the old server no longer listens.
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			break
+		}
+		conn.Close()
+	}
+	serve(address, anyGet)
+	for done := false; !done; {
+		select {
+		case err := <-ended:
+			if done = true; err != nil || cut.Load() {
+				t.Fatalf("the call was cut: %v (%v)", cut.Load(), err)
+			}
+		case <-time.After(10 * time.Millisecond):
+			if err := get(t.Context(), client); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 
