@@ -87,9 +87,10 @@ export interface StoreObserver {
  * otherwise. Failures of the storage reject with `unavailable`, also after
  * `close`; no method throws.
  *
- * A token hash names the session also after its rotation, until the grace ends. A method that is
- * given one after that ends the session and, when that is durable, rejects with `not_found` and
- * the `theft`.
+ * A token hash names the session also after its rotation, as long as `useOfOldToken` says. A
+ * method that is given one after that ends the session and, when that is durable, rejects with
+ * `not_found` and the `theft`. The session's own token is used by every method that is given it
+ * and does not reject; that use is durable before the method answers.
  *
  * A method that is given a `once` looks first whether it was answered under that
  * key before, whoever waits for it yet; if so it does nothing and answers that again, or
@@ -142,8 +143,9 @@ export interface SessionStore {
 
   /**
    * Gives the session another token; null if there is none. Rejects with
-   * `version_mismatch` if the token hash is an old one in its grace. The last OLD_TOKENS old
-   * ones are known, as long as the session lives.
+   * `version_mismatch` if the token hash is an old one in its grace. After that, one that opens
+   * the session yet is rotated again, and the token that nobody used is good no more. The last
+   * OLD_TOKENS old ones are known, as long as the session lives.
    */
   rotate(
     app: string,

@@ -49,6 +49,8 @@ export interface RotateRequest {
   readonly token: string;
   /** Seconds that the old token stays good, 0 to 300; 30 if absent. */
   readonly grace?: number;
+  /** Whether the new token counts as used from the start. */
+  readonly assumeReceived?: boolean;
   readonly expectedVersion?: number;
   readonly requestId?: string;
 }
@@ -56,7 +58,8 @@ export interface RotateRequest {
 export interface RotateAnswer {
   readonly token: string;
   readonly session: Session;
-  /** The instant (ms) from which the use of the old token ends the session. */
+  /** The instant (ms) from which the use of the old token ends the session, if the new one was
+   * used. */
   readonly graceEndsAt: number;
 }
 

@@ -197,7 +197,8 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
 
     /**
      * Gives the session a new token, answered as that of `create`. Rejects with
-     * `version_mismatch` as `update`, and if the token was rotated already.
+     * `version_mismatch` as `update`, and if the token was rotated already, unless its grace is
+     * over and nobody used the new one.
      */
     async rotate(request: RotateRequest): Promise<RotateAnswer> {
       const { app, expectedVersion, grace = LIMITS.graceDefault } = request;
@@ -212,7 +213,8 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
         const { lastAccessedAt } = touched(session, at);
         return { ...session, version: session.version + 1, lastAccessedAt };
       };
-      const rotation = { to: hashToken(token), graceEndsAt, salt, change };
+      const isReceived = request.assumeReceived ?? false;
+      const rotation = { to: hashToken(token), graceEndsAt, isReceived, salt, change };
       const rotated = (await store.rotate(app, tokenHash, at, rotation, once)) ?? absent();
       const { session } = rotated;
       return { token: again(rotated.salt), session, graceEndsAt: rotated.graceEndsAt };

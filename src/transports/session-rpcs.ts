@@ -110,11 +110,13 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       return { session: toMessage(session) };
     },
 
-    async rotateToken({ app, token, grace, expectedVersion, requestId }, { caller }) {
+    async rotateToken(request, { caller }) {
+      const { app, token, grace, expectedVersion, requestId } = request;
       const rotated = await sessionsOf(caller).rotate({
         app,
         token,
         requestId,
+        ...(request.assumeReceived ? { assumeReceived: true } : {}),
         ...optionalSeconds("grace", "grace", grace),
         ...optionalVersion(expectedVersion),
       });

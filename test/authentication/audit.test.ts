@@ -192,7 +192,8 @@ test("the use of a stolen token is logged once, by whichever call it was", () =>
     const app = "shop";
     const rotated = async () => {
       const { token, session } = await client.createSession({ app, userId: "eve" }, options);
-      await client.rotateToken({ app, token }, options);
+      const next = await client.rotateToken({ app, token }, options);
+      await client.getSession({ app, token: next.token }, options);
       clock.advance(30_000);
       return { token, sessionId: session?.sessionId ?? "" };
     };

@@ -365,6 +365,7 @@ describe("the database file of accounts", () => {
         CREATE INDEX sessions_by_access ON sessions (app_id, last_accessed_at);
         ALTER TABLE apps DROP COLUMN logged_from; ALTER TABLE apps DROP COLUMN logged_until;
         ALTER TABLE totals DROP COLUMN first_revision;
+        ALTER TABLE sessions DROP COLUMN spare_token;
         PRAGMA user_version = 1;
       `);
       const accounts = openAccounts(path);

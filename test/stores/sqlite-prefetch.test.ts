@@ -41,6 +41,7 @@ function createHeldPrefetch() {
 const rowOf = ({ session, tokenHash }: Minted, row: number): StoredSession => ({
   ...{ row, session, tokenHash },
   dataBytes: Buffer.byteLength(JSON.stringify(session.data)),
+  spare: null,
 });
 
 describe("a read of a session whose row is read ahead", () => {

@@ -18,6 +18,9 @@ const to = (name: string): Rotation => ({
   change: (session: Session) => ({ ...session, version: session.version + 1 }),
 });
 
+const spares = ({ inspect }: DatabaseTrial) =>
+  inspect((db) => db.prepare("SELECT count(spare_token) FROM sessions").pluck().get());
+
 const count = ({ inspect }: DatabaseTrial, table: string) =>
   inspect((db) => db.prepare(`SELECT count(*) FROM ${table}`).pluck().get());
 
@@ -88,6 +91,9 @@ describe("rotation and repetition over SQLite", () => {
         ];
         await disk.drain();
         await Promise.all(writes);
+        const use = Promise.resolve(store.peek("shop", hashToken("b"), NOW));
+        await disk.drain();
+        await use;
         let isAnswered = false;
         const read = Promise.resolve(store.peek("shop", tokenHash, NOW + GRACE)).finally(() => {
           isAnswered = true;
@@ -113,6 +119,7 @@ describe("rotation and repetition over SQLite", () => {
       await trial.store.rotate("shop", stolen.tokenHash, NOW, to("b"));
       await trial.store.rotate("shop", deleted.tokenHash, NOW, to("c"));
       await trial.store.delete("shop", { tokenHash: hashToken("c") }, NOW);
+      await trial.store.touch("shop", hashToken("b"), NOW);
       assert.equal(count(trial, "rotated_tokens"), 1);
       const store = await trial.reopen();
       assert.equal((await store.peek("shop", stolen.tokenHash, NOW))?.version, 2);
@@ -120,6 +127,103 @@ describe("rotation and repetition over SQLite", () => {
       await assert.rejects(late, hasCode("not_found"));
       assert.equal(count(trial, "rotated_tokens"), 0);
       assert.equal(store.stats().sessions, 0);
+    }));
+
+  test("the first use of a new token is on disk before it is answered", async () => {
+    const disk = createFaultyDisk();
+    await withDatabase(
+      async (trial) => {
+        const { store } = trial;
+        const { session, tokenHash } = createTrial(trial).mint();
+        const writes = [
+          store.create(session, tokenHash),
+          store.rotate("shop", tokenHash, NOW, to("b")),
+        ];
+        await disk.drain();
+        await Promise.all(writes);
+        let answers = 0;
+        const uses = [
+          store.peek("shop", hashToken("b"), NOW),
+          store.touch("shop", hashToken("b"), NOW),
+        ];
+        const all = uses.map((use) => Promise.resolve(use).finally(() => answers++));
+        await turns(4);
+        assert.equal(answers, 0);
+        assert.equal(spares(trial), 1);
+        await disk.perform(1, null);
+        assert.equal(spares(trial), 0);
+        disk.answer();
+        await Promise.all(all);
+        assert.equal((await store.peek("shop", hashToken("b"), NOW))?.reads, 2);
+        await disk.calm();
+      },
+      { openWriter: disk.openWriter },
+    );
+  });
+
+  test("a first use that the disk refuses is none: the old token is good, and the new one", async () => {
+    const disk = createFaultyDisk();
+    await withDatabase(
+      async (trial) => {
+        const { store } = trial;
+        const { session, tokenHash } = createTrial(trial).mint();
+        const writes = [
+          store.create(session, tokenHash),
+          store.rotate("shop", tokenHash, NOW, to("b")),
+        ];
+        await disk.drain();
+        await Promise.all(writes);
+        const use = Promise.resolve(store.touch("shop", hashToken("b"), NOW));
+        const refused = assert.rejects(use, hasCode("unavailable"));
+        await turns(2);
+        await disk.drain(["SQLITE_FULL"]);
+        await refused;
+        assert.equal((await store.peek("shop", tokenHash, NOW + GRACE))?.reads, 1);
+        const again = Promise.resolve(store.touch("shop", hashToken("b"), NOW));
+        await disk.drain();
+        assert.equal((await again)?.after.reads, 2);
+        await disk.calm();
+      },
+      { openWriter: disk.openWriter },
+    );
+  });
+
+  test("whether a new token was used outlasts a restart", () =>
+    withDatabase(async (trial) => {
+      const { add } = createTrial(trial);
+      const [lost, used] = [await add(), await add()];
+      await trial.store.rotate("shop", lost.tokenHash, NOW, to("b"));
+      await trial.store.rotate("shop", used.tokenHash, NOW, to("c"));
+      await trial.store.peek("shop", hashToken("c"), NOW);
+      const store = await trial.reopen();
+      assert.equal((await store.peek("shop", lost.tokenHash, NOW + GRACE))?.version, 2);
+      await assert.rejects(
+        async () => store.peek("shop", used.tokenHash, NOW + GRACE),
+        hasCode("not_found"),
+      );
+      await store.rotate("shop", lost.tokenHash, NOW + GRACE, to("d"));
+      const reopened = await trial.reopen();
+      assert.equal((await reopened.peek("shop", lost.tokenHash, NOW + GRACE))?.version, 3);
+      await assert.rejects(
+        async () => reopened.peek("shop", hashToken("b"), NOW + GRACE),
+        hasCode("not_found"),
+      );
+      assert.equal(await reopened.peek("shop", hashToken("d"), NOW + GRACE), null);
+    }));
+
+  test("a token that is rotated again and again is among the newest old ones", () =>
+    withDatabase(async (trial) => {
+      const { store } = trial;
+      const { session, tokenHash } = await createTrial(trial).add();
+      const lost = { ...to(""), graceEndsAt: NOW };
+      for (let turn = 0; turn <= OLD_TOKENS; turn++) {
+        await store.rotate("shop", tokenHash, NOW, { ...lost, to: hashToken(`lost ${turn}`) });
+      }
+      assert.equal(count(trial, "rotated_tokens"), OLD_TOKENS);
+      assert.equal((await store.peek("shop", tokenHash, NOW))?.id, session.id);
+      assert.equal(await store.peek("shop", hashToken("lost 0"), NOW), null);
+      await assert.rejects(async () => store.peek("shop", hashToken("lost 1"), NOW));
+      assert.equal(await store.peek("shop", tokenHash, NOW), null);
     }));
 
   test("of a session's old tokens the newest are known, and no others", () =>

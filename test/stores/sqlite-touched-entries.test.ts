@@ -17,7 +17,7 @@ describe("touched entries", () => {
       fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
         const mint = createMint();
         const entries = Array.from({ length: COUNT }, (_, row) =>
-          createEntry({ row, ...mint(), dataBytes: 2 }),
+          createEntry({ row, ...mint(), dataBytes: 2, spare: null }),
         );
         const touched = createTouchedEntries();
         const model = new Set<Entry>();

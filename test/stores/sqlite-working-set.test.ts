@@ -39,7 +39,7 @@ describe("the working set of a SQLite store", () => {
     const memory = createWorkingSet(1, () => undefined);
     const { session, tokenHash } = createMint()();
     const created = createTransaction();
-    memory.create(created.transaction, { row: 1, tokenHash, session, dataBytes: 10 });
+    memory.create(created.transaction, { row: 1, tokenHash, session, dataBytes: 10, spare: null });
     assert.equal(memory.get(tokenHash)?.untouched, session);
     created.commit();
     assert.equal(memory.get(tokenHash), undefined);
@@ -49,7 +49,7 @@ describe("the working set of a SQLite store", () => {
     const memory = createWorkingSet(1, () => undefined);
     const { session, tokenHash } = createMint()();
     const [created, updated] = [createTransaction(), createTransaction()];
-    memory.create(created.transaction, { row: 1, tokenHash, session, dataBytes: 10 });
+    memory.create(created.transaction, { row: 1, tokenHash, session, dataBytes: 10, spare: null });
     const entry = memory.get(tokenHash);
     assert.ok(entry);
     const after = { ...session, writes: session.writes + 1 };
@@ -64,7 +64,7 @@ describe("the working set of a SQLite store", () => {
     const memory = createWorkingSet(1, () => undefined);
     const { session, tokenHash } = createMint()();
     const [touched, updated] = [createTransaction(), createTransaction()];
-    const entry = memory.admit({ row: 1, tokenHash, session, dataBytes: 10 });
+    const entry = memory.admit({ row: 1, tokenHash, session, dataBytes: 10, spare: null });
     memory.touch(entry, { reads: session.reads + 1, lastAccessedAt: NOW });
     assert.equal(memory.get(tokenHash), entry);
     memory.take(touched.transaction, [entry]);

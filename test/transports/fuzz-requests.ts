@@ -122,10 +122,17 @@ export const rpcCalls = fc.oneof(
       },
       ["app", "token"],
     ),
-    rotateToken: record({ app, token, grace: duration, expectedVersion: int64, requestId }, [
-      "app",
-      "token",
-    ]),
+    rotateToken: record(
+      {
+        app,
+        token,
+        grace: duration,
+        assumeReceived: fc.boolean(),
+        expectedVersion: int64,
+        requestId,
+      },
+      ["app", "token"],
+    ),
     deleteSession: record(
       {
         app,

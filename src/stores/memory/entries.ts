@@ -1,4 +1,4 @@
-import { OLD_TOKENS } from "../../domain/rotation.js";
+import { OLD_TOKENS, type OldTokenUse, useOfOldToken } from "../../domain/rotation.js";
 import { isLive, type Session } from "../../domain/session.js";
 import type { SessionKey } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
@@ -9,6 +9,8 @@ export interface Entry {
   /** Grows with each creation; the order of listings. */
   readonly position: number;
   session: Session;
+  /** The old token that is good until the session's own is used; see `spareAfter`. */
+  spare: TokenHash | null;
   /** The tokens that it had before, the oldest first. */
   readonly oldTokens: TokenHash[];
 }
@@ -36,9 +38,16 @@ export function createEntries() {
   const isLiveIn = (app: string, entry: Entry, now: number) =>
     entry.session.app === app && isLive(entry.session, now) && !isEnded(entry);
 
-  const findOld = (tokenHash: TokenHash, isMeant: (graceEndsAt: number) => boolean) => {
+  /** What the use of a token is that a session had before; null if none had it. */
+  const useOf = (tokenHash: TokenHash, now: number): OldTokenUse | null => {
     const old = byOldToken.get(tokenHash);
-    return old && isMeant(old.graceEndsAt) ? old.entry : null;
+    return old ? useOfOldToken(tokenHash, old.graceEndsAt, old.entry.spare, now) : null;
+  };
+
+  const findOld = (tokenHash: TokenHash, now: number, isTheft: boolean): Entry | null => {
+    const use = useOf(tokenHash, now);
+    if (use === null || (use === "theft") !== isTheft) return null;
+    return byOldToken.get(tokenHash)?.entry ?? null;
   };
 
   return {
@@ -62,25 +71,32 @@ export function createEntries() {
     /** The app's by user. */
     byUser: (app: string): Iterable<Iterable<Entry>> => apps.get(app)?.values() ?? [],
 
-    /** The app's live session of that name; an old token names one until its grace ends. */
+    /** The app's live session of that name; an old token names one until its use is theft. */
     find(app: string, key: SessionKey, now: number): Entry | null {
       const entry =
         "tokenHash" in key
-          ? (byToken.get(key.tokenHash) ??
-            findOld(key.tokenHash, (graceEndsAt) => now < graceEndsAt))
+          ? (byToken.get(key.tokenHash) ?? findOld(key.tokenHash, now, false))
           : byId.get(key.id);
       return entry && isLiveIn(app, entry, now) ? entry : null;
     },
 
-    /** The live session that the token opened until its grace ended. */
+    useOf,
+
+    /** The live session that the token opened before. */
     findStolen(app: string, key: SessionKey, now: number): Entry | null {
       if (!("tokenHash" in key)) return null;
-      const entry = findOld(key.tokenHash, (graceEndsAt) => now >= graceEndsAt);
+      const entry = findOld(key.tokenHash, now, true);
       return entry && isLiveIn(app, entry, now) ? entry : null;
     },
 
     add(session: Session, tokenHash: TokenHash): void {
-      const entry: Entry = { tokenHash, position: ++positions, session, oldTokens: [] };
+      const entry: Entry = {
+        tokenHash,
+        position: ++positions,
+        session,
+        spare: null,
+        oldTokens: [],
+      };
       byToken.set(tokenHash, entry);
       byId.set(session.id, entry);
       const users = apps.get(session.app) ?? new Map<string, Set<Entry>>();
@@ -88,11 +104,18 @@ export function createEntries() {
       apps.set(session.app, users.set(session.userId, entries.add(entry)));
     },
 
-    /** Gives it another token; the one it had opens it until `graceEndsAt`. */
-    rotate(entry: Entry, to: TokenHash, graceEndsAt: number): void {
+    /**
+     * Gives it another token; `from` opens it until `graceEndsAt`. If that is an old one, the token
+     * that the session had is good no more.
+     */
+    rotate(entry: Entry, from: TokenHash, to: TokenHash, graceEndsAt: number): void {
       byToken.delete(entry.tokenHash);
-      byOldToken.set(entry.tokenHash, { entry, graceEndsAt });
-      entry.oldTokens.push(entry.tokenHash);
+      byOldToken.set(entry.tokenHash, { entry, graceEndsAt: 0 });
+      byOldToken.set(from, { entry, graceEndsAt });
+      if (from !== entry.tokenHash) {
+        entry.oldTokens.splice(entry.oldTokens.indexOf(from), 1, entry.tokenHash);
+      }
+      entry.oldTokens.push(from);
       entry.tokenHash = to;
       byToken.set(to, entry);
       for (const old of entry.oldTokens.splice(0, entry.oldTokens.length - OLD_TOKENS)) {

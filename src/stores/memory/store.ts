@@ -4,7 +4,7 @@ import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError, noSession, sessionExists } from "../../domain/error.js";
 import { KEPT_EVENTS } from "../../domain/event-log.js";
 import type { Once } from "../../domain/request-record.js";
-import { rotatedAlready } from "../../domain/rotation.js";
+import { rotatedAlready, spareAfter } from "../../domain/rotation.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
 import type {
   ListPage,
@@ -60,9 +60,24 @@ export function createMemoryStore(
     entries.remove(entry);
   };
 
+  /** Carries out the use of an entry by a key: that of its token leaves no spare, if it succeeds. */
+  const use = <T>(entry: Entry, key: SessionKey, work: (entry: Entry) => T): T => {
+    const { spare } = entry;
+    if (spare === null || !("tokenHash" in key) || key.tokenHash !== entry.tokenHash) {
+      return work(entry);
+    }
+    entry.spare = null;
+    try {
+      return work(entry);
+    } catch (error) {
+      entry.spare = spare;
+      throw error;
+    }
+  };
+
   /**
-   * Runs `work` with the session that is named, if it lives. The use of a token after its
-   * grace ends the session instead, and throws.
+   * Runs `work` with the session that is named, if it lives. The use of an old token that is
+   * theft ends the session instead, and throws.
    */
   const change = <T>(
     { app, key, now, once }: Target,
@@ -72,7 +87,7 @@ export function createMemoryStore(
     return requests.answer(once, () => {
       const entry = key ? entries.find(app, key, now) : null;
       const stolen = entry || !key ? null : entries.findStolen(app, key, now);
-      if (!stolen) return work(entry);
+      if (!stolen) return entry && key ? use(entry, key, work) : work(entry);
       remove(stolen, "theft", now);
       throw noSession({ theft: { app, sessionId: stolen.session.id } });
     });
@@ -152,12 +167,16 @@ export function createMemoryStore(
       return changed && { before: changed.after, ...changed };
     },
 
-    async rotate(app, tokenHash, now, { to, graceEndsAt, salt, change: apply }, once) {
+    async rotate(app, tokenHash, now, rotation, once) {
+      const { to, graceEndsAt, salt, change: apply } = rotation;
       return change({ app, key: { tokenHash }, now, once }, (entry) => {
         if (!entry) return null;
-        if (entry.tokenHash !== tokenHash) throw rotatedAlready();
+        if (entry.tokenHash !== tokenHash && entries.useOf(tokenHash, now) !== "repeatable") {
+          throw rotatedAlready();
+        }
         replace(entry, apply(entry.session));
-        entries.rotate(entry, to, graceEndsAt);
+        entries.rotate(entry, tokenHash, to, graceEndsAt);
+        entry.spare = spareAfter(tokenHash, rotation);
         events.note("rotated", entry.session, now, null);
         return { session: entry.session, graceEndsAt, salt };
       });

@@ -18,13 +18,15 @@ export interface Entry {
   readsInFile: number;
   readsTaken: number;
   readonly dataBytes: number;
+  /** The old token that is good until the session's own is used; see `spareAfter`. */
+  readonly spare: TokenHash | null;
   /** Of `createTouchedEntries` alone: whether it is one of them, and its place in their chain. */
   isTouched: boolean;
   isInChain: boolean;
   next: Entry | null;
 }
 
-export function createEntry({ row, tokenHash, session, dataBytes }: StoredSession): Entry {
+export function createEntry({ row, tokenHash, session, dataBytes, spare }: StoredSession): Entry {
   const { reads, lastAccessedAt } = session;
   return {
     row,
@@ -35,6 +37,7 @@ export function createEntry({ row, tokenHash, session, dataBytes }: StoredSessio
     readsInFile: reads,
     readsTaken: reads,
     dataBytes,
+    spare,
     isTouched: false,
     isInChain: false,
     next: null,

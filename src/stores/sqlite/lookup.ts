@@ -36,7 +36,7 @@ export function createLookup({ rows, memory, apps, ends }: LookupOptions) {
     );
   };
 
-  const oldTokens = createRotatedTokens(
+  const byOldToken = createRotatedTokens(
     memory,
     (app, tokenHash) => inApp(app, (id) => rows.byRotatedToken(app, id, tokenHash)),
     isOpen,
@@ -48,12 +48,15 @@ export function createLookup({ rows, memory, apps, ends }: LookupOptions) {
       const stored = inApp(app, (id) => rows.byToken(app, id, tokenHash));
       entry = stored && memory.admit(stored);
     }
-    if (entry?.tokenHash !== tokenHash) return oldTokens.inGrace(app, tokenHash, now);
+    if (entry?.tokenHash !== tokenHash) {
+      const old = byOldToken(app, tokenHash, now);
+      return old && old.use !== "theft" ? old.entry : null;
+    }
     return isOpen(app, entry, now) ? entry : null;
   };
 
   return {
-    /** The session that the token opens, be it in its grace. */
+    /** The session that the token opens, be it an old one. */
     find,
 
     /** The session that is named. By its id the file is asked, which must have all writes. */
@@ -69,8 +72,14 @@ export function createLookup({ rows, memory, apps, ends }: LookupOptions) {
       return entry === undefined ? rows.hasToken(tokenHash) : entry !== null;
     },
 
-    /** The session whose token was used after its grace. */
-    findStolen: (app: string, key: SessionKey | undefined, now: number): Entry | null =>
-      key && "tokenHash" in key ? oldTokens.stolen(app, key.tokenHash, now) : null,
+    /** The session of an old token whose use is theft. */
+    findStolen(app: string, key: SessionKey | undefined, now: number): Entry | null {
+      const old = key && "tokenHash" in key ? byOldToken(app, key.tokenHash, now) : null;
+      return old?.use === "theft" ? old.entry : null;
+    },
+
+    /** Whether an old token may be rotated: the session's own was never used. */
+    isRepeatable: (app: string, tokenHash: TokenHash, now: number): boolean =>
+      byOldToken(app, tokenHash, now)?.use === "repeatable",
   };
 }

@@ -1,12 +1,19 @@
+import { type OldTokenUse, useOfOldToken } from "../../domain/rotation.js";
 import type { TokenHash } from "../../domain/token.js";
 import type { Entry } from "./entry.js";
 import type { FormerlyOpened } from "./rows.js";
 import type { WorkingSet } from "./working-set.js";
 
-/** A session, and until when (ms) a token that was rotated opens it too. */
+/** A session, and until when (ms) a token that was rotated opens it whatever happens. */
 interface Opened {
   readonly entry: Entry;
   readonly graceEndsAt: number;
+}
+
+/** A session that an old token of it is used for. */
+export interface UsedAgain {
+  readonly entry: Entry;
+  readonly use: OldTokenUse;
 }
 
 /** What finds sessions by tokens that were rotated. `read` asks the file; `isOpen` tells whether
@@ -30,22 +37,11 @@ export function createRotatedTokens(
     return entry && { entry, graceEndsAt };
   };
 
-  const find = (app: string, tokenHash: TokenHash, now: number): Opened | null => {
+  /** The live session of a token, and what the token's use is. */
+  return (app: string, tokenHash: TokenHash, now: number): UsedAgain | null => {
     const found = lookUp(app, tokenHash);
-    return found && isOpen(app, found.entry, now) ? found : null;
-  };
-
-  return {
-    /** The live session of a token that is in its grace. */
-    inGrace(app: string, tokenHash: TokenHash, now: number): Entry | null {
-      const found = find(app, tokenHash, now);
-      return found && now < found.graceEndsAt ? found.entry : null;
-    },
-
-    /** The live session of a token whose grace is over. */
-    stolen(app: string, tokenHash: TokenHash, now: number): Entry | null {
-      const found = find(app, tokenHash, now);
-      return found && now >= found.graceEndsAt ? found.entry : null;
-    },
+    if (!found || !isOpen(app, found.entry, now)) return null;
+    const { entry, graceEndsAt } = found;
+    return { entry, use: useOfOldToken(tokenHash, graceEndsAt, entry.spare, now) };
   };
 }

@@ -14,7 +14,7 @@ type Value = string | number | null;
 /** The statements that write, by name. */
 const STATEMENTS = {
   insertApp: "INSERT INTO apps (id, name) VALUES (?, ?)",
-  insert: `INSERT INTO sessions (${COLUMNS}, app_id, sweep_at) VALUES (${"?, ".repeat(15)}?)`,
+  insert: `INSERT INTO sessions (${COLUMNS}, app_id, sweep_at) VALUES (${"?, ".repeat(16)}?)`,
   update: `UPDATE sessions SET ip = ?, user_agent = ?, data = ?, reads = ?, writes = ?, version = ?,
     last_accessed_at = ? WHERE id = ?`,
   limit: "UPDATE sessions SET idle_ttl = ?, absolute_expires_at = ?, sweep_at = ? WHERE id = ?",
@@ -23,10 +23,15 @@ const STATEMENTS = {
   deleteAll: "DELETE FROM sessions WHERE id IN (SELECT value FROM json_each(?))",
   deferSweep: "UPDATE sessions SET sweep_at = ? WHERE id = ?",
   totals: "UPDATE totals SET sessions = ?, last_id = ?",
-  setToken: `UPDATE sessions SET token_hash = unhex(?), reads = ?, version = ?, last_accessed_at = ?
+  setToken: `UPDATE sessions SET token_hash = unhex(?), spare_token = unhex(?), reads = ?,
+    version = ?, last_accessed_at = ? WHERE id = ?`,
+  dropSpare: `UPDATE sessions SET spare_token = NULL, reads = ?, last_accessed_at = ?
     WHERE id = ?`,
   addOldToken: `INSERT INTO rotated_tokens (token_hash, session, version, grace_ends_at)
-    VALUES (unhex(?), ?, ?, ?)`,
+    VALUES (unhex(?), ?, ?, ?) ON CONFLICT (token_hash) DO UPDATE SET
+    version = excluded.version, grace_ends_at = excluded.grace_ends_at`,
+  addUnusedToken: `INSERT INTO rotated_tokens (token_hash, session, version, grace_ends_at)
+    SELECT unhex(?), session, version, 0 FROM rotated_tokens WHERE token_hash = unhex(?)`,
   dropOldTokens: `DELETE FROM rotated_tokens WHERE session = ? AND version <=
     (SELECT version FROM rotated_tokens WHERE session = ? ORDER BY version DESC LIMIT 1 OFFSET ?)`,
   keepRequest: `INSERT INTO requests (key_hash, body_hash, expires_at, answer)
@@ -77,6 +82,7 @@ export const rowWrites = {
     session.lastAccessedAt,
     session.idleTtl,
     session.absoluteExpiresAt,
+    null,
     appId,
     expiresAt(session),
   ],
@@ -125,13 +131,27 @@ export const rowWrites = {
 
   totals: ({ sessions, lastRow }: Totals): RowWrite => ["totals", sessions, lastRow],
 
-  /** Writes another token, and what its rotation makes of the session. */
-  setToken: (row: number, tokenHash: TokenHash, session: Session): RowWrite => [
+  /** Writes another token and a spare, and what the rotation makes of the session. */
+  setToken: (
+    row: number,
+    tokenHash: TokenHash,
+    spare: TokenHash | null,
+    session: Session,
+  ): RowWrite => [
     "setToken",
     toHex(tokenHash),
+    spare && toHex(spare),
     session.reads,
     session.version,
     session.lastAccessedAt,
+    row,
+  ],
+
+  /** The session's token was used, with all touches that memory has. */
+  dropSpare: (row: number, { reads, lastAccessedAt }: Session): RowWrite => [
+    "dropSpare",
+    reads,
+    lastAccessedAt,
     row,
   ],
 
@@ -142,6 +162,13 @@ export const rowWrites = {
     version: number,
     graceEndsAt: number,
   ): RowWrite => ["addOldToken", toHex(tokenHash), row, version, graceEndsAt],
+
+  /** Nobody used the token, and another takes its place; known for as long as `from` was. */
+  addUnusedToken: (tokenHash: TokenHash, from: TokenHash): RowWrite => [
+    "addUnusedToken",
+    toHex(tokenHash),
+    toHex(from),
+  ],
 
   /** Forgets all but the newest old tokens of a session. */
   dropOldTokens: (row: number): RowWrite => ["dropOldTokens", row, row, OLD_TOKENS],

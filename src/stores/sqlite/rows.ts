@@ -14,6 +14,8 @@ export interface StoredSession {
   readonly session: Session;
   /** Size of the data as JSON in UTF-8. */
   readonly dataBytes: number;
+  /** The old token that is good until the session's own is used. */
+  readonly spare: TokenHash | null;
 }
 
 /** What must be known of a session to end it, and where it is. What it holds may be large. */
@@ -59,6 +61,7 @@ type Row = [
   lastAccessedAt: number,
   idleTtl: number,
   absoluteExpiresAt: number | null,
+  spareToken: Buffer | null,
 ];
 
 /** The columns of a session's head in the order of HEAD. */
@@ -77,7 +80,7 @@ const HEAD =
   "id, token_hash, session_id, user_id, version, last_accessed_at, idle_ttl, absolute_expires_at";
 
 export const COLUMNS = `id, token_hash, session_id, user_id, ip, user_agent, data, reads, writes, version,
-  created_at, last_accessed_at, idle_ttl, absolute_expires_at`;
+  created_at, last_accessed_at, idle_ttl, absolute_expires_at, spare_token`;
 
 /** Which rows of an app to read, the newest first. */
 export interface RowQuery {
@@ -251,6 +254,7 @@ function fromRow(app: string, row: Row): StoredSession {
     row: row[0],
     tokenHash: row[1].toString("base64url") as TokenHash,
     dataBytes: Buffer.byteLength(data),
+    spare: row[14] && (row[14].toString("base64url") as TokenHash),
     session: {
       id: idFromBytes(row[2]),
       app,

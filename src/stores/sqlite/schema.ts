@@ -15,7 +15,8 @@ import { LatchkeyError } from "../../domain/error.js";
  * version of them all. It has names, not ids, for it outlives accounts.
  *
  * `rotated_tokens` has the old tokens of sessions; `version` is the session's after the
- * rotation, and orders them. `requests` has the answers given to calls with a request id, as
+ * rotation, and orders them. `spare_token` is the hash of the one that is good until the
+ * session's own is used; null: that was, or there was no rotation. `requests` has the answers given to calls with a request id, as
  * JSON.
  * `app_policies` has names, for an app has a row in `apps` from its first session only.
  * `events` has the last events of the apps that are watched, numbered without gaps. An app's are
@@ -158,6 +159,9 @@ const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE app_policies ADD COLUMN caller_tokens INTEGER NOT NULL DEFAULT 0
     CHECK (caller_tokens IN (0, 1));
+  `,
+  `
+  ALTER TABLE sessions ADD COLUMN spare_token BLOB;
   `,
 ];
 

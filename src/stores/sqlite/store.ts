@@ -2,7 +2,7 @@ import type { Database } from "better-sqlite3";
 import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
 import { sessionExists } from "../../domain/error.js";
-import { rotatedAlready } from "../../domain/rotation.js";
+import { rotatedAlready, spareAfter } from "../../domain/rotation.js";
 import { type Session, touched } from "../../domain/session.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
@@ -11,7 +11,7 @@ import { createApps } from "./apps.js";
 import { createBulkEnds } from "./bulk-ends.js";
 import { createBulkRemovals } from "./bulk-removals.js";
 import { createCommitQueue, type RunWrite, type Transaction } from "./commit-queue.js";
-import { latestOf } from "./entry.js";
+import { type Entry, latestOf } from "./entry.js";
 import { createEventLog } from "./event-log.js";
 import { isOwnFault } from "./failure.js";
 import { createGuard } from "./guard.js";
@@ -23,7 +23,7 @@ import { createRemovals } from "./removals.js";
 import { createRequests } from "./requests.js";
 import { rowWrites } from "./row-writes.js";
 import { createRows } from "./rows.js";
-import { createSessionChange } from "./session-change.js";
+import { createSessionChange, isFirstUse } from "./session-change.js";
 import { createSweep } from "./sweep.js";
 import { createTotals } from "./totals.js";
 import { createTouchWriter } from "./touch-writer.js";
@@ -144,7 +144,13 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return write(reads, work);
   };
 
-  const change = createSessionChange({ write: callersWrite, lookup, requests, removals });
+  const change = createSessionChange({
+    write: callersWrite,
+    lookup,
+    requests,
+    removals,
+    memory,
+  });
   const bulk = createBulkRemovals({
     ...{ rows, apps, ends, totals, requests, removals, change, write, slice },
     clock: options.clock,
@@ -158,6 +164,26 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       ? change("memory", { app, key, now }, () => null)
       : null;
   };
+
+  /** A read by a token: what `answer` makes of its session, null if there is none. */
+  const read = <T>(
+    app: string,
+    tokenHash: TokenHash,
+    now: number,
+    answer: (entry: Entry) => T,
+  ): Awaitable<T | null> =>
+    attemptRead<T | null>(app, tokenHash, () => {
+      const entry = lookup.find(app, tokenHash, now);
+      if (!entry) return absent(app, tokenHash, now);
+      if (!isFirstUse(entry, tokenHash)) return answer(entry);
+      // That the token was used is on disk before the read is answered: an old one is theft then.
+      return change("memory", { app, key: { tokenHash }, now }, (_, found) => found).then(() =>
+        guard.read(() => {
+          const found = lookup.find(app, tokenHash, now);
+          return found && answer(found);
+        }),
+      );
+    });
 
   return {
     policy: policies.of,
@@ -186,7 +212,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const row = totals.added(transaction);
         const dataBytes = Buffer.byteLength(data);
         transaction.add(rowWrites.insert(row, id, tokenHash, session, data), dataBytes);
-        memory.create(transaction, { row, tokenHash, session, dataBytes });
+        memory.create(transaction, { row, tokenHash, session, dataBytes, spare: null });
         if (isCapped) userCap.created(transaction, row, tokenHash, session);
         events.note(transaction, "created", session, session.createdAt);
         return { session, salt };
@@ -197,16 +223,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     peek(app, tokenHash, now) {
-      return attemptRead(app, tokenHash, () => {
-        const entry = lookup.find(app, tokenHash, now);
-        return entry ? latestOf(entry) : absent(app, tokenHash, now);
-      });
+      return read(app, tokenHash, now, latestOf);
     },
 
     touch(app, tokenHash, now) {
-      return attemptRead(app, tokenHash, () => {
-        const entry = lookup.find(app, tokenHash, now);
-        if (!entry) return absent(app, tokenHash, now);
+      return read(app, tokenHash, now, (entry) => {
         const before = latestOf(entry);
         if (!isTouchDue(policies.of(app), before, now)) return { before, after: before };
         const after = touched(before, now);
@@ -233,17 +254,22 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       return changed && { before: changed.after, ...changed };
     },
 
-    async rotate(app, tokenHash, now, { to, graceEndsAt, salt, change: apply }, once) {
+    async rotate(app, tokenHash, now, rotation, once) {
+      const { to, graceEndsAt, salt, change: apply } = rotation;
       const key = { tokenHash };
       return change("memory", { app, key, now, once }, (transaction, entry) => {
         if (!entry) return null;
-        if (entry.tokenHash !== tokenHash) throw rotatedAlready();
+        const isAgain = entry.tokenHash !== tokenHash;
+        if (isAgain && !lookup.isRepeatable(app, tokenHash, now)) throw rotatedAlready();
+        const spare = spareAfter(tokenHash, rotation);
         const session = apply(latestOf(entry));
         const { row } = entry;
-        transaction.add(rowWrites.setToken(row, to, session));
+        transaction.add(rowWrites.setToken(row, to, spare, session));
+        if (isAgain) transaction.add(rowWrites.addUnusedToken(entry.tokenHash, tokenHash));
         transaction.add(rowWrites.addOldToken(row, tokenHash, session.version, graceEndsAt));
         transaction.add(rowWrites.dropOldTokens(row));
-        memory.rotate(transaction, entry, { session, tokenHash: to }, graceEndsAt);
+        const made = { session, tokenHash: to, spare };
+        memory.rotate(transaction, entry, made, { from: tokenHash, graceEndsAt });
         events.note(transaction, "rotated", session, now);
         return { session, graceEndsAt, salt };
       });

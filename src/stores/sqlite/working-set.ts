@@ -179,30 +179,42 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     create: (transaction: Transaction, created: StoredSession) =>
       replace(transaction, created.tokenHash, createEntry(created)),
 
+    /** The transaction leaves the session without a spare token. */
+    dropSpare(transaction: Transaction, before: Entry): Entry {
+      const { row, tokenHash, dataBytes } = before;
+      const session = latestOf(before);
+      const entry = createEntry({ row, tokenHash, session, dataBytes, spare: null });
+      keepTouches(transaction, before, entry);
+      replace(transaction, tokenHash, entry);
+      return entry;
+    },
+
     /** The transaction makes this of the session. */
     update(
       transaction: Transaction,
       before: Entry,
       { session, dataBytes }: Pick<StoredSession, "session" | "dataBytes">,
     ) {
-      const { row, tokenHash } = before;
-      const entry = createEntry({ row, tokenHash, session, dataBytes });
+      const { row, tokenHash, spare } = before;
+      const entry = createEntry({ row, tokenHash, session, dataBytes, spare });
       // Runs after the steps of `replace` are undone, so it is registered first.
       keepTouches(transaction, before, entry);
       replace(transaction, tokenHash, entry);
     },
 
-    /** As `update`, with another token; the old one is good until the grace ends. */
+    /** As `update`, with another token; that which is rotated is good until the grace ends. */
     rotate(
       transaction: Transaction,
       before: Entry,
-      { session, tokenHash }: Pick<StoredSession, "session" | "tokenHash">,
-      graceEndsAt: number,
+      { session, tokenHash, spare }: Pick<StoredSession, "session" | "tokenHash" | "spare">,
+      { from, graceEndsAt }: { readonly from: TokenHash; readonly graceEndsAt: number },
     ) {
       const { row, dataBytes } = before;
-      const entry = createEntry({ row, tokenHash, session, dataBytes });
+      const entry = createEntry({ row, tokenHash, session, dataBytes, spare });
       keepTouches(transaction, before, entry);
-      replace(transaction, before.tokenHash, entry, graceEndsAt);
+      // Nobody used the one that it has, so that it is good no more.
+      if (from !== before.tokenHash) replace(transaction, before.tokenHash, entry);
+      replace(transaction, from, entry, graceEndsAt);
       replace(transaction, tokenHash, entry);
     },
 

@@ -16,6 +16,7 @@ export type Operation = {
       readonly do: "rotate";
       readonly token: string;
       readonly grace: number;
+      readonly assumeReceived?: boolean;
       readonly expectedVersion?: number;
     }
   | {
@@ -49,6 +50,8 @@ export type Answer =
 interface Life {
   session: Session;
   token: string;
+  /** Whether its token was ever used, or it was never rotated. */
+  isUsed: boolean;
   /** The tokens before, the newest first, each in its grace or after it. */
   oldTokens: { readonly token: string; readonly graceEndsAt: number }[];
   isEnded: boolean;
@@ -95,9 +98,13 @@ export function createLives() {
     for (const life of lives) {
       if (life.session.app !== app || !isAlive(life, now)) continue;
       if (life.token === token) return { life, state: "current" as const };
-      const old = life.oldTokens.find((one) => one.token === token);
+      const index = life.oldTokens.findIndex((one) => one.token === token);
+      const old = life.oldTokens[index];
       if (!old) continue;
-      return { life, state: now < old.graceEndsAt ? ("in grace" as const) : ("stolen" as const) };
+      if (now < old.graceEndsAt) return { life, state: "in grace" as const };
+      // Whoever rotated it last may not have got the answer.
+      const isLeft = index === 0 && !life.isUsed;
+      return { life, state: isLeft ? ("left" as const) : ("stolen" as const) };
     }
     return null;
   };
@@ -158,7 +165,13 @@ export function createLives() {
         idleTtl: idleTtl * 1000,
         absoluteExpiresAt: maxAbsoluteTtl === null ? null : now + maxAbsoluteTtl,
       };
-      lives.push({ session, token: claim(made.token), oldTokens: [], isEnded: false });
+      lives.push({
+        session,
+        token: claim(made.token),
+        isUsed: true,
+        oldTokens: [],
+        isEnded: false,
+      });
       return { session, token: made.token };
     }
     const token = operation.do === "deleteUser" ? operation.keep : operation.token;
@@ -167,6 +180,9 @@ export function createLives() {
       found.life.isEnded = true;
       return refused("not_found", found.life.session.id);
     }
+    const expected = "expectedVersion" in operation ? operation.expectedVersion : undefined;
+    const isStale = expected !== undefined && expected !== found?.life.session.version;
+    if (found?.state === "current" && !isStale) found.life.isUsed = true;
     if (operation.do === "deleteUser") {
       const { userId, allowMissing } = operation;
       const isKept = found?.life.session.userId === userId;
@@ -176,13 +192,13 @@ export function createLives() {
     if (!found) return operation.do === "delete" && operation.allowMissing ? {} : MISSING;
     const { life, state } = found;
     const { session } = life;
-    const expected = "expectedVersion" in operation ? operation.expectedVersion : undefined;
-    const isStale = expected !== undefined && expected !== session.version;
     switch (operation.do) {
       case "rotate": {
         if (state === "in grace" || isStale) return refused("version_mismatch");
         const graceEndsAt = now + operation.grace * 1000;
-        life.oldTokens.unshift({ token: life.token, graceEndsAt });
+        if (state === "left") life.oldTokens[0] = { token: life.token, graceEndsAt: 0 };
+        life.oldTokens.unshift({ token: operation.token, graceEndsAt });
+        life.isUsed = operation.assumeReceived ?? false;
         life.oldTokens.splice(OLD_TOKENS);
         life.token = claim(made.token);
         const after = access(life, now, { version: session.version + 1 });

@@ -50,6 +50,7 @@ const write = fc.oneof(
       do: fc.constant("rotate" as const),
       token,
       grace: fc.nat(20),
+      assumeReceived: fc.boolean(),
       version,
       requestId,
     }),

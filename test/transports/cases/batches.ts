@@ -66,6 +66,7 @@ export const batches: readonly Case[] = [
       const { token: old } = await trial.add();
       const other = await trial.add();
       const { token } = await client.rotateToken({ app, token: old });
+      await client.getSession({ app, token });
       clock.advance(30 * SECOND);
       const answers = await batch(trial, [old, other.token, token]);
       assert.deepEqual(answers, ["NOT_FOUND", other.session.sessionId, "NOT_FOUND"]);

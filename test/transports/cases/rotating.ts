@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   assertRefused,
@@ -123,12 +124,137 @@ export const rotating: readonly Case[] = [
       await client.getSession({ app, token });
     },
   },
+  ...Object.entries(USES).map(
+    ([use, run]): Case => ({
+      title: `an old token is good for ${use} after its grace, as long as the new one was not used`,
+      async holds(trial) {
+        const { old, token } = await rotated(trial);
+        const { client, app, clock } = trial;
+        clock.advance(60 * SECOND);
+        await run(trial, old);
+        if (use === "a deletion") return;
+        await run(trial, old);
+        await client.getSession({ app, token });
+        await assertRefused(client.getSession({ app, token: old }), NOT_FOUND);
+        await assertRefused(client.getSession({ app, token }), NOT_FOUND);
+      },
+    }),
+  ),
+  ...Object.entries(USES_AND_ROTATION)
+    .filter(([use]) => !use.startsWith("a deletion"))
+    .map(
+      ([use, run]): Case => ({
+        title: `the new token used for ${use} makes the use of the old one a theft`,
+        async holds(trial) {
+          const { old, token } = await rotated(trial);
+          const { client, app, clock } = trial;
+          clock.advance(60 * SECOND);
+          await run(trial, token);
+          const peek = client.getSession({ app, token: old, peek: true });
+          await assertRefused(peek, NOT_FOUND);
+          await assertRefused(client.getSession({ app, token }), NOT_FOUND);
+        },
+      }),
+    ),
   {
-    title: "a rotation without grace makes the next use of the old token a theft",
+    title: "a new token in a batch, kept by a deletion or shown as current counts as used",
+    async holds(trial) {
+      const { client, app, clock } = trial;
+      const uses: readonly ((token: string) => Promise<unknown>)[] = [
+        (token) => client.batchGetSessions({ app, tokens: [token], peek: true }),
+        (token) => client.listSessions({ app, currentToken: token }),
+        (token) =>
+          client.deleteUserSessions({
+            ...{ app, userId: "ann" },
+            keep: { case: "keepToken", value: token },
+          }),
+      ];
+      for (const use of uses) {
+        const { old, token } = await rotated(trial);
+        clock.advance(60 * SECOND);
+        await use(token);
+        await assertRefused(client.getSession({ app, token: old }), NOT_FOUND);
+      }
+    },
+  },
+  {
+    title: "a call that the new token was refused is no use of it",
+    async holds(trial) {
+      const { old, token } = await rotated(trial);
+      const { client, app, clock } = trial;
+      clock.advance(60 * SECOND);
+      const stale = client.updateSession({ app, token, data: { a: 1 }, expectedVersion: 9n });
+      await assertRefused(stale, VERSION_MISMATCH);
+      await client.getSession({ app, token: old });
+    },
+  },
+  {
+    title: "after rotations whose answers were lost the old token is rotated again",
+    async holds(trial) {
+      const { client, app, clock } = trial;
+      const { token: old, session } = await trial.add();
+      for (let lost = 0; lost < 3; lost++) {
+        await client.rotateToken({ app, token: old, grace: seconds(10) });
+        const early = client.rotateToken({ app, token: old });
+        await assertRefused(early, VERSION_MISMATCH);
+        clock.advance(10 * SECOND);
+        await client.getSession({ app, token: old });
+      }
+      const { token } = await client.rotateToken({ app, token: old, grace: seconds(10) });
+      const read = await client.getSession({ app, token });
+      assert.equal(read.session?.sessionId, session.sessionId);
+      await client.getSession({ app, token: old });
+      clock.advance(10 * SECOND);
+      await assertRefused(client.getSession({ app, token: old }), NOT_FOUND);
+      await assertRefused(client.getSession({ app, token }), NOT_FOUND);
+    },
+  },
+  {
+    title: "a new token that another rotation replaced before its use ends the session",
+    async holds(trial) {
+      const { old, token } = await rotated(trial);
+      const { client, app, clock } = trial;
+      clock.advance(30 * SECOND);
+      const again = await client.rotateToken({ app, token: old });
+      await assertRefused(client.getSession({ app, token }), NOT_FOUND);
+      await assertRefused(client.getSession({ app, token: again.token }), NOT_FOUND);
+      await assertRefused(client.getSession({ app, token: old }), NOT_FOUND);
+    },
+  },
+  {
+    title: "a rotation is repeated by its request_id after the grace, and the token is the same",
+    async holds(trial) {
+      const { client, app, clock } = trial;
+      const { token: old } = await trial.add();
+      const request = { app, token: old, requestId: randomUUID() };
+      const { token } = await client.rotateToken(request);
+      clock.advance(60 * SECOND);
+      assert.equal((await client.rotateToken(request)).token, token);
+      await client.getSession({ app, token: old });
+      await client.getSession({ app, token });
+      assert.equal((await client.rotateToken(request)).token, token);
+      await client.getSession({ app, token });
+    },
+  },
+  {
+    title: "a rotation without grace leaves the old token good until the new one is used",
     async holds(trial) {
       const { client, app } = trial;
       const { token: old } = await trial.add();
       const { token } = await client.rotateToken({ app, token: old, grace: seconds(0) });
+      await client.getSession({ app, token: old });
+      await client.getSession({ app, token });
+      await assertRefused(client.getSession({ app, token: old }), NOT_FOUND);
+      await assertRefused(client.getSession({ app, token }), NOT_FOUND);
+    },
+  },
+  {
+    title: "a rotation that assumes its answer received makes the use after the grace a theft",
+    async holds(trial) {
+      const { client, app } = trial;
+      const { token: old } = await trial.add();
+      const request = { app, token: old, grace: seconds(0), assumeReceived: true };
+      const { token } = await client.rotateToken(request);
       await assertRefused(client.getSession({ app, token: old, peek: true }), NOT_FOUND);
       await assertRefused(client.getSession({ app, token }), NOT_FOUND);
     },

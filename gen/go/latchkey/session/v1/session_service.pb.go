@@ -951,9 +951,13 @@ type RotateTokenRequest struct {
 	// of `[A-Za-z0-9_-]`, chosen at random for each call, such as a UUID. Who knows
 	// it and reads the server's files within 24 hours can compute the new token:
 	// do not log it.
-	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// If true, the new token counts as used from the start, so that the old one is
+	// good for `grace` alone, whether the caller gets the answer or not. For
+	// rotations after which a holder of the old token may gain rights by it.
+	AssumeReceived bool `protobuf:"varint,6,opt,name=assume_received,json=assumeReceived,proto3" json:"assume_received,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RotateTokenRequest) Reset() {
@@ -1021,6 +1025,13 @@ func (x *RotateTokenRequest) GetRequestId() string {
 	return ""
 }
 
+func (x *RotateTokenRequest) GetAssumeReceived() bool {
+	if x != nil {
+		return x.AssumeReceived
+	}
+	return false
+}
+
 // The response of SessionService.RotateToken.
 type RotateTokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1029,7 +1040,8 @@ type RotateTokenResponse struct {
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// The session after the rotation.
 	Session *Session `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
-	// From when on the use of the old token ends the session.
+	// From when on the use of the old token ends the session, once the new one was
+	// used.
 	GraceEndsAt   *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=grace_ends_at,json=graceEndsAt,proto3" json:"grace_ends_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2572,14 +2584,15 @@ const file_latchkey_session_v1_session_service_proto_rawDesc = "" +
 	"request_id\x18\x06 \x01(\tR\trequestIdB\x13\n" +
 	"\x11_expected_version\"O\n" +
 	"\x15ExtendSessionResponse\x126\n" +
-	"\asession\x18\x01 \x01(\v2\x1c.latchkey.session.v1.SessionR\asession\"\xd1\x01\n" +
+	"\asession\x18\x01 \x01(\v2\x1c.latchkey.session.v1.SessionR\asession\"\xfa\x01\n" +
 	"\x12RotateTokenRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12/\n" +
 	"\x05grace\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12.\n" +
 	"\x10expected_version\x18\x04 \x01(\x03H\x00R\x0fexpectedVersion\x88\x01\x01\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tR\trequestIdB\x13\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12'\n" +
+	"\x0fassume_received\x18\x06 \x01(\bR\x0eassumeReceivedB\x13\n" +
 	"\x11_expected_version\"\xa3\x01\n" +
 	"\x13RotateTokenResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x126\n" +

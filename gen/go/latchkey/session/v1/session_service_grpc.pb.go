@@ -77,9 +77,11 @@ const (
 // first is under way waits for it. With other fields it is ALREADY_EXISTS
 // (EXISTS). A call that failed is not remembered, so that repeating it tries again.
 //
-// A token that RotateToken replaced opens its session until its grace ends. Any
-// use of it after that, by whatever RPC, ends the session, which is logged, and
-// answers NOT_FOUND: two hold the session's secret, and one of them should not.
+// A token that RotateToken replaced opens its session until its grace has ended and
+// the new token was used: the caller may not have got the new one. Any use of it
+// after that, by whatever RPC, ends the session, which is logged, and answers
+// NOT_FOUND: two hold the session's secret, and one of them should not. A token is
+// used by every call that names it and succeeds, a read with `peek` too.
 type SessionServiceClient interface {
 	// CreateSession starts a session and answers its token, which cannot be had
 	// again but by the same `request_id`. The write is on disk before the answer.
@@ -135,10 +137,15 @@ type SessionServiceClient interface {
 	ExtendSession(ctx context.Context, in *ExtendSessionRequest, opts ...grpc.CallOption) (*ExtendSessionResponse, error)
 	// RotateToken gives a session a new token, and restarts the idle time; the
 	// session stays the same. The old token opens it too until `grace` has passed,
-	// for requests that are under way with it. Its use after that ends the session,
-	// as long as it is one of the 100 tokens replaced last.
+	// for requests that are under way with it, and for longer until the new one is
+	// used for the first time. Its use after that ends the session, as long as it is
+	// one of the 100 tokens replaced last.
 	//
-	// Of several rotations of one token at once, one succeeds.
+	// Of several rotations of one token at once, one succeeds. A caller that did not
+	// get the answer goes on with the old token, or repeats the call with its
+	// `request_id`. Once the grace has passed and as long as nobody used the new
+	// token, it may also rotate the old one again: the old one gets another grace,
+	// and the new token that nobody used is dead, so that its use ends the session.
 	//
 	// Permission: an Admin, or a User of the app.
 	//
@@ -476,9 +483,11 @@ func (c *sessionServiceClient) ListCallers(ctx context.Context, in *ListCallersR
 // first is under way waits for it. With other fields it is ALREADY_EXISTS
 // (EXISTS). A call that failed is not remembered, so that repeating it tries again.
 //
-// A token that RotateToken replaced opens its session until its grace ends. Any
-// use of it after that, by whatever RPC, ends the session, which is logged, and
-// answers NOT_FOUND: two hold the session's secret, and one of them should not.
+// A token that RotateToken replaced opens its session until its grace has ended and
+// the new token was used: the caller may not have got the new one. Any use of it
+// after that, by whatever RPC, ends the session, which is logged, and answers
+// NOT_FOUND: two hold the session's secret, and one of them should not. A token is
+// used by every call that names it and succeeds, a read with `peek` too.
 type SessionServiceServer interface {
 	// CreateSession starts a session and answers its token, which cannot be had
 	// again but by the same `request_id`. The write is on disk before the answer.
@@ -534,10 +543,15 @@ type SessionServiceServer interface {
 	ExtendSession(context.Context, *ExtendSessionRequest) (*ExtendSessionResponse, error)
 	// RotateToken gives a session a new token, and restarts the idle time; the
 	// session stays the same. The old token opens it too until `grace` has passed,
-	// for requests that are under way with it. Its use after that ends the session,
-	// as long as it is one of the 100 tokens replaced last.
+	// for requests that are under way with it, and for longer until the new one is
+	// used for the first time. Its use after that ends the session, as long as it is
+	// one of the 100 tokens replaced last.
 	//
-	// Of several rotations of one token at once, one succeeds.
+	// Of several rotations of one token at once, one succeeds. A caller that did not
+	// get the answer goes on with the old token, or repeats the call with its
+	// `request_id`. Once the grace has passed and as long as nobody used the new
+	// token, it may also rotate the old one again: the old one gets another grace,
+	// and the new token that nobody used is dead, so that its use ends the session.
 	//
 	// Permission: an Admin, or a User of the app.
 	//

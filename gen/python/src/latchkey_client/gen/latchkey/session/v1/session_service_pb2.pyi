@@ -519,6 +519,7 @@ class RotateTokenRequest(_message.Message):
     GRACE_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ASSUME_RECEIVED_FIELD_NUMBER: _builtins.int
     app: _builtins.str
     """Required: 3 to 20 characters of `[A-Za-z0-9_-]`."""
     token: _builtins.str
@@ -530,6 +531,11 @@ class RotateTokenRequest(_message.Message):
     of `[A-Za-z0-9_-]`, chosen at random for each call, such as a UUID. Who knows
     it and reads the server's files within 24 hours can compute the new token:
     do not log it.
+    """
+    assume_received: _builtins.bool
+    """If true, the new token counts as used from the start, so that the old one is
+    good for `grace` alone, whether the caller gets the answer or not. For
+    rotations after which a holder of the old token may gain rights by it.
     """
     @_builtins.property
     def grace(self) -> _duration_pb2.Duration:
@@ -545,10 +551,11 @@ class RotateTokenRequest(_message.Message):
         grace: _duration_pb2.Duration | None = ...,
         expected_version: _builtins.int | None = ...,
         request_id: _builtins.str = ...,
+        assume_received: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "expected_version", b"expected_version", "grace", b"grace"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "app", b"app", "expected_version", b"expected_version", "grace", b"grace", "request_id", b"request_id", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version", "app", b"app", "assume_received", b"assume_received", "expected_version", b"expected_version", "grace", b"grace", "request_id", b"request_id", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_version: _TypeAlias = _typing.Literal["expected_version"]  # noqa: Y015
     _WhichOneofArgType__expected_version: _TypeAlias = _typing.Literal["_expected_version", b"_expected_version"]  # noqa: Y015
@@ -575,7 +582,9 @@ class RotateTokenResponse(_message.Message):
 
     @_builtins.property
     def grace_ends_at(self) -> _timestamp_pb2.Timestamp:
-        """From when on the use of the old token ends the session."""
+        """From when on the use of the old token ends the session, once the new one was
+        used.
+        """
 
     def __init__(
         self,
