@@ -4,6 +4,7 @@ import {
   readAuth,
   readBoolean,
   readHosts,
+  readIdle,
   readLogLevel,
   readOrigins,
   readPath,
@@ -26,6 +27,7 @@ export interface Config {
   readonly grpc: string | null;
   readonly http: string | null;
   readonly command: string | null;
+  readonly commandLimits: CommandLimitSettings;
   /** Hosts that HTTP requests may carry beside the machine's own, as `parseHost` answers them. */
   readonly httpHosts: readonly string[];
   /** Origins whose pages may call, as browsers send them. */
@@ -44,6 +46,14 @@ export interface Config {
   readonly logLevel: LogLevel;
   /** What to tell the operator about settings that are heeded in part. */
   readonly warnings: readonly string[];
+}
+
+export interface CommandLimitSettings {
+  /** Connections of the command listener, in all and of one address. */
+  readonly connections: number;
+  readonly perAddress: number;
+  /** Milliseconds from one command to the next; null: any time. */
+  readonly idle: number | null;
 }
 
 export interface RkeConfig {
@@ -106,6 +116,11 @@ export function readConfig(
     grpc: readAddress(value("LATCHKEY_GRPC"), allowOpen),
     http: readAddress(http, allowOpen),
     command: readAddress(value("LATCHKEY_COMMAND"), allowOpen),
+    commandLimits: {
+      connections: readWhole(value("LATCHKEY_COMMAND_CONNECTIONS"), 1, 100_000),
+      perAddress: readWhole(value("LATCHKEY_COMMAND_PER_ADDRESS"), 1, 100_000),
+      idle: readIdle(value("LATCHKEY_COMMAND_IDLE"), WEEK),
+    },
     auth,
     publicParts: readPublicParts(value("LATCHKEY_PUBLIC")),
     tls: readTlsFiles(

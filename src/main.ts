@@ -261,6 +261,8 @@ export async function start(options: StartOptions): Promise<Server> {
         connections,
         log,
         startedAt: now(),
+        now,
+        limits: config.commandLimits,
         counts: () => ({
           sessions: store.stats().sessions,
           callers: connections?.list().length ?? 0,

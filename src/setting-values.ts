@@ -120,6 +120,11 @@ export function readTurnCalls(given: Given): number | null {
   return given.text === "off" ? null : readWhole(given, 1, 10_000);
 }
 
+/** Seconds in, milliseconds out; null: no limit. */
+export function readIdle(given: Given, max: number): number | null {
+  return given.text === "off" ? null : readWhole(given, 1, max) * 1_000;
+}
+
 export function readPath({ name, text }: Given): string | null {
   if (text !== "") return text === "none" ? null : text;
   throw wrong(name, "is empty; it must be a path, or none");

@@ -31,6 +31,26 @@ export const SETTINGS = [
     meaning: "command protocol; `off` and port 0 likewise",
   },
   {
+    variable: "LATCHKEY_COMMAND_CONNECTIONS",
+    flag: "command-connections",
+    fallback: "4096",
+    meaning:
+      "connections of the command listener, 1 to 100000; at the limit the oldest that has not sent its AUTH gives way, or the new one is refused",
+  },
+  {
+    variable: "LATCHKEY_COMMAND_PER_ADDRESS",
+    flag: "command-per-address",
+    fallback: "1024",
+    meaning: "the same of one address, behind a proxy that of everybody",
+  },
+  {
+    variable: "LATCHKEY_COMMAND_IDLE",
+    flag: "command-idle",
+    fallback: "off",
+    meaning:
+      "seconds of silence after which the command listener ends a connection, 1 to 604800; `off`: never, but TCP finds those whose client is gone",
+  },
+  {
     variable: "LATCHKEY_HTTP_HOSTS",
     flag: "http-hosts",
     fallback: "none",

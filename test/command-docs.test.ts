@@ -49,14 +49,33 @@ function shape(value: unknown): unknown {
     : typeof value;
 }
 
+test(
+  "the page's client shows a session to a server without authentication, too",
+  {
+    skip: withoutPython(),
+  },
+  () =>
+    withCommandListener({ auth: "off" }, async ({ address }) => {
+      const [host, port] = address.split(":");
+      const program = block("python").replace('("localhost", 9219)', `("${host}", ${port})`);
+      const { NAME: _, PASSWORD: __, ...env } = process.env;
+      const { stdout } = await run("python3", ["-c", program], { env });
+      const [connected, pong, ...session] = stdout.split("\n");
+      assert.deepEqual([connected, pong], ["Connected", "PONG hello"]);
+      const shown = JSON.parse(session.join("\n"));
+      assert.deepEqual(shown.user, { Password: "*******", Role: "Admin", Username: "" });
+      assert.deepEqual(shape(shown), shape(JSON.parse(block("json"))));
+    }),
+);
+
 test("the page's limits are the listener's", () => {
-  const { frame, firstCommand, idle, drain, connections, perAddress } = COMMAND_LIMITS;
+  const { frame, firstCommand, drain, connections, perAddress } = COMMAND_LIMITS;
   for (const text of [
     `| ${frame.toLocaleString("en")} bytes of body |`,
     `complete ${firstCommand / 1_000} s after`,
-    `| ${idle / 60_000} min |`,
     `after ${drain / 1_000} s the connection is cut`,
-    `| ${connections.toLocaleString("en")} in all, ${perAddress} from one address;`,
+    `| ${connections.toLocaleString("en")} in all (`,
+    `, ${perAddress.toLocaleString("en")} from one address (`,
   ]) {
     assert.ok(page.includes(text), text);
   }

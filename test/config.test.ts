@@ -34,6 +34,7 @@ test("without settings, the defaults hold", () => {
     httpHosts: [],
     httpOrigins: [],
     store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
+    commandLimits: { connections: 4096, perAddress: 1024, idle: null },
     turnCalls: 256,
     cacheBytes: 128 * 2 ** 20,
     rke: {
@@ -68,6 +69,7 @@ test("each variable and each flag is heeded", () => {
     publicParts: ["metrics", "reflection"],
     tls: { cert: "a.crt", key: "a.key", clientCa: "ca.crt" },
     store: { scheme: "sqlite", path: "a.db" },
+    commandLimits: { connections: 9, perAddress: 8, idle: 60_000 },
     turnCalls: 7,
     cacheBytes: 64 * 2 ** 20,
     rke: {
@@ -88,6 +90,9 @@ test("each variable and each flag is heeded", () => {
     "http-hosts": "sessions.example",
     "http-origins": "https://app.example",
     command: "localhost:9",
+    "command-connections": "9",
+    "command-per-address": "8",
+    "command-idle": "60",
     auth: "required",
     public: "metrics,reflection",
     "tls-cert": "a.crt",
@@ -392,6 +397,9 @@ test("whatever a setting holds, reading answers or refuses in one line", () => {
 });
 
 for (const [variable, good, bad] of [
+  ["LATCHKEY_COMMAND_CONNECTIONS", ["1", "100000"], ["0", "100001", "off", ""]],
+  ["LATCHKEY_COMMAND_PER_ADDRESS", ["1", "100000"], ["0", "100001", "off", ""]],
+  ["LATCHKEY_COMMAND_IDLE", ["1", "604800", "off"], ["0", "604801", "10m", ""]],
   ["LATCHKEY_TURN_CALLS", ["1", "10000", "off"], ["0", "10001", "none"]],
   ["LATCHKEY_RKE_MAX_SESSIONS", ["1", "1024"], ["0", "1025", "-1", "1.5", "many", ""]],
   ["LATCHKEY_RKE_SESSION_TTL", ["10", "604800"], ["9", "604801", "1h"]],

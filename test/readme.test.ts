@@ -30,6 +30,7 @@ before(async () => {
       tls: null,
       httpHosts: [],
       httpOrigins: [],
+      commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: 64,
       store: { scheme: "memory" },
       cacheBytes: 2 ** 24,

@@ -1,4 +1,4 @@
-import type { Role } from "../domain/account.js";
+import type { Account, Role } from "../domain/account.js";
 import type { CallerSession } from "./connections.js";
 
 /** A caller's session as the SESSION command shows it; reference: the command's documentation. */
@@ -18,8 +18,13 @@ export interface SessionObject {
 
 export const SESSION_STATUS = { pending: 0, active: 1, expired: 2 } as const;
 
+/** What is shown of a caller's session. */
+export interface ShownSession extends Pick<CallerSession, "id" | "createdAt" | "lastAccessedAt"> {
+  readonly account: Pick<Account, "name" | "role">;
+}
+
 /** The session as the SESSION command and `GET /session` answer it, keys in the documented order. */
-export function toSessionObject(session: CallerSession): SessionObject {
+export function toSessionObject(session: ShownSession): SessionObject {
   return {
     created_at: toRfc3339(session.createdAt),
     last_accessed_at: toRfc3339(session.lastAccessedAt),

@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { peerAddress } from "../../src/transports/peer.js";
-import { type CommandClient, command, dial, frame, request, speak } from "./command-client.js";
+import {
+  type Answer,
+  type CommandClient,
+  command,
+  dial,
+  frame,
+  request,
+  speak,
+} from "./command-client.js";
 import { type CommandServer, withCommandListener } from "./command-listener.js";
 import { eventually } from "./eventually.js";
 
@@ -99,6 +108,11 @@ test("bytes of HTTP are refused and end the connection", () =>
     assert.match(answers.join(), /^Error InvalidFrameError: /);
   }));
 
+const textOf = ({ result }: Answer): string => result;
+
+const warningsOf = (log: readonly string[]): string[] =>
+  log.filter((line) => line.includes("a limit of the command listener was met"));
+
 /** Opens `count` connections, and says `bytes` on each. */
 async function crowd(address: string, count: number, bytes: Buffer): Promise<CommandClient[]> {
   const clients: CommandClient[] = [];
@@ -128,7 +142,7 @@ for (const [what, bytes] of [
         let open = crowded.length;
         for (const client of crowded) {
           client.rest().then((answers) => {
-            assert.deepEqual(answers, []);
+            assert.deepEqual(answers.map(textOf), ["LimitError: AUTH did not come within 0.5 s"]);
             open--;
           });
         }
@@ -158,11 +172,11 @@ test("a first command that trickles in is not waited for", () =>
       client.socket.write(Buffer.of(byte));
       await new Promise(setImmediate);
     }
-    assert.deepEqual(await rest, []);
+    assert.deepEqual((await rest).map(textOf), ["LimitError: AUTH did not come within 0.1 s"]);
   }));
 
 test("a connection is closed when it is idle for too long, and not while commands come", () =>
-  withCommandListener({ limits: { idle: 200 } }, async ({ logIn }) => {
+  withCommandListener({ limits: { idle: 200 } }, async ({ logIn, log }) => {
     const [idle, busy] = [await logIn(), await logIn()];
     let ended = false;
     const rest = idle.rest().then((answers) => {
@@ -170,7 +184,8 @@ test("a connection is closed when it is idle for too long, and not while command
       return answers;
     });
     while (!ended) assert.equal((await busy.call("PING")).result, "PONG");
-    assert.deepEqual(await rest, []);
+    assert.deepEqual((await rest).map(textOf), ["LimitError: no command came for 0.2 s"]);
+    assert.equal(warningsOf(log).length, 1);
     assert.equal((await busy.call("PING")).result, "PONG");
   }));
 
@@ -215,26 +230,59 @@ async function canLogIn(connect: CommandServer["connect"]): Promise<boolean> {
 }
 
 describe("connections over the limit", () => {
-  test("of one address are closed, and may come when others have gone", () =>
+  test("of one address are told so and closed, and may come when others have gone", () =>
     withCommandListener(
       { limits: { perAddress: 3, firstCommand: 60_000 } },
-      async ({ connect, logIn }) => {
+      async ({ connect, logIn, log }) => {
         const clients = [await logIn(), await logIn(), await logIn()];
-        const fourth = await connect();
-        assert.deepEqual(await fourth.rest(), []);
+        for (let times = 0; times < 3; times++) {
+          const fourth = await connect();
+          fourth.socket.write(request("auth", "admin", "secret"));
+          const [answer, ...more] = await fourth.rest();
+          assert.equal(answer?.status, "Error");
+          assert.equal(answer?.result, "LimitError: the server takes 3 connections of one address");
+          assert.match(answer?.clientId ?? "", /^\d+-127\.0\.0\.1:\d+$/);
+          assert.deepEqual(more, []);
+        }
+        const [line, ...lines] = warningsOf(log).map((one) => JSON.parse(one));
+        assert.equal(line.level, 40);
+        assert.equal(line.ip, "127.0.0.1");
+        assert.deepEqual(lines, []);
         for (const client of clients) assert.equal((await client.call("PING")).result, "PONG");
         clients[0]?.close();
         await eventually("a place", () => canLogIn(connect));
       },
     ));
 
-  test("in all are closed, and may come when others have gone", () =>
+  test("find a place where another has not sent its AUTH", () =>
+    withCommandListener(
+      { limits: { perAddress: 3, firstCommand: 60_000 } },
+      async ({ connect, logIn }) => {
+        const first = await logIn();
+        const silent = await connect();
+        const later = await connect();
+        const next = await logIn();
+        const answers = await silent.rest();
+        assert.deepEqual(answers.map(textOf), [
+          "LimitError: the server takes 3 connections of one address",
+        ]);
+        for (const client of [first, next]) {
+          assert.equal((await client.call("PING")).result, "PONG");
+        }
+        assert.equal((await later.call("auth", "admin", "secret")).result, "Connected");
+        assert.match(textOf((await (await connect()).rest())[0] ?? assert.fail()), /^LimitError/);
+      },
+    ));
+
+  test("in all are told so and closed, and may come when others have gone", () =>
     withCommandListener(
       { limits: { connections: 2, firstCommand: 60_000 } },
       async ({ connect, logIn }) => {
         const clients = [await logIn(), await logIn()];
         const third = await connect();
-        assert.deepEqual(await third.rest(), []);
+        assert.deepEqual((await third.rest()).map(textOf), [
+          "LimitError: the server takes 2 connections",
+        ]);
         for (const client of clients) assert.equal((await client.call("PING")).result, "PONG");
         clients[0]?.close();
         await eventually("a place", () => canLogIn(connect));
@@ -267,3 +315,34 @@ test("a peer's address is told alike on every kind of socket", () => {
   }
   assert.equal(peerAddress({}), null);
 });
+
+test("a pool of 500 connections of one address is served by the usual limits, and not cut", () =>
+  withCommandListener({}, async ({ address, logIn }) => {
+    const pool = await crowd(address, 500, request("auth", "admin", "secret"));
+    try {
+      for (const client of pool) assert.equal((await client.receive()).result, "Connected");
+      const pings = pool.map((client) => client.call("PING"));
+      for (const { result } of await Promise.all(pings)) assert.equal(result, "PONG");
+      await logIn();
+    } finally {
+      for (const client of pool) client.close();
+    }
+  }));
+
+const isLinux = process.platform === "linux";
+
+test("TCP asks a silent client whether it is there", { skip: !isLinux }, () =>
+  withCommandListener({}, async ({ address, logIn }) => {
+    const client = await logIn();
+    const hex = (port: number | string | undefined) =>
+      Number(port).toString(16).toUpperCase().padStart(4, "0");
+    const ends = `:${hex(address.split(":")[1])} 0100007F:${hex(client.socket.localPort)} 01 `;
+    // The kind of the socket's timer: 2 is that of keepalive once nothing is on its way.
+    await eventually("a keepalive timer", () => {
+      const line = readFileSync("/proc/net/tcp", "utf8")
+        .split("\n")
+        .find((one) => one.includes(ends));
+      return / 02:[0-9A-F]{8} /.test(line ?? "");
+    });
+  }),
+);

@@ -60,6 +60,7 @@ export async function withCommandListener(
     calls: createCalls({ observer: metrics.callObserver, log, clock: () => performance.now() }),
     log,
     startedAt: STARTED_AT,
+    now: clock.now,
     counts: () => ({ sessions: 7 }),
     ...given,
   });

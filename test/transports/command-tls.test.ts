@@ -53,24 +53,31 @@ test("who does not speak TLS, or does not finish the handshake, is closed in tim
     }
     assert.deepEqual(await silent.rest(), []);
     await eventually("the end of a plain connection", () => plain.socket.closed);
-    assert.deepEqual(await secure.rest(), []);
+    const [told, ...more] = (await secure.rest()).map(({ result }) => result);
+    assert.equal(told, "LimitError: AUTH did not come within 0.2 s");
+    assert.deepEqual(more, []);
     assert.doesNotMatch(log.join(""), /secret/);
   }));
 
-test("connections in a handshake count as connections", () =>
+test("a connection in its handshake gives way to another, and one over the limit is told", () =>
   withCommandListener({ tls, limits: { perAddress: 2 } }, async ({ address }) => {
     const first = await dialTls(address);
+    assert.equal((await first.call("auth", "admin", "secret")).result, "Connected");
     const handshaking = speak(await dial(address));
-    await assert.rejects(dialTls(address), "the third is closed");
-    first.socket.write(request("auth", "admin", "secret"));
-    assert.equal((await first.receive()).result, "Connected");
-    handshaking.close();
-    const dialAgain = async () => {
-      (await dialTls(address)).close();
-      return true;
-    };
-    await eventually("a place", () => dialAgain().catch(() => false));
+    const third = await dialTls(address);
+    assert.deepEqual(await handshaking.rest(), []);
+    assert.equal((await third.call("auth", "admin", "secret")).result, "Connected");
+    const over = await dialTls(address);
+    assert.deepEqual(
+      (await over.rest()).map(({ result }) => result),
+      ["LimitError: the server takes 2 connections of one address"],
+    );
     first.close();
+    const canConnect = async () => {
+      const { result } = await (await dialTls(address)).call("auth", "admin", "secret");
+      return result === "Connected";
+    };
+    await eventually("a place", () => canConnect().catch(() => false));
   }));
 
 test("a client with a certificate is its account, unless it gives a name and password", () =>

@@ -370,11 +370,33 @@ describe("without authentication", () => {
       assert.deepEqual(await client.rest(), []);
     }));
 
-  test("there is no caller whose session could be shown, and the rest is answered", () =>
+  for (const [args, name] of [
+    [[], ""],
+    [["", ""], ""],
+    [["ann", "any"], "ann"],
+    [["x".repeat(64), "any"], "x".repeat(64)],
+    [["x".repeat(65), "any"], ""],
+  ] satisfies [string[], string][]) {
+    test(`SESSION after AUTH with ${args.length} arguments shows an Admin called ${name}`, () =>
+      withCommandListener({ auth: "off" }, async ({ connect, clock }) => {
+        const client = await connect();
+        const createdAt = new Date(clock.now());
+        const { clientId } = await client.call("auth", ...args);
+        clock.advance(5_000);
+        const session = JSON.parse(ok(await client.call("SESSION")));
+        assert.equal(session.session_id, clientId);
+        assert.equal(session.status, 1);
+        assert.deepEqual(session.user, { Password: "*******", Role: "Admin", Username: name });
+        assert.equal(new Date(session.created_at).getTime(), createdAt.getTime());
+        assert.equal(new Date(session.last_accessed_at).getTime(), clock.now());
+        assert.match(error(await client.call("SESSION", "x")), /^InvalidArgumentError: /);
+      }));
+  }
+
+  test("the other commands are answered as ever", () =>
     withCommandListener({ auth: "off" }, async ({ connect }) => {
       const client = await connect();
       await client.call("auth");
-      assert.equal(error(await client.call("SESSION")), UNAUTHORIZED);
       assert.equal(ok(await client.call("PING")), "PONG");
       assert.equal(JSON.parse(ok(await client.call("STATUS"))).server_status, "running");
     }));

@@ -124,6 +124,7 @@ export async function startServer(
       httpOrigins: [],
       store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },
       // Tests share their processors: that they are slow is no overload.
+      commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: null,
       cacheBytes: 2 ** 24,
       rke: RKE,

@@ -1,14 +1,16 @@
 import type { Command } from "../../../gen/ts/latchkey/command/v1/command_pb.js";
 import { type Awaitable, then } from "../../domain/awaitable.js";
 import { LatchkeyError } from "../../domain/error.js";
-import { toRfc3339, toSessionObject } from "../../services/caller-session.js";
-import type { CallerSession, Connection } from "../../services/connections.js";
+import { type ShownSession, toRfc3339, toSessionObject } from "../../services/caller-session.js";
+import type { Connection } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
 
 export interface CommandsOptions {
   readonly calls: Calls;
   /** When the server started: milliseconds since 1970. */
   readonly startedAt: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   /** What STATUS tells besides, names in snake_case. */
   readonly counts: () => Readonly<Record<string, number>>;
 }
@@ -22,21 +24,26 @@ export interface Conversation {
 }
 
 export interface Commands {
-  /** Begins a conversation; the connection is null where authentication is off. */
-  converse(connection: Connection | null): Conversation;
+  /**
+   * Begins a conversation with the client of that id; the connection is null where authentication
+   * is off.
+   */
+  converse(connection: Connection | null, clientId: string): Conversation;
 }
 
-/** The result of one command; the caller is null where authentication is off. */
-type Handler = (args: readonly string[], caller: CallerSession | null) => string;
+/** The result of one command. */
+type Handler = (args: readonly string[], session: ShownSession) => string;
+
+/** Characters of a name that SESSION shows where authentication is off; a longer one is left out. */
+const NAME_LIMIT = 64;
 
 /** What each command answers; its documentation is in command.proto. */
-export function createCommands({ calls, startedAt, counts }: CommandsOptions): Commands {
+export function createCommands({ calls, startedAt, now, counts }: CommandsOptions): Commands {
   const handlers: Readonly<Record<string, Handler>> = {
     PING: (args) => ["PONG", ...args].join(" "),
-    SESSION(args, caller) {
+    SESSION(args, session) {
       if (args.length > 0) throw invalidArgument("SESSION takes no arguments");
-      if (caller === null) throw new LatchkeyError("not_found", UNAUTHORIZED);
-      return JSON.stringify(toSessionObject(caller));
+      return JSON.stringify(toSessionObject(session));
     },
     STATUS() {
       const status = { server_status: "running", up_time: toRfc3339(startedAt), ...counts() };
@@ -50,13 +57,34 @@ export function createCommands({ calls, startedAt, counts }: CommandsOptions): C
   const runAuth = calls.of("command", "AUTH");
 
   return {
-    converse(connection) {
+    converse(connection, clientId) {
       let authenticated = false;
+      /** Where authentication is off: who the client says it is, as an Admin, for it may do all. */
+      let anonymous: ShownSession | null = null;
+
+      const beginAnonymous = (name: string) => {
+        const at = now();
+        anonymous = {
+          id: clientId,
+          createdAt: at,
+          lastAccessedAt: at,
+          account: { name: name.length > NAME_LIMIT ? "" : name, role: "Admin" },
+        };
+      };
+
+      /** The session of the next command, which moves its last access; throws if it has ended. */
+      const currentSession = (): Awaitable<ShownSession> => {
+        if (connection) return connection.identify(undefined);
+        if (!anonymous) throw new LatchkeyError("unauthenticated", UNAUTHORIZED);
+        anonymous = { ...anonymous, lastAccessedAt: now() };
+        return anonymous;
+      };
 
       const authenticate = (args: readonly string[]): Awaitable<string> => {
         if (authenticated) throw invalidCommand("the connection is authenticated already");
         return then(logIn(args, connection), () => {
           authenticated = true;
+          if (!connection) beginAnonymous(args[0] ?? "");
           return "Connected";
         });
       };
@@ -72,9 +100,7 @@ export function createCommands({ calls, startedAt, counts }: CommandsOptions): C
               connection?.noteFailure("no credentials");
               throw new LatchkeyError("unauthenticated", UNAUTHORIZED);
             }
-            // Every command moves the session's last access, and is refused once it has ended.
-            const caller = connection?.identify(undefined) ?? null;
-            return then(caller, (session) => handle(args, session));
+            return then(currentSession(), (session) => handle(args, session));
           }, undefined);
         },
       };
@@ -89,10 +115,7 @@ export function errorText({ code, message }: LatchkeyError): string {
   return code === "unauthenticated" ? UNAUTHORIZED : message;
 }
 
-function logIn(
-  args: readonly string[],
-  connection: Connection | null,
-): Awaitable<CallerSession | null> {
+function logIn(args: readonly string[], connection: Connection | null): Awaitable<unknown> {
   const [name = "", password = "", ...more] = args;
   if (args.length === 1 || more.length > 0) {
     connection?.noteFailure("malformed AUTH");

@@ -16,8 +16,8 @@ export interface ConnectionLimits {
   readonly frame: number;
   /** From its begin until its first command is complete. */
   readonly firstCommand: number;
-  /** From one command to the next. */
-  readonly idle: number;
+  /** From one command to the next; null: for ever. */
+  readonly idle: number | null;
   /** Until the client has taken the answers that wait for it. */
   readonly drain: number;
   /** From the server's end of the connection until the client's. */
@@ -29,11 +29,17 @@ export interface ServeOptions {
   readonly clientId: string;
   readonly conversation: Conversation;
   readonly limits: ConnectionLimits;
+  /** Called at the first command. */
+  readonly onFirstCommand: () => void;
+  /** Told why the connection ends where a limit of time ends it. */
+  readonly onLimit: (reason: string) => void;
 }
 
 export interface ServedConnection {
   /** Answers what has arrived, then ends. */
   finish(): void;
+  /** Answers an error that no command asked for, then ends. */
+  end(reason: string): void;
 }
 
 /**
@@ -41,10 +47,8 @@ export interface ServedConnection {
  * the answer to the last one is known, nor are more bytes read than fit one buffer while the client
  * does not take its answers. So what waits unsent is never more than a buffer and one answer.
  */
-export function serveConnection(
-  socket: Socket,
-  { clientId, conversation, limits }: ServeOptions,
-): ServedConnection {
+export function serveConnection(socket: Socket, options: ServeOptions): ServedConnection {
+  const { clientId, conversation, limits, onFirstCommand, onLimit } = options;
   const frames = createFrameReader(limits.frame);
   // Of these at most one keeps the next command waiting.
   let answering = false;
@@ -52,12 +56,34 @@ export function serveConnection(
   // No more is expected: the client has sent all, or the server stops.
   let finishing = false;
   let ended = false;
-  let deadline = setTimeout(() => socket.destroy(), limits.firstCommand);
+  let hasSpoken = false;
+  let deadline: NodeJS.Timeout | undefined;
 
-  const within = (time: number) => {
+  const within = (time: number | null, expire: () => void = () => socket.destroy()) => {
     clearTimeout(deadline);
-    if (!socket.destroyed) deadline = setTimeout(() => socket.destroy(), time);
+    if (!socket.destroyed && time !== null) deadline = setTimeout(expire, time);
   };
+
+  /** A limit of time has passed that the client is told of. */
+  const expire = (reason: string) => {
+    onLimit(reason);
+    tell(reason);
+  };
+
+  const untilNext = () => {
+    const { idle } = limits;
+    within(idle, () => {
+      // A command is under way, whose answer comes first.
+      if (answering) untilNext();
+      else expire(`LimitError: no command came for ${(idle ?? 0) / 1_000} s`);
+    });
+  };
+
+  const untilTaken = () =>
+    within(limits.drain, () => {
+      onLimit(`LimitError: answers were not taken for ${limits.drain / 1_000} s`);
+      socket.destroy();
+    });
 
   const nextCommand = (): Command | null => {
     for (;;) {
@@ -89,29 +115,31 @@ export function serveConnection(
   };
 
   const take = (command: Command) => {
-    within(limits.idle);
+    untilNext();
+    if (!hasSpoken) onFirstCommand();
+    hasSpoken = true;
     let answered: Awaitable<string>;
     try {
       answered = conversation.answer(command);
     } catch (error) {
       return refuse(error as LatchkeyError); // As a conversation promises.
     }
-    if (!(answered instanceof Promise)) return write("Ok", answered);
+    if (!(answered instanceof Promise)) return accept(answered);
     answering = true;
-    answered
-      .then((result) => write("Ok", result), refuse)
-      .finally(() => {
-        answering = false;
-        pump();
-      });
+    answered.then(accept, refuse).finally(() => {
+      answering = false;
+      pump();
+    });
   };
+
+  const accept = (result: string) => write("Ok", result);
 
   const write = (status: "Ok" | "Error", result: string) => {
     const response = { clientId, status, result: Buffer.from(result) };
     const frame = encodeFrame(toBinary(ResponseSchema, create(ResponseSchema, response)));
     if (socket.write(frame)) return;
     draining = true;
-    within(limits.drain);
+    untilTaken();
   };
 
   const refuse = (error: LatchkeyError) => {
@@ -134,7 +162,7 @@ export function serveConnection(
   socket.on("drain", () => {
     draining = false;
     if (ended) return;
-    within(limits.idle);
+    untilNext();
     // Not at once: others have their turn between two buffers of answers.
     setImmediate(pump);
   });
@@ -142,6 +170,15 @@ export function serveConnection(
     finishing = true;
     pump();
   };
+  const tell = (reason: string) => {
+    if (ended) return;
+    write("Error", reason);
+    end();
+  };
+  const { firstCommand } = limits;
+  within(firstCommand, () =>
+    expire(`LimitError: AUTH did not come within ${firstCommand / 1_000} s`),
+  );
   socket.on("end", finish);
   // A peer that breaks off; `close` follows.
   socket.on("error", () => {});
@@ -149,7 +186,7 @@ export function serveConnection(
     ended = true;
     clearTimeout(deadline);
   });
-  return { finish };
+  return { finish, end: tell };
 }
 
 function decode(frame: Buffer): Command {

@@ -9,26 +9,29 @@ import type { Connections } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
 import type { Listener } from "../listener.js";
 import { certifiedName, peerAddress } from "../peer.js";
+import { type AdmissionLimits, createAdmission, createSparseLog, type Place } from "./admission.js";
 import { createCommands } from "./commands.js";
 import { type ConnectionLimits, type ServedConnection, serveConnection } from "./connection.js";
 import { FRAME_LIMIT } from "./frames.js";
+import { turnAway } from "./turn-away.js";
 
-export interface CommandLimits extends ConnectionLimits {
-  /** Connections in all. */
-  readonly connections: number;
-  /** Connections from one address. */
-  readonly perAddress: number;
-}
+export interface CommandLimits extends ConnectionLimits, AdmissionLimits {}
 
 export const COMMAND_LIMITS: CommandLimits = {
   frame: FRAME_LIMIT,
   firstCommand: 5_000,
-  idle: 10 * 60_000,
+  idle: null,
   drain: 10_000,
   linger: 1_000,
-  connections: 1_024,
-  perAddress: 64,
+  connections: 4_096,
+  perAddress: 1_024,
 };
+
+/** Refused connections that are told so at a time; others beyond the limits are cut. */
+const TOLD = 64;
+
+/** Milliseconds of silence after which TCP asks whether the client is there. */
+const KEEPALIVE = 60_000;
 
 export interface CommandListenerOptions {
   /** `host:port`; port 0 picks one. */
@@ -39,6 +42,8 @@ export interface CommandListenerOptions {
   readonly log: Logger;
   /** When the server started: milliseconds since 1970. */
   readonly startedAt: number;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   /** What STATUS tells besides, names in snake_case. */
   readonly counts: () => Readonly<Record<string, number>>;
   /** What `tls.createServer` takes; null: no TLS. */
@@ -53,21 +58,25 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
   const commands = createCommands(options);
   const sockets = new Set<Socket>();
   const served = new Set<ServedConnection>();
-  const perAddress = createTally();
+  const onLimit = createSparseLog(options.now, (reason, ip, count) =>
+    log.warn({ ip, reason, count }, "a limit of the command listener was met"),
+  );
+  const admission = createAdmission({ limits, onLimit });
+  /** By the peer's address, for TLS makes another socket of the one that was admitted. */
+  const admitted = new Map<string, Place | string>();
+  let turnedAway = 0;
   let anonymous = 0;
 
   // Before TLS: who only shakes hands counts too.
   const admit = (socket: Socket) => {
-    const { remoteAddress: ip = "" } = socket;
-    if (perAddress.count(ip) >= limits.perAddress) {
-      log.debug({ ip }, "command connection refused: too many of its address");
-      socket.destroy();
-      return;
-    }
-    perAddress.add(ip, 1);
+    const address = peerAddress(socket);
+    const place = admission.admit(socket);
+    if (typeof place === "string" && ++turnedAway > TOLD) socket.destroy();
     sockets.add(socket);
+    if (address !== null) admitted.set(address, place);
     socket.once("close", () => {
-      perAddress.add(ip, -1);
+      if (typeof place === "string") turnedAway--;
+      if (address !== null) admitted.delete(address);
       sockets.delete(socket);
     });
   };
@@ -78,6 +87,12 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
       socket.destroy();
       return;
     }
+    const place = admitted.get(address);
+    if (place === undefined || typeof place === "string") {
+      if (place === undefined) socket.destroy();
+      else turnAway(socket, `${++anonymous}-${address}`, place, limits.linger);
+      return;
+    }
     const connection =
       connections?.open({
         transport: "command",
@@ -85,11 +100,15 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
         ...certifiedName(socket),
         end: () => socket.destroy(),
       }) ?? null;
+    const clientId = connection?.id ?? `${++anonymous}-${address}`;
     const one = serveConnection(socket, {
-      clientId: connection?.id ?? `${++anonymous}-${address}`,
-      conversation: commands.converse(connection),
+      clientId,
+      conversation: commands.converse(connection, clientId),
       limits,
+      onFirstCommand: place.settle,
+      onLimit: (reason) => onLimit(reason, address),
     });
+    place.onEvicted(one.end);
     served.add(one);
     socket.once("close", () => {
       served.delete(one);
@@ -97,11 +116,10 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
     });
   };
 
+  const tcp = { keepAlive: true, keepAliveInitialDelay: KEEPALIVE };
   const secure: TlsServer | null =
-    tls && createTlsServer({ ...tls, handshakeTimeout: limits.firstCommand });
-  const server: Server = secure ?? createServer();
-  server.maxConnections = limits.connections;
-  server.on("drop", () => log.debug("command connection refused: too many in all"));
+    tls && createTlsServer({ ...tls, ...tcp, handshakeTimeout: limits.firstCommand });
+  const server: Server = secure ?? createServer(tcp);
   server.prependListener("connection", admit);
   server.on(secure ? "secureConnection" : "connection", serve);
   server.on("tlsClientError", (err, socket: Socket) => {
@@ -142,18 +160,4 @@ function listen(server: Server, address: string): Promise<string> {
       resolve(`${host}:${port}`);
     });
   });
-}
-
-/** Counts by key, keys at zero not kept. */
-function createTally() {
-  const counts = new Map<string, number>();
-  const count = (key: string) => counts.get(key) ?? 0;
-  return {
-    count,
-    add(key: string, difference: 1 | -1) {
-      const next = count(key) + difference;
-      if (next === 0) counts.delete(key);
-      else counts.set(key, next);
-    },
-  };
 }

@@ -39,7 +39,9 @@ export type Command = Message<"latchkey.command.v1.Command"> & {
    *   last_accessed_at (RFC 3339; it moves with every command), session_id (as
    *   `client_id` below), status (0 pending, 1 active, 2 expired), and user
    *   with Password (always `*******`), Role (`Admin` or `User`) and Username.
-   *   It takes no arguments.
+   *   It takes no arguments. Where authentication is off, it is a session of the
+   *   connection with the role Admin and the name that AUTH gave, which nobody
+   *   checked: empty if AUTH gave none, or one of more than 64 characters.
    * - `STATUS` answers server_status (`running`), up_time (RFC 3339, when the
    *   server started) and counts of what the server holds. Arguments are
    *   ignored.
@@ -97,14 +99,15 @@ export type Response = Message<"latchkey.command.v1.Response"> & {
    *
    * - `unauthorized or session not found`: the first command was not AUTH, its
    *   credentials are wrong, or they hold no longer (a password was changed, an
-   *   account disabled). The connection ends. Where authentication is off
-   *   SESSION answers this, for there is no caller, and the connection stays.
+   *   account disabled). The connection ends.
    * - `InvalidCommandError: ...`: no such command, or an AUTH too many.
    * - `InvalidArgumentError: ...`: SESSION with arguments, or AUTH with a
    *   number of them that it does not take; after the latter the connection
    *   ends.
    * - `InvalidFrameError: ...`: a length over the limit, or a body that is not
    *   a Command (not protobuf, or text that is not UTF-8). The connection ends.
+   * - `LimitError: ...`: a limit of connections or of time was met; it comes also
+   *   where no command asked for it. The connection ends.
    * - `internal server error`: a fault inside; the server's log has it.
    * - Any other text says what was refused, such as too many failed logins.
    *
