@@ -112,15 +112,7 @@ export function refuseLarge(request: FastifyRequest, reply: FastifyReply): void 
   const message = `the request must be at most ${MAX_REQUEST} bytes`;
   const contentType = typeOf(request);
   if (isGrpcWeb(contentType)) {
-    const status = String(Code.ResourceExhausted);
-    void reply
-      .code(200)
-      .headers({
-        "content-type": contentType,
-        "grpc-status": status,
-        "grpc-message": encodeURI(message),
-      })
-      .send();
+    sendGrpcWebError(reply, contentType, Code.ResourceExhausted, message);
     return;
   }
   const error = { code: "resource_exhausted", message };
@@ -133,4 +125,31 @@ export function refuseLarge(request: FastifyRequest, reply: FastifyReply): void 
     .code(STATUS.limit.http)
     .header("content-type", "application/json")
     .send(JSON.stringify(error));
+}
+
+/** Refuses gRPC-Web in Base64; answers whether it did. Its clients read the status in the headers. */
+export function refuseText(request: FastifyRequest, reply: FastifyReply): boolean {
+  const contentType = typeOf(request);
+  if (!contentType.startsWith("application/grpc-web-text")) return false;
+  const message =
+    "application/grpc-web-text is not served: use application/grpc-web+proto, the binary mode";
+  sendGrpcWebError(reply, contentType, Code.Unimplemented, message);
+  return true;
+}
+
+/** An answer of gRPC-Web whose trailers are its headers, for it has no messages. */
+function sendGrpcWebError(
+  reply: FastifyReply,
+  contentType: string,
+  code: Code,
+  message: string,
+): void {
+  void reply
+    .code(200)
+    .headers({
+      "content-type": contentType,
+      "grpc-status": String(code),
+      "grpc-message": encodeURI(message),
+    })
+    .send();
 }

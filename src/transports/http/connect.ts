@@ -33,6 +33,7 @@ import {
   MAX_BODY,
   MAX_REQUEST,
   refuseLarge,
+  refuseText,
 } from "./connect-bodies.js";
 import { type CallerOf, CHALLENGE } from "./rest-sessions/routes.js";
 
@@ -86,6 +87,7 @@ export function addConnect<S extends DescService>(
   const handlers = router.handlers.filter(({ method }) => method.methodKind !== "bidi_streaming");
   for (const handler of handlers) {
     scope.all(handler.requestPath, async (request, reply) => {
+      if (refuseText(request, reply)) return reply;
       reply.hijack();
       const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
       const flaw = await findFlaw(handler.method.input, request, sent);

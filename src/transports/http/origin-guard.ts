@@ -3,18 +3,14 @@ import { TLSSocket } from "node:tls";
 import { cors } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { LatchkeyError } from "../../domain/error.js";
-import { isAddress, isLoopback, parseHost } from "../../domain/host.js";
 import { peerAddress } from "../peer.js";
 import { STATUS } from "../status.js";
+import { createHostRule, type HostRuleOptions } from "./host-rule.js";
 import { JSON_TYPE } from "./json-answers.js";
 import { HEALTH_PATHS } from "./operations.js";
 import { errorAnswer } from "./rest-sessions/input.js";
 
-export interface OriginGuardOptions {
-  /** What the listener is bound to: a name or an address, IPv6 in brackets. */
-  readonly boundTo: string;
-  /** Hosts that requests may carry beside those of the machine itself, as `parseHost` answers them. */
-  readonly hosts: readonly string[];
+export interface OriginGuardOptions extends HostRuleOptions {
   /** Origins whose pages may call, as browsers send them: `https://app.example`. */
   readonly origins: readonly string[];
   /** Gets a line for each request that is refused. */
@@ -54,19 +50,12 @@ const EXPOSED = cors.exposedHeaders.join(", ").toLowerCase();
  * may read follow from one rule.
  */
 export function createOriginGuard(options: OriginGuardOptions): OriginGuard {
-  const { boundTo, hosts, origins, log } = options;
-  const knownHosts = new Set([boundTo.toLowerCase(), ...hosts]);
+  const { origins, log } = options;
+  const isOurs = createHostRule(options);
   const knownOrigins = new Set(origins);
   const everywhere = knownOrigins.size > 0 ? { ...HEADERS, vary: "origin" } : HEADERS;
-  const isOpen = !isLoopback(boundTo);
   /** The last that was found to be ours: nearly always the next one, too. */
   let lastHost: string | undefined;
-
-  const isOurs = (header: string): boolean => {
-    const host = parseHost(header);
-    if (host === undefined) return false;
-    return knownHosts.has(host) || isLoopback(host) || (isOpen && isAddress(host));
-  };
 
   const refuse = (request: IncomingMessage, response: ServerResponse, reason: Refusal): false => {
     const { host, origin } = request.headers;

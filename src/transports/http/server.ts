@@ -26,10 +26,12 @@ import { transform } from "./openapi.js";
 import { addOperations } from "./operations.js";
 import { createOriginGuard } from "./origin-guard.js";
 import { createAdmit } from "./refusal.js";
+import { checkRequest } from "./request-check.js";
 import { addBodyParsers } from "./rest-sessions/bodies.js";
 import { addRestSessions, type CallerOf, sendError } from "./rest-sessions/routes.js";
 import { transformObject } from "./rest-sessions/schemas.js";
 import { addRkeEndpoints } from "./rke/routes.js";
+import { discardBody } from "./unread-body.js";
 
 /** What begins like a media type, `type/subtype`. RFC 9110, 8.3.1. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
@@ -99,7 +101,8 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const serverFactory: FastifyServerFactory = (handler) => {
     // Before all else, so that whatever answers is guarded, and what is refused costs least.
     const serve: RequestListener = (request, response) => {
-      if (!guard(request, response) || !admit(request, response)) return;
+      if (!checkRequest(request, response) || !guard(request, response)) return;
+      if (!admit(request, response)) return;
       // Fastify refuses what is no media type at all, before any parser sees it.
       const type = request.headers["content-type"];
       if (type !== undefined && type !== lastType) {
@@ -131,6 +134,14 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const shown = toLatchkeyError(error);
     sendError(reply, shown, shown.code === "invalid" ? error.statusCode : undefined);
+  });
+  app.addHook("onSend", (request, reply, payload, done) => {
+    if (request.raw.complete) return done(null, payload);
+    // Fastify would close at once the connection of a body over the limit.
+    discardBody(request.raw, (isWhole) => {
+      if (isWhole && !draining) reply.removeHeader("connection");
+      done(null, payload);
+    });
   });
   app.setNotFoundHandler((_request, reply) =>
     sendError(reply, new LatchkeyError("not_found", "no such path or method: see /openapi.json")),

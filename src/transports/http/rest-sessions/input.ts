@@ -26,7 +26,7 @@ export function readFlag(field: string, value: unknown): boolean {
   throw invalid(field, "value", `${field} must be true or false`);
 }
 
-/** A parameter as text; one given twice reads as its values joined, as it did in Express. */
+/** A parameter as text. */
 export function readText(value: unknown): string {
   return value === undefined ? "" : String(value);
 }
