@@ -17,7 +17,6 @@ const app = express();
 app.use(
   session({
     store,
-    genid: store.genid,
     secret: process.env["COOKIE_SECRET"] ?? "only for an example",
     resave: false,
     saveUninitialized: false,

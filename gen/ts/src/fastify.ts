@@ -1,9 +1,12 @@
 import type { JsonObject } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
 import type { CookieSerializeOptions } from "@fastify/cookie";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { ErrorInfoSchema } from "../google/rpc/error_details_pb.js";
 import type { Session } from "../latchkey/session/v1/session_pb.js";
 import type { Latchkey } from "./clients.js";
 import { Code, LatchkeyError } from "./error.js";
+import { toUserId } from "./user-id.js";
 
 export interface LatchkeyPluginOptions {
   readonly latchkey: Latchkey;
@@ -15,17 +18,20 @@ export interface LatchkeyPluginOptions {
   readonly cookie?: CookieSerializeOptions;
 }
 
-/** The session of a request, and what can become of it. Failures are LatchkeyErrors. */
+/**
+ * The session of a request, and what can become of it. Failures are LatchkeyErrors. A handler may
+ * return a session: JSON.stringify writes it as Protobuf's JSON, 64-bit numbers as texts.
+ */
 export interface RequestSession {
   /** As it was read, or as the last of these calls left it; null if the user is not logged in. */
   readonly current: Session | null;
   /** Begins a session of the user, with a token that nobody knew; ends the one before. */
-  login(userId: string, data?: JsonObject): Promise<Session>;
+  login(userId: string | number | bigint, data?: JsonObject): Promise<Session>;
   /** Merges `data` into the session's: null removes a key. Not logged in, it fails with NOT_FOUND. */
   update(data: JsonObject): Promise<Session>;
   /**
    * Gives the session a new token; the old one works for 30 s more. Does nothing if a request at the
-   * same time did so.
+   * same time did so, or without a session.
    */
   rotate(): Promise<void>;
   /** Ends the session, if there is one. */
@@ -40,7 +46,7 @@ declare module "fastify" {
   }
 }
 
-const TOKEN = /^[A-Za-z0-9]{64}$/;
+const TOKEN = /^[\w-]{22,256}$/;
 
 /**
  * A Fastify plugin that reads each request's session by the token in its cookie, and decorates the
@@ -110,17 +116,21 @@ async function openSession(
     get current() {
       return current;
     },
-    async login(userId, data = {}) {
+    async login(given, data = {}) {
       const old = token;
+      const userId = toUserId(given);
+      if (userId === undefined) throw new TypeError("a login needs the user's id");
       const begun = await sessions.createSession({ app, userId, ip, userAgent, data });
       if (old !== "") await end(old);
       return take(begun.session, begun.token);
     },
     async update(data) {
+      if (token === "") throw notLoggedIn();
       const { session } = await sessions.updateSession({ app, token, data });
       return take(session);
     },
     async rotate() {
+      if (token === "") return;
       try {
         const rotated = await sessions.rotateToken({ app, token });
         take(rotated.session, rotated.token);
@@ -141,4 +151,11 @@ async function openSession(
       return Number(deletedCount);
     },
   };
+}
+
+/** As the server says it of a session that has ended. */
+function notLoggedIn(): LatchkeyError {
+  const details = [{ desc: ErrorInfoSchema, value: { reason: "NOT_FOUND", domain: "latchkey" } }];
+  const message = "the request has no session";
+  return new LatchkeyError(new ConnectError(message, Code.NotFound, undefined, details));
 }

@@ -8,30 +8,42 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import { type Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import {
   type ChannelCredentials,
   type ChannelOptions,
   Client,
+  connectivityState,
   Metadata,
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
 import { StatusSchema } from "../google/rpc/status_pb.js";
-import { WAIT_FOR_CONNECTION } from "./policy.js";
+import { DEADLINE } from "./policy.js";
+import { createQueue } from "./queue.js";
+import { networkError } from "./unavailable.js";
 
 const CHANNEL: ChannelOptions = {
-  // A connection that is silently gone is found out while calls wait on it.
-  "grpc.keepalive_time_ms": 60_000,
-  "grpc.keepalive_timeout_ms": 20_000,
   // A server that is back is found soon; 1 s and 120 s by default.
-  "grpc.initial_reconnect_backoff_ms": 200,
-  "grpc.max_reconnect_backoff_ms": 10_000,
+  "grpc.initial_reconnect_backoff_ms": 100,
+  "grpc.max_reconnect_backoff_ms": 500,
   // Closing a client closes its connections; it shares none with others.
   "grpc.use_local_subchannel_pool": 1,
   "grpc.enable_channelz": 0,
   "grpc.service_config_disable_resolution": 1,
 };
+
+/** Unary calls under way; node:http2 resets streams where more than 1,024 begin at once. */
+const PLACES = 500;
+
+/**
+ * A connection that is silently gone is found within three fifths of the calls' deadline (ms), so
+ * that there is time for another one. Pings are sent while calls wait, once a second at most.
+ */
+const keepalive = (deadline: number): ChannelOptions => ({
+  "grpc.keepalive_time_ms": Math.min(1_000, Math.max(100, deadline / 5)),
+  "grpc.keepalive_timeout_ms": Math.min(2_000, Math.max(200, (deadline * 2) / 5)),
+});
 
 /** A Transport of Connect's clients over `@grpc/grpc-js`, which connects when it is first used. */
 export interface GrpcTransport extends Transport {
@@ -42,43 +54,65 @@ export interface GrpcTransport extends Transport {
 export function createGrpcTransport(
   address: string,
   credentials: ChannelCredentials,
+  deadline: number,
   options: ChannelOptions = {},
 ): GrpcTransport {
-  const channel = new Client(address, credentials, { ...CHANNEL, ...options });
+  const all = { ...CHANNEL, ...keepalive(deadline > 0 ? deadline : DEADLINE), ...options };
+  const open = () => new Client(address, credentials, all);
+  const queue = createQueue(PLACES);
+  let channel = open();
+  let isClosed = false;
+  /** A host that was silent drops what it got: only a new connection finds it back soon. */
+  const renew = (used: Client) => {
+    const { CONNECTING } = connectivityState;
+    const isStuck = used.getChannel().getConnectivityState(false) === CONNECTING;
+    if (isClosed || channel !== used || !isStuck) return;
+    channel = open();
+    used.close();
+  };
 
   return {
-    unary(method, signal, timeoutMs, header, input, context) {
-      const metadata = toMetadata(header, context?.get(WAIT_FOR_CONNECTION));
+    async unary(method, signal, timeoutMs = 0, header, input) {
+      const { path, serialize, deserialize } = codecOf(method);
+      // Here, and not by gRPC, so that what cannot be encoded is no failure of a call.
+      const bytes = serialize(create(method.input, input));
+      const metadata = toMetadata(header);
+      const options = deadlineOf(timeoutMs);
+      const leave = await queue.enter(timeoutMs, signal);
+      if (!leave) throw networkError(signal?.aborted ? Code.Canceled : Code.DeadlineExceeded, null);
+      const used = channel;
       return new Promise((resolve, reject) => {
         let started: Metadata | undefined;
         let ended: Metadata | undefined;
-        const { path, serialize, deserialize } = codecOf(method);
-        const message = create(method.input, input);
-        const options = deadlineOf(timeoutMs);
-        const call = channel.makeUnaryRequest(
+        const onEnd = (error: ServiceError | null, answer?: MessageShape<typeof method.output>) => {
+          leave();
+          signal?.removeEventListener("abort", cancel);
+          if (error) {
+            if (error.code === status.DEADLINE_EXCEEDED) renew(used);
+            return reject(toConnectError(error));
+          }
+          resolve({
+            stream: false,
+            service: method.parent,
+            method,
+            // gRPC has no answer without a message.
+            message: answer as MessageShape<typeof method.output>,
+            get header() {
+              return toHeaders(started);
+            },
+            get trailer() {
+              return toHeaders(ended);
+            },
+          });
+        };
+        const call = used.makeUnaryRequest(
           path,
-          serialize,
+          asIs,
           deserialize,
-          message,
+          bytes,
           metadata,
           options,
-          (error, answer) => {
-            signal?.removeEventListener("abort", cancel);
-            if (error) return reject(toConnectError(error));
-            resolve({
-              stream: false,
-              service: method.parent,
-              method,
-              // gRPC has no answer without a message.
-              message: answer as MessageShape<typeof method.output>,
-              get header() {
-                return toHeaders(started);
-              },
-              get trailer() {
-                return toHeaders(ended);
-              },
-            });
-          },
+          onEnd,
         );
         call.on("metadata", (received) => {
           started = received;
@@ -92,10 +126,10 @@ export function createGrpcTransport(
       });
     },
 
-    async stream(method, signal, timeoutMs, header, input, context) {
+    async stream(method, signal, timeoutMs, header, input) {
       // On the wire all kinds of streams are alike.
       const { path, serialize, deserialize } = codecOf(method);
-      const metadata = toMetadata(header, context?.get(WAIT_FOR_CONNECTION));
+      const metadata = toMetadata(header);
       const options = deadlineOf(timeoutMs);
       const call = channel.makeBidiStreamRequest(path, serialize, deserialize, metadata, options);
       const cancel = () => call.cancel();
@@ -133,7 +167,10 @@ export function createGrpcTransport(
       };
     },
 
-    close: () => channel.close(),
+    close() {
+      isClosed = true;
+      channel.close();
+    },
   };
 }
 
@@ -158,11 +195,10 @@ async function* messagesOf<I extends DescMessage>(
 const deadlineOf = (timeoutMs: number | undefined) =>
   timeoutMs !== undefined && timeoutMs > 0 ? { deadline: Date.now() + timeoutMs } : {};
 
-function toMetadata(
-  header: ConstructorParameters<typeof Headers>[0],
-  waitForReady = false,
-): Metadata {
-  const metadata = new Metadata({ waitForReady });
+const asIs = (bytes: Buffer) => bytes;
+
+function toMetadata(header: ConstructorParameters<typeof Headers>[0]): Metadata {
+  const metadata = new Metadata();
   for (const [name, value] of new Headers(header)) metadata.set(name, value);
   return metadata;
 }
@@ -182,13 +218,13 @@ function toConnectError(error: ServiceError): ConnectError {
   // The two number their codes alike.
   const code = (error.code ?? status.UNKNOWN) as number as Code;
   const { details = String(error), metadata } = error;
-  const made = new ConnectError(details, code, toHeaders(metadata), undefined, error);
   const [bytes] = metadata?.get("grpc-status-details-bin") ?? [];
-  if (bytes instanceof Uint8Array) {
-    made.details = fromBinary(StatusSchema, bytes).details.map(({ typeUrl, value }) => ({
-      type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
-      value,
-    }));
-  }
+  const headers = toHeaders(metadata);
+  if (!(bytes instanceof Uint8Array)) return networkError(code, error, headers);
+  const made = new ConnectError(details, code, headers, undefined, error);
+  made.details = fromBinary(StatusSchema, bytes).details.map(({ typeUrl, value }) => ({
+    type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
+    value,
+  }));
   return made;
 }

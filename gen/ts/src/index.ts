@@ -1,8 +1,9 @@
 import { credentials } from "@grpc/grpc-js";
+import { parseAddress } from "./address.js";
 import { createClients, type Latchkey } from "./clients.js";
 import { createNodeConnectTransport } from "./connect-transport.js";
 import { createGrpcTransport } from "./grpc-transport.js";
-import type { PolicyOptions } from "./policy.js";
+import { DEADLINE, type PolicyOptions } from "./policy.js";
 import { serverNameOf } from "./server-name.js";
 
 export { Code, LatchkeyError } from "./error.js";
@@ -18,7 +19,10 @@ export interface TlsFiles {
 }
 
 export interface LatchkeyOptions extends PolicyOptions {
-  /** `host:port` of the server's gRPC listener, or of its HTTP listener for Connect. */
+  /**
+   * `host:port` of the server's gRPC listener, or of its HTTP listener for Connect, also as a URL:
+   * `https://host:port` is TLS.
+   */
   readonly address: string;
   /** TLS, by what Node trusts if it is `{}`; without it none. */
   readonly tls?: TlsFiles | undefined;
@@ -33,12 +37,23 @@ export function createLatchkey(options: LatchkeyOptions): Latchkey {
 }
 
 /** What `createLatchkey` calls through: no key, no deadlines, nothing is made again. */
-export function openTransport({ address, tls, transport = "grpc" }: LatchkeyOptions) {
-  if (transport === "connect") {
-    return createNodeConnectTransport(`${tls ? "https" : "http"}://${address}`, tls);
+export function openTransport({
+  address,
+  tls: given,
+  transport = "grpc",
+  deadline = DEADLINE,
+}: LatchkeyOptions) {
+  const { target, isTls } = parseAddress(address, transport);
+  if (isTls === false && given) {
+    throw new TypeError("the address of Latchkey says http:, and the options ask for TLS");
   }
-  if (!tls) return createGrpcTransport(address, credentials.createInsecure());
+  const tls = given ?? (isTls ? {} : undefined);
+  if (transport === "connect") {
+    return createNodeConnectTransport(`${tls ? "https" : "http"}://${target}`, tls);
+  }
+  if (!tls) return createGrpcTransport(target, credentials.createInsecure(), deadline);
   const { ca = null, key = null, cert = null } = tls;
-  const { channel, verify } = serverNameOf(address);
-  return createGrpcTransport(address, credentials.createSsl(ca, key, cert, verify), channel);
+  const { channel, verify } = serverNameOf(target);
+  const ssl = credentials.createSsl(ca, key, cert, verify);
+  return createGrpcTransport(target, ssl, deadline, channel);
 }

@@ -1,4 +1,34 @@
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import type { LatchkeyError } from "./error.js";
+
+/**
+ * A failure that is the network's, for what the server did not say itself. Its message may reach
+ * visitors; the server's address is in its cause only.
+ */
+export function networkError(
+  code: Code,
+  cause: unknown,
+  metadata?: ConstructorParameters<typeof Headers>[0],
+): ConnectError {
+  const message = MESSAGES.get(code) ?? `Latchkey could not be called: ${Code[code]}`;
+  return new ConnectError(message, code, metadata, undefined, cause);
+}
+
+const MESSAGES: ReadonlyMap<Code, string> = new Map([
+  [Code.Unavailable, "Latchkey cannot be reached"],
+  [Code.DeadlineExceeded, "Latchkey did not answer in time"],
+  [Code.Canceled, "the call of Latchkey was cancelled"],
+]);
+
+/** Whether the call failed because nothing listens where the server should be, or nobody knows it. */
+export function isRefused({ reason, cause }: LatchkeyError): boolean {
+  if (reason !== undefined) return false;
+  for (let inner: unknown = cause; inner instanceof Error; inner = inner.cause) {
+    if (/\b(ECONNREFUSED|ENOENT|ENOTFOUND)\b/.test(inner.message)) return true;
+    if ("code" in inner && inner.code === "ECONNREFUSED") return true;
+  }
+  return false;
+}
 
 /**
  * The transport, failing with UNAVAILABLE where no answer came for the network's sake, as gRPC
@@ -9,10 +39,10 @@ export function withUnavailable(
   isNetworkFailure: (cause: Error) => boolean,
 ): Transport {
   const translate = (error: unknown): never => {
-    const { rawMessage, code, cause } = ConnectError.from(error);
-    const isDecided = code === Code.Canceled || code === Code.DeadlineExceeded;
-    if (isDecided || !(cause instanceof Error) || !isNetworkFailure(cause)) throw error;
-    throw new ConnectError(rawMessage, Code.Unavailable, undefined, undefined, cause);
+    const { code, cause } = ConnectError.from(error);
+    if (code === Code.Canceled || code === Code.DeadlineExceeded) throw networkError(code, error);
+    if (!(cause instanceof Error) || !isNetworkFailure(cause)) throw error;
+    throw networkError(Code.Unavailable, cause);
   };
   const read = async function* <T>(messages: AsyncIterable<T>): AsyncIterable<T> {
     try {

@@ -5,13 +5,21 @@ import {
   WatchSessionsRequestSchema,
   type WatchSessionsResponse,
 } from "../latchkey/session/v1/session_service_pb.js";
-import { toLatchkeyError } from "./error.js";
+import { type LatchkeyError, toLatchkeyError } from "./error.js";
 import { backoff, SURROUNDINGS, type Surroundings } from "./policy.js";
+
+/** Not of Latchkey, and of no use to try again where nothing else ever came. */
+const WRONG_SERVER: ReadonlySet<Code> = new Set([
+  Code.Unimplemented,
+  Code.Unauthenticated,
+  Code.PermissionDenied,
+]);
 
 /**
  * WatchSessions that goes on where it was when the server stops, cannot be reached, or has dropped
- * the watcher for being slow; for ever, until the loop over it is left or the call's `signal` is
- * aborted. Where it cannot go on, the server sends `reset`, also when a snapshot was cut: forget
+ * the watcher for being slow, and after any break that Latchkey did not explain, such as a proxy's;
+ * for ever, until the loop over it is left, or the call's `signal` is aborted or its time over.
+ * Where it cannot go on, the server sends `reset`, also when a snapshot was cut: forget
  * what you know, a snapshot follows. Other failures are thrown as LatchkeyError.
  */
 export async function* watchSessions(
@@ -30,6 +38,7 @@ export async function* watchSessions(
   const signal = AbortSignal.any(signals);
   // Half a snapshot has the revision 0, which is too old for any watch.
   let last = resumeRevision;
+  let isAnswered = false;
   try {
     for (let failures = 1; ; failures++) {
       try {
@@ -37,17 +46,23 @@ export async function* watchSessions(
         const watch = { app, userId, includeTouches, ...resume };
         for await (const response of sessions.watchSessions(watch, { ...options, signal })) {
           failures = 0;
+          isAnswered = true;
           yield response;
           last = response.revision;
         }
       } catch (cause) {
         const error = toLatchkeyError(cause);
-        const isSlow = error.code === Code.ResourceExhausted && error.reason === "LIMIT";
-        if (error.code !== Code.Unavailable && !isSlow) throw error;
+        const isTimeout = error.code === Code.DeadlineExceeded && options.timeoutMs !== undefined;
+        if (signal.aborted || isTimeout || !mayResume(error, isAnswered)) throw error;
       }
       await sleep(backoff(Math.max(1, failures), random), signal);
     }
   } finally {
     left.abort();
   }
+}
+
+function mayResume({ code, reason }: LatchkeyError, isAnswered: boolean): boolean {
+  if (reason === undefined) return isAnswered || !WRONG_SERVER.has(code);
+  return code === Code.Unavailable || (code === Code.ResourceExhausted && reason === "LIMIT");
 }

@@ -13,6 +13,7 @@ import { ErrorInfoSchema, RetryInfoSchema } from "../google/rpc/error_details_pb
 import {
   CreateSessionRequestSchema,
   SessionService,
+  UpdateSessionRequestSchema,
 } from "../latchkey/session/v1/session_service_pb.js";
 import { LatchkeyError } from "../src/error.js";
 import { type PolicyOptions, withPolicy } from "../src/policy.js";
@@ -33,7 +34,10 @@ function openClient(
       now += wait;
     },
   });
-  return { sessions: createClient(SessionService, policy), waits };
+  const pass = (milliseconds: number) => {
+    now += milliseconds;
+  };
+  return { sessions: createClient(SessionService, policy), waits, pass };
 }
 
 const unavailable = () => new ConnectError("try later", Code.Unavailable);
@@ -59,11 +63,9 @@ test("a write gets a request_id, the same for each attempt, and the caller's mes
   assert.equal(ids[4], "the caller's own");
 });
 
-test("a read is made four times at most, the waits between growing", async () => {
-  let calls = 0;
+test("a read is made again until its deadline, the waits growing up to a second", async () => {
   const { sessions, waits } = openClient({
     getSession() {
-      calls++;
       throw unavailable();
     },
   });
@@ -71,8 +73,111 @@ test("a read is made four times at most, the waits between growing", async () =>
   assert.ok(error instanceof LatchkeyError);
   assert.equal(error.code, Code.Unavailable);
   assert.equal(error.message, "try later");
+  assert.deepEqual(waits, [100, 200, 400, ...Array.from({ length: 8 }, () => 500)]);
+});
+
+test("a read that a proxy broke is made again; a failure that Latchkey explained is not", async () => {
+  const explained = new ConnectError("a fault", Code.Internal, undefined, [
+    { desc: ErrorInfoSchema, value: { reason: "INTERNAL", domain: "latchkey" } },
+  ]);
+  const failures = [
+    new ConnectError("RST_STREAM", Code.Internal),
+    new ConnectError("502", Code.Unknown),
+    explained,
+  ];
+  const { sessions, waits } = openClient({
+    getSession() {
+      throw failures.shift() ?? new Error("called too often");
+    },
+  });
+  await assert.rejects(sessions.getSession({}), { code: Code.Internal, reason: "INTERNAL" });
+  assert.equal(waits.length, 2);
+});
+
+test("while the server is silent, calls fail at once but for one a second", async () => {
+  let calls = 0;
+  let isSilent = true;
+  const { sessions, pass } = openClient({
+    getSession() {
+      calls++;
+      if (!isSilent) return {};
+      pass(5_000);
+      throw new ConnectError("no answer", Code.DeadlineExceeded);
+    },
+  });
+  const get = () => sessions.getSession({}).then(String, ({ code }: LatchkeyError) => Code[code]);
+  assert.equal(await get(), "DeadlineExceeded");
+  assert.deepEqual([await get(), await get()], ["Unavailable", "Unavailable"]);
+  assert.equal(calls, 1);
+  pass(1_000);
+  assert.equal(await get(), "DeadlineExceeded");
+  assert.equal(await get(), "Unavailable");
+  assert.equal(calls, 2);
+  isSilent = false;
+  pass(1_000);
+  await sessions.getSession({});
+  await sessions.getSession({});
   assert.equal(calls, 4);
-  assert.deepEqual(waits, [100, 200, 400]);
+});
+
+test("data goes as JSON says it: Dates as texts, undefined left out, null kept", async () => {
+  const seen: unknown[] = [];
+  const { sessions } = openClient({
+    updateSession({ data }) {
+      seen.push(data);
+      return {};
+    },
+  });
+  const data = { at: new Date(0), gone: undefined, removed: null, list: [1, { a: "😀" }] };
+  await sessions.updateSession({ data: data as never });
+  await sessions.updateSession(create(UpdateSessionRequestSchema, { data: data as never }));
+  const json = JSON.parse(JSON.stringify(data)) as unknown;
+  assert.deepEqual(seen, [json, json]);
+});
+
+test("data that JSON cannot say is refused before anything is sent, and its field is named", async () => {
+  let calls = 0;
+  const { sessions } = openClient({
+    createSession() {
+      calls++;
+      return {};
+    },
+  });
+  const circle: { inner?: unknown } = {};
+  circle.inner = circle;
+  const cases: readonly (readonly [unknown, RegExp])[] = [
+    [{ a: { b: 1n } }, /^data\.a\.b$/],
+    [{ f: () => 1 }, /^data\.f$/],
+    [{ s: Symbol("s") }, /^data\.s$/],
+    [{ n: Number.NaN }, /^data\.n$/],
+    [{ n: Number.POSITIVE_INFINITY }, /^data\.n$/],
+    [{ list: [1, undefined] }, /^data\.list\[1\]$/],
+    [{ m: new Map([[1, 2]]) }, /^data\.m$/],
+    [{ half: "\ud83d" }, /^data\.half$/],
+    [{ "\ud83d": 1 }, /^data$/],
+    [{ p: JSON.parse('{"__proto__":1}') }, /^data\.p$/],
+    [circle, /^data(\.inner)+$/],
+    [[1], /^data$/],
+  ];
+  for (const [data, field] of cases) {
+    const error = await sessions.createSession({ data: data as never }).catch((error) => error);
+    assert.ok(error instanceof LatchkeyError, String(field));
+    assert.equal(error.code, Code.InvalidArgument);
+    assert.match(error.fields.join(), field);
+  }
+  assert.equal(calls, 0);
+});
+
+test("what is answered can be written by JSON.stringify, and so can its parts", async () => {
+  const { sessions } = openClient({
+    getSession: () => ({ session: { userId: "ann", reads: 5n, idleTtl: { seconds: 7_200n } } }),
+  });
+  const { session } = await sessions.getSession({});
+  const json = JSON.parse(JSON.stringify({ session })) as { session: Record<string, unknown> };
+  assert.equal(json.session["userId"], "ann");
+  assert.equal(json.session["reads"], "5");
+  assert.equal(JSON.stringify(session?.idleTtl), '"7200s"');
+  assert.equal(session?.reads, 5n);
 });
 
 test("nothing is made again that would begin after the deadline", async () => {

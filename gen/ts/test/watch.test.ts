@@ -28,7 +28,7 @@ async function watch(calls: readonly Call[], resumeRevision?: bigint) {
           if (one instanceof ConnectError) throw one;
           yield one;
         }
-        if (asked.length === calls.length) throw new ConnectError("the end", Code.DataLoss);
+        if (asked.length === calls.length) throw theEnd;
       },
     }),
   );
@@ -41,19 +41,22 @@ async function watch(calls: readonly Call[], resumeRevision?: bigint) {
     async () => {
       for await (const one of watchSessions(sessions, request, {}, parts)) told.push(one);
     },
-    { code: Code.DataLoss },
+    { code: Code.PermissionDenied, reason: "FORBIDDEN" },
   );
   return { told: told.map(({ content }) => content.case), asked, waits };
 }
 
+const latchkeySays = (code: Code, reason: string) =>
+  new ConnectError(reason, code, undefined, [
+    { desc: ErrorInfoSchema, value: { reason, domain: "latchkey" } },
+  ]);
+const theEnd = latchkeySays(Code.PermissionDenied, "FORBIDDEN");
 const snapshot: Response = { content: { case: "snapshot", value: {} } };
 const snapshotEnd: Response = { revision: 5n, content: { case: "snapshotEnd", value: {} } };
 const events: Response = { revision: 6n, content: { case: "events", value: {} } };
 const reset: Response = { content: { case: "reset", value: {} } };
 const unavailable = new ConnectError("stopping", Code.Unavailable);
-const slow = new ConnectError("too slow", Code.ResourceExhausted, undefined, [
-  { desc: ErrorInfoSchema, value: { reason: "LIMIT", domain: "latchkey" } },
-]);
+const slow = latchkeySays(Code.ResourceExhausted, "LIMIT");
 
 test("a watch goes on after what it told last, wherever it was cut", async () => {
   const { told, asked } = await watch([
@@ -65,6 +68,32 @@ test("a watch goes on after what it told last, wherever it was cut", async () =>
   ]);
   assert.deepEqual(told, ["snapshot", "snapshotEnd", "events", "events", "events"]);
   assert.deepEqual(asked, [undefined, 6n, 6n, 7n, 6n]);
+});
+
+test("a watch goes on after any break that Latchkey did not explain, as proxies make them", async () => {
+  const codes = [Code.Internal, Code.Unknown, Code.Canceled, Code.Unauthenticated, Code.DataLoss];
+  const cuts = codes.map((code) => [events, new ConnectError("a proxy's words", code)]);
+  const { told } = await watch([...cuts, []]);
+  assert.equal(told.length, codes.length);
+});
+
+test("a watch of a server that is not Latchkey ends", async () => {
+  const transport = createRouterTransport(() => undefined);
+  const sessions = createClient(SessionService, transport);
+  await assert.rejects(watchSessions(sessions, { app: "shop" }).next(), {
+    code: Code.Unimplemented,
+  });
+});
+
+test("a watch ends when its time is over", async (t) => {
+  const latchkey = createLatchkey({ address: (await server).grpc });
+  t.after(() => latchkey.close());
+  await assert.rejects(
+    async () => {
+      for await (const _ of latchkey.watch({ app: "shop" }, { timeoutMs: 100 }));
+    },
+    { code: Code.DeadlineExceeded },
+  );
 });
 
 test("a watch that is cut in its snapshot is told to forget it", async () => {

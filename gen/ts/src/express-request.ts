@@ -1,0 +1,28 @@
+import type { Request } from "express";
+import type { SessionData } from "express-session";
+
+/** The request of a session that express-session made for one; undefined for plain data. */
+export function requestOf(data: SessionData): Request | undefined {
+  const { req } = data as { req?: Request };
+  return typeof req === "object" && req !== null ? req : undefined;
+}
+
+/** Who sent the request, as far as Latchkey keeps it. */
+export function clientOf(req: Request | undefined): { ip: string; userAgent: string } {
+  const ip = req?.ip ?? req?.socket?.remoteAddress ?? "";
+  const userAgent = req?.headers?.["user-agent"] ?? "";
+  return { ip: ip.slice(0, 39), userAgent: userAgent.replace(/\p{Cc}/gu, " ").slice(0, 512) };
+}
+
+/**
+ * Keeps what is written to the request's connection until the answer of this is called.
+ * express-session writes the headers of a response while it saves the session: a browser that
+ * follows a redirect at once would read what was there before. HTTP/2 is not held, as other
+ * requests share its connection.
+ */
+export function holdConnection(req: Request | undefined): () => void {
+  const socket = req?.httpVersionMajor === 1 ? req.socket : undefined;
+  if (!socket) return () => undefined;
+  socket.cork();
+  return () => socket.uncork();
+}
