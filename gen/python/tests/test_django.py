@@ -9,22 +9,32 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from http.client import HTTPConnection
-from threading import Thread
+from threading import Event, Thread
+from time import monotonic
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
+import grpc
 import pytest
 from django.contrib.sessions.backends.base import UpdateError
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.servers.basehttp import ThreadedWSGIServer
 from django.test import Client as Browser
 from django.test import override_settings
+from google.protobuf.duration_pb2 import Duration
 
-from latchkey_client import Client
+from latchkey_client import Client, LatchkeyError, django
 from latchkey_client.django import SessionStore, client
-from latchkey_client.session import GetSessionRequest, ListSessionsRequest, Session
+from latchkey_client.session import (
+    AppPolicy,
+    GetSessionRequest,
+    ListSessionsRequest,
+    Session,
+    SetAppPolicyRequest,
+)
 
 from .django_project import id_of
+from .fake_server import fake_server
 from .servers import Servers
 
 
@@ -105,6 +115,21 @@ def test_a_change_within_a_value_is_written(session: SessionStore) -> None:
     again["cart"]["tea"] = 2
     again.save()
     assert SessionStore(session.session_key)["cart"] == {"tea": 2}
+
+
+def test_a_change_within_a_value_says_that_the_session_is_modified(session: SessionStore) -> None:
+    session["cart"] = {"tea": [1], "none": None}
+    session["none"] = None
+    session.save()
+    again = SessionStore(session.session_key)
+    assert again["cart"]["tea"] == [1]
+    assert not again.modified
+    again["cart"]["tea"].append(2)
+    assert again.modified
+    again.save()
+    assert SessionStore(session.session_key)["cart"]["tea"] == [1, 2]
+    again.modified = False
+    assert not again.modified
 
 
 def test_what_is_packed_is_signed(session: SessionStore, client: Client, app_name: str) -> None:
@@ -284,6 +309,81 @@ def test_a_session_lives_as_long_as_its_cookie(
     session.set_expiry(None)
     session.save()
     assert ttl(stored) == 14 * 24 * 3600
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"),
+    [(1, 10), (0.5, 10), (10.2, 11), (36_500 * 86_400, 2_147_483_647)],
+)
+def test_a_lifetime_is_rounded_up_to_what_the_server_takes(
+    session: SessionStore, stored: Callable[[], list[Session]], age: float, seconds: int
+) -> None:
+    session.set_expiry(age)  # type: ignore[arg-type] # Django itself takes a float.
+    session.save()
+    assert ttl(stored) == seconds
+
+
+def test_an_instant_in_the_year_9999_is_as_far_as_the_server_goes(
+    session: SessionStore, stored: Callable[[], list[Session]]
+) -> None:
+    session.set_expiry(datetime(9999, 12, 31, tzinfo=timezone.utc))
+    session.save()
+    assert ttl(stored) == 2_147_483_647
+
+
+@pytest.mark.parametrize("age", [-1, -(10**9)])
+def test_a_lifetime_that_is_over_ends_the_session_until_it_has_another(
+    session: SessionStore, stored: Callable[[], list[Session]], age: int
+) -> None:
+    session["a"] = 1
+    session.save()
+    session.set_expiry(age)
+    session.save()
+    assert stored() == []
+    assert SessionStore(session.session_key).get("a") is None
+    fresh = SessionStore()
+    fresh.set_expiry(age)
+    fresh.save()
+    assert len(fresh.session_key or "") == 64
+    session.set_expiry(300)
+    session.save()
+    assert SessionStore(session.session_key)["a"] == 1
+
+
+def test_a_lifetime_beyond_the_policys_is_the_policys(
+    session: SessionStore, stored: Callable[[], list[Session]], client: Client, app_name: str
+) -> None:
+    policy = AppPolicy(max_idle_ttl=Duration(seconds=600))
+    client.sessions.SetAppPolicy(SetAppPolicyRequest(app=app_name, policy=policy))
+    session["a"] = 1
+    session.save()
+    assert ttl(stored) == 600
+    session["a"] = 2
+    session.save()
+    assert ttl(stored) == 600
+
+
+def test_a_session_waits_once_for_a_server_that_is_silent(app_name: str) -> None:
+    def handle(_request: Any, context: grpc.ServicerContext) -> Any:
+        ended = Event()
+        context.add_callback(ended.set)
+        ended.wait(10)
+
+    with (
+        fake_server(GetSession=handle, CreateSession=handle) as silent,
+        override_settings(LATCHKEY={"address": silent, "app": app_name, "deadline": 1}),
+    ):
+        django._client.cache_clear()
+        try:
+            opened = SessionStore("0" * 64)
+            start = monotonic()
+            for _ in range(3):
+                with pytest.raises(LatchkeyError, match="Latchkey did not answer in time"):
+                    opened.get("a")
+            assert monotonic() - start < 1.8
+        finally:
+            django.client().close()
+            django._client.cache_clear()
 
 
 def test_a_save_without_a_change_prolongs_and_a_read_does_not(

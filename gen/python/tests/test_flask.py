@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from datetime import datetime, timedelta, timezone
 from http.client import HTTPConnection
-from threading import Thread
+from threading import Event, Thread
+from time import monotonic
 from typing import Any
+from uuid import UUID
 
+import grpc
 import pytest
-from flask import Flask, request, session
+from flask import Flask, jsonify, request, session
 from flask.testing import FlaskClient
+from google.protobuf.duration_pb2 import Duration
 from markupsafe import Markup
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
@@ -28,6 +33,8 @@ from latchkey_client.session import (
     Session,
     SetAppPolicyRequest,
 )
+
+from .fake_server import fake_server
 
 
 @pytest.fixture
@@ -180,16 +187,165 @@ def test_python_values_come_back(app: Flask, browser: FlaskClient) -> None:
         assert isinstance(opened["float"], float)
 
 
-def test_a_change_within_a_value_is_stored_if_modified_is_set(browser: FlaskClient) -> None:
+def test_a_change_within_a_value_is_stored(browser: FlaskClient) -> None:
     with browser.session_transaction() as opened:
-        opened["cart"] = {"tea": 1}
+        opened["cart"] = {"tea": [1]}
+        opened["packed"] = (None, [1])
     with browser.session_transaction() as opened:
-        opened["cart"]["tea"] = 2
-    assert seen_by(browser) == {"cart": {"tea": 1}}
+        opened["cart"]["tea"].append(2)
+        opened["packed"][1].append(2)
     with browser.session_transaction() as opened:
-        opened["cart"]["tea"] = 2
-        opened.modified = True
-    assert seen_by(browser) == {"cart": {"tea": 2}}
+        assert dict(opened) == {"cart": {"tea": [1, 2]}, "packed": (None, [1, 2])}
+        opened["cart"]["tea"].append(3)
+        opened.modified = False
+    assert seen_by(browser)["cart"] == {"tea": [1, 2]}
+
+
+def test_a_read_of_values_writes_nothing(browser: FlaskClient, stored: Any) -> None:
+    with browser.session_transaction() as opened:
+        opened.update({"none": None, "when": datetime(2026, 11, 22, tzinfo=timezone.utc), "a": [1]})
+    version = stored()[0].version
+    for _ in range(3):
+        assert seen_by(browser)["a"] == [1]
+    assert stored()[0].version == version
+
+
+def test_a_view_that_does_not_use_the_session_does_not_wait_for_it(
+    app: Flask, browser: FlaskClient, stored: Any
+) -> None:
+    browser.get("/login/ann?permanent")
+    reads = stored()[0].reads
+    browser.get("/idle")
+    assert stored()[0].reads == reads
+    with connect("127.0.0.1:1") as nobody:
+        app.session_interface = LatchkeySessions(nobody, "shop")
+        response = browser.get("/idle")
+    assert response.status_code == 200
+    assert cookies(response) == []
+
+
+def test_it_is_used_like_a_dict(app: Flask, browser: FlaskClient) -> None:
+    seen: list[Any] = []
+
+    @app.get("/dict")
+    def use() -> Any:
+        session["a"] = {"b": 1}
+        opened: Any = session  # Flask's own is a dict, though its type does not say so.
+        seen.append(opened.copy())
+        seen.append(opened | {"c": 2})
+        seen.append({"c": 2} | opened)
+        seen.append(deepcopy(opened))
+        seen.append(list(reversed(opened)))
+        return jsonify(session)
+
+    assert browser.get("/dict").json == {"a": {"b": 1}}
+    a = {"a": {"b": 1}}
+    assert seen == [a, {**a, "c": 2}, {**a, "c": 2}, a, ["a"]]
+
+
+class Name(str):
+    def __str__(self) -> str:
+        return "another"
+
+
+@pytest.mark.parametrize(
+    ("user", "text"),
+    [(7, "7"), (0, "0"), (UUID(int=1), str(UUID(int=1))), (Name("ann"), "ann"), (Markup("b"), "b")],
+)
+def test_what_is_plainly_an_id_says_whose_session_it_is(
+    app: Flask, client: Client, app_name: str, stored: Any, user: Any, text: str
+) -> None:
+    planted = app.test_client()
+    planted.get("/set?a=1")
+    before = token_of(planted)
+    for _ in range(2):
+        with planted.session_transaction() as opened:
+            opened["_user_id"] = user
+    assert token_of(planted) != before
+    assert [each.user_id for each in stored()] == [text]
+    ended = DeleteUserSessionsRequest(app=app_name, user_id=text)
+    client.sessions.DeleteUserSessions(ended)
+    assert stored() == []
+
+
+@pytest.mark.parametrize("user", [True, 1.5, b"ann", ["ann"], {"id": 1}, "", "anonymous:x"])
+def test_any_other_id_is_refused_and_nothing_is_stored(
+    app: Flask, browser: FlaskClient, stored: Any, user: Any
+) -> None:
+    with (
+        pytest.raises((TypeError, ValueError), match="user's id"),
+        browser.session_transaction() as opened,
+    ):
+        opened["_user_id"] = user
+    assert stored() == []
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "seconds"),
+    [(5, 10), (0.5, 10), (10.2, 11), (3600, 3600), (36_500 * 86_400, 2_147_483_647)],
+)
+def test_a_lifetime_is_rounded_up_to_what_the_server_takes(
+    app: Flask, browser: FlaskClient, stored: Any, lifetime: float, seconds: int
+) -> None:
+    app.permanent_session_lifetime = timedelta(seconds=lifetime)
+    assert browser.get("/login/ann?permanent").status_code == 200
+    assert stored()[0].idle_ttl.seconds == seconds
+
+
+@pytest.mark.parametrize("lifetime", [0, -1])
+def test_a_lifetime_that_is_over_ends_the_session(
+    app: Flask, browser: FlaskClient, stored: Any, lifetime: int
+) -> None:
+    browser.get("/login/ann")
+    app.permanent_session_lifetime = timedelta(seconds=lifetime)
+    assert browser.get("/login/ann?permanent").status_code == 200
+    assert stored() == []
+    assert token_of(browser) == ""
+
+
+def test_a_lifetime_beyond_the_policys_is_the_policys(
+    client: Client, app_name: str, browser: FlaskClient, stored: Any
+) -> None:
+    policy = AppPolicy(max_idle_ttl=Duration(seconds=600))
+    client.sessions.SetAppPolicy(SetAppPolicyRequest(app=app_name, policy=policy))
+    assert browser.get("/login/ann?permanent").status_code == 200
+    assert stored()[0].idle_ttl.seconds == 600
+    browser.get("/login/ann")
+    assert browser.get("/login/ann?permanent").status_code == 200
+    assert stored()[0].idle_ttl.seconds == 600
+
+
+def test_a_session_that_is_permanent_no_more_lives_as_one_that_never_was(
+    app: Flask, browser: FlaskClient, stored: Any
+) -> None:
+    for _ in range(2):
+        browser.get("/login/ann?permanent")
+        assert stored()[0].idle_ttl.ToTimedelta() == timedelta(days=31)
+        browser.get("/login/ann")
+        assert stored()[0].idle_ttl.ToTimedelta() == timedelta(hours=2)
+
+
+def test_a_request_waits_for_one_deadline_and_keeps_its_cookie(app: Flask, app_name: str) -> None:
+    def handle(_request: Any, context: grpc.ServicerContext) -> Any:
+        ended = Event()
+        context.add_callback(ended.set)
+        ended.wait(10)
+
+    app.testing = False
+    with (
+        fake_server(GetSession=handle, CreateSession=handle) as silent,
+        connect(silent, deadline=1) as client,
+    ):
+        app.session_interface = LatchkeySessions(client, app_name)
+        for cookie in ("0" * 64, None):
+            browser = app.test_client()
+            if cookie:
+                browser.set_cookie("session", cookie)
+            start = monotonic()
+            response = browser.get("/login/ann")
+            assert monotonic() - start < 1.8
+            assert response.status_code == 500
+            assert cookies(response) == []
 
 
 def test_a_permanent_session_has_an_expiring_cookie_and_lives_as_long(
@@ -198,8 +354,9 @@ def test_a_permanent_session_has_an_expiring_cookie_and_lives_as_long(
     app.permanent_session_lifetime = timedelta(days=3)
     assert "Expires" in cookies(browser.get("/login/ann?permanent"))[0]
     assert stored()[0].idle_ttl.ToTimedelta() == timedelta(days=3)
-    # SESSION_REFRESH_EACH_REQUEST.
-    assert "Expires" in cookies(browser.get("/idle"))[0]
+    # SESSION_REFRESH_EACH_REQUEST, of those that use the session.
+    assert "Expires" in cookies(browser.get("/read"))[0]
+    assert cookies(browser.get("/idle")) == []
     app.config["SESSION_REFRESH_EACH_REQUEST"] = False
     assert cookies(browser.get("/read")) == []
 

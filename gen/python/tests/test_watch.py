@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
 
 from latchkey_client import LatchkeyError, connect, session
 from latchkey_client.retry import Clock
@@ -25,7 +26,7 @@ def progress(revision: int) -> session.WatchSessionsResponse:
 
 
 def telling(
-    *calls: list[session.WatchSessionsResponse | grpc.StatusCode], seen: list[Any]
+    *calls: list[Any], seen: list[Any]
 ) -> Callable[..., Iterator[session.WatchSessionsResponse]]:
     """Answers the calls in their order with these responses, then the code or, without one, when
     the caller has gone."""
@@ -40,6 +41,8 @@ def telling(
                 return
             if isinstance(each, grpc.StatusCode):
                 fail(context, each)
+            if isinstance(each, tuple):
+                fail(context, each[0], ErrorInfo(reason=each[1]))
             else:
                 yield each
         ended = Event()
@@ -58,7 +61,7 @@ def test_it_resumes_after_the_last_response_that_was_taken() -> None:
     handle = telling(
         [progress(3), progress(5), UNAVAILABLE],
         [UNAVAILABLE],
-        [progress(6), EXHAUSTED],
+        [progress(6), (EXHAUSTED, "LIMIT")],
         [progress(7), grpc.StatusCode.OK],
         [progress(8)],
         seen=seen,
@@ -111,7 +114,35 @@ def test_it_begins_where_it_is_told_to() -> None:
     assert resumptions(seen) == [8, 8]
 
 
-@pytest.mark.parametrize("answers", [[EXHAUSTED], [progress(1), grpc.StatusCode.UNAUTHENTICATED]])
+@pytest.mark.parametrize(
+    "code",
+    [
+        code
+        for code in grpc.StatusCode
+        if code not in (grpc.StatusCode.OK, grpc.StatusCode.UNIMPLEMENTED)
+    ],
+)
+def test_any_break_without_a_reason_of_latchkey_is_resumed(code: grpc.StatusCode) -> None:
+    seen: list[Any] = []
+    handle = telling([progress(3), code], [code], [progress(4)], seen=seen)
+    with (
+        fake_server(WatchSessions=handle) as address,
+        connect(address, clock=AT_ONCE) as client,
+        client.watch(REQUEST) as watch,
+    ):
+        assert [next(watch).revision for _ in range(2)] == [3, 4]
+    assert resumptions(seen) == [None, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [(EXHAUSTED, "LIMIT")],
+        [progress(1), (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED")],
+        [(grpc.StatusCode.INVALID_ARGUMENT, "INVALID")],
+        [grpc.StatusCode.UNIMPLEMENTED],
+    ],
+)
 def test_any_other_error_is_raised_and_ends_it(answers: list[Any]) -> None:
     seen: list[Any] = []
     with (

@@ -2,7 +2,18 @@
 
 from . import rke, session
 from .client import Client, Tls, connect
+from .data import from_data, to_data
 from .error import LatchkeyError
 from .watch import Watch
 
-__all__ = ["Client", "LatchkeyError", "Tls", "Watch", "connect", "rke", "session"]
+__all__ = [
+    "Client",
+    "LatchkeyError",
+    "Tls",
+    "Watch",
+    "connect",
+    "from_data",
+    "rke",
+    "session",
+    "to_data",
+]

@@ -8,21 +8,27 @@ from typing import Any
 import grpc
 
 from .calls import Calls
+from .connection import Connection
 from .retry import Clock
 from .rke import RkeServiceStub
 from .session import SessionServiceStub, WatchSessionsRequest
 from .watch import Watch
 
 _CHANNEL_OPTIONS: Sequence[tuple[str, int]] = (
-    # A connection that is gone without a word is found out while calls wait on it. A watch sends
-    # nothing after its request, so pings may not depend on what is sent.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+    # A connection that is gone without a word is found while a watch waits on it. A watch sends
+    # nothing after its request, so pings may not depend on what is sent. Calls with a deadline do
+    # not wait for that: they move to a new channel.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),
     # A server that is back is found soon; after 1 s and up to 120 s by default.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # To connect may take so long, within a call's deadline; 20 s by default.
+    ("grpc.min_reconnect_backoff_ms", 2_000),
+    # A new channel is to have a new connection, not the one that another channel has.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 
@@ -41,13 +47,19 @@ class Tls:
 class Client:
     """Typed calls of one server, over one connection that any number of threads may share.
 
-    Make it after a process forks, not before.
+    It connects at the first call, so a process may fork before that.
     """
 
     sessions: SessionServiceStub
     rke: RkeServiceStub
-    _channel: grpc.Channel = field(repr=False)
+    deadline: float
+    """Seconds, of unary calls that have no timeout of their own."""
+    _connection: Connection = field(repr=False)
     _clock: Clock = field(repr=False)
+
+    def now(self) -> float:
+        """Seconds by the client's clock, which never goes back."""
+        return self._clock.now()
 
     def watch(self, request: WatchSessionsRequest) -> Watch:
         """The responses of WatchSessions, which go on when a call breaks."""
@@ -55,7 +67,7 @@ class Client:
 
     def close(self) -> None:
         """Ends the connection and the calls on it."""
-        self._channel.close()
+        self._connection.close()
 
     def __enter__(self) -> Client:
         return self
@@ -88,11 +100,13 @@ def connect(
         encoded = b64encode(":".join(basic).encode()).decode()
         credentials.append(("authorization", f"Basic {encoded}"))
 
-    if tls is None:
-        channel = grpc.insecure_channel(address, _CHANNEL_OPTIONS)
-    else:
+    def open_channel() -> grpc.Channel:
+        if tls is None:
+            return grpc.insecure_channel(address, _CHANNEL_OPTIONS)
         secure = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.cert)
-        channel = grpc.secure_channel(address, secure, _CHANNEL_OPTIONS)
+        return grpc.secure_channel(address, secure, _CHANNEL_OPTIONS)
+
     clock = clock or Clock()
-    calls: Any = Calls(channel, tuple(credentials), deadline, clock)
-    return Client(SessionServiceStub(calls), RkeServiceStub(calls), channel, clock)
+    connection = Connection(open_channel, clock)
+    calls: Any = Calls(connection, tuple(credentials), deadline, clock)
+    return Client(SessionServiceStub(calls), RkeServiceStub(calls), deadline, connection, clock)

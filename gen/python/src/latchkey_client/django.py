@@ -8,7 +8,11 @@ that changes, a new session with a new key takes the place of the old one. To lo
 all devices, call DeleteUserSessions by `client()`.
 
 As Django says, a session expires some time after it was saved last, not after it was read last;
-with SESSION_SAVE_EVERY_REQUEST each request saves it.
+with SESSION_SAVE_EVERY_REQUEST each request saves it. Lifetimes are rounded up to what the server
+takes, 10 s to 68 years, and end at the policy's maximum; one of less than 0 ends the session.
+
+Unlike Django's backends, this one notices changes within values, as in
+`request.session["cart"].append(1)`, without `modified = True`.
 
 `latchkey_client.django.SessionMiddleware` in the place of Django's own tells Latchkey the
 addresses and browsers of users, for lists of devices and for policies that bind sessions to them.
@@ -20,6 +24,7 @@ import os
 import re
 from datetime import datetime
 from functools import lru_cache
+from secrets import token_hex
 from typing import Any, TypeGuard
 
 import grpc
@@ -30,7 +35,8 @@ from django.http import HttpRequest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 
-from . import data
+from . import data, lifetime
+from .budget import Budget
 from .client import Client, connect
 from .error import LatchkeyError
 from .origin import Origin, origin_of
@@ -38,6 +44,7 @@ from .session import (
     CreateSessionRequest,
     DeleteSessionRequest,
     ExtendSessionRequest,
+    GetAppPolicyRequest,
     GetSessionRequest,
     Session,
     UpdateSessionRequest,
@@ -75,10 +82,35 @@ class SessionStore(SessionBase):
     _stored: Session | None = None
     """The session as Latchkey answered it last."""
 
+    _ended_key: str | None = None
+    """The key that it was saved under with a lifetime that was over."""
+
+    _modified: bool | None = None
+    _budget: Budget | None = None
+
+    def __init__(self, session_key: str | None = None) -> None:
+        super().__init__(session_key)
+        self._modified = None
+
+    @property
+    def modified(self) -> bool:
+        """Whether it is to be saved: it was said to be or not to be, a key was set or removed, or
+        a value is another than was loaded."""
+        if self._modified is not None:
+            return self._modified
+        values: dict[str, Any] | None = getattr(self, "_session_cache", None)
+        if values is None or self._stored is None:
+            return False
+        return bool(data.changes(self._stored.data, values, self._codec()).fields)
+
+    @modified.setter
+    def modified(self, value: bool) -> None:
+        self._modified = value
+
     def load(self) -> dict[str, Any]:
         self._stored = self._read(self.session_key)
         if self._stored is not None:
-            values = data.load(self._stored.data, self._unpack)
+            values = data.load(self._stored.data, self._codec())
             if not self._has_expired(values):
                 return values
         self._session_key = None
@@ -94,7 +126,10 @@ class SessionStore(SessionBase):
     def save(self, must_create: bool = False) -> None:
         values = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
         old = self.session_key
-        if must_create or old is None:
+        if self.get_expiry_age() <= 0:
+            self._end(old)
+            return
+        if must_create or old is None or old == self._ended_key:
             self._create(values)
             return
         if self._stored is None:
@@ -111,7 +146,7 @@ class SessionStore(SessionBase):
         key = session_key if session_key is not None else self.session_key
         if _is_token(key):
             request = DeleteSessionRequest(app=_app(), token=key, allow_missing=True)
-            client().sessions.DeleteSession(request)
+            self._call("DeleteSession", request)
 
     @classmethod
     def clear_expired(cls) -> None:
@@ -124,11 +159,13 @@ class SessionStore(SessionBase):
             app=_app(), token=key, peek=True, ip=self.origin.ip, user_agent=self.origin.user_agent
         )
         try:
-            return client().sessions.GetSession(request).session
+            answer = self._call("GetSession", request)
         except LatchkeyError as error:
             if error.code is grpc.StatusCode.NOT_FOUND:
                 return None
             raise
+        stored: Session = answer.session
+        return stored
 
     def _create(self, values: dict[str, Any]) -> None:
         request = CreateSessionRequest(
@@ -136,30 +173,58 @@ class SessionStore(SessionBase):
             user_id=user_id_of(values.get(_USER_KEY)),
             ip=self.origin.ip,
             user_agent=self.origin.user_agent,
-            data=data.changes(Struct(), values, self._pack),
+            data=data.changes(Struct(), values, self._codec()),
             idle_ttl=self._idle_ttl(),
         )
-        created = client().sessions.CreateSession(request)
+        created = self._fitting("CreateSession", request)
         self._session_key = created.token
         self._stored = created.session
 
     def _update(self, key: str, values: dict[str, Any]) -> None:
         assert self._stored is not None
-        calls = client().sessions
-        merge = data.changes(self._stored.data, values, self._pack)
+        merge = data.changes(self._stored.data, values, self._codec())
         idle_ttl = self._idle_ttl()
         try:
             if merge.fields:
                 update = UpdateSessionRequest(app=_app(), token=key, data=merge)
-                self._stored = calls.UpdateSession(update).session
+                self._stored = self._call("UpdateSession", update).session
             # Both restart the time that the session has left.
             if not merge.fields or self._stored.idle_ttl != idle_ttl:
                 extend = ExtendSessionRequest(app=_app(), token=key, idle_ttl=idle_ttl)
-                self._stored = calls.ExtendSession(extend).session
+                self._stored = self._fitting("ExtendSession", extend).session
         except LatchkeyError as error:
             if error.code is grpc.StatusCode.NOT_FOUND:
                 raise UpdateError from error
             raise
+
+    def _end(self, key: str | None) -> None:
+        """Saves a session whose lifetime is over: nothing loads it, as with Django's backends."""
+        if key is None or key == self._ended_key:
+            key = key or token_hex(32)
+        else:
+            self.delete(key)
+        self._session_key = self._ended_key = key
+        self._stored = None
+
+    def _call(self, method: str, request: Any) -> Any:
+        """The answer, within what the session's request has left of the deadline: a call that gets
+        none is the last one that waits."""
+        if self._budget is None:
+            self._budget = Budget(client())
+        answer = self._budget.call(getattr(client().sessions, method), request)
+        self._budget = None
+        return answer
+
+    def _fitting(self, method: str, request: Any) -> Any:
+        """The answer, to a request whose idle limit is the policy's longest if that is less."""
+        try:
+            return self._call(method, request)
+        except LatchkeyError as error:
+            if not lifetime.is_too_long(error):
+                raise
+        policy = self._call("GetAppPolicy", GetAppPolicyRequest(app=_app())).policy
+        request.idle_ttl.CopyFrom(lifetime.at_most(request.idle_ttl, policy))
+        return self._call(method, request)
 
     def _has_expired(self, values: dict[str, Any]) -> bool:
         """Whether it has an instant to end at and that is past: Latchkey's limits are 10 s and
@@ -168,7 +233,7 @@ class SessionStore(SessionBase):
         return isinstance(expiry, (str, datetime)) and self.get_expiry_age(expiry=expiry) <= 0
 
     def _idle_ttl(self) -> Duration:
-        return Duration(seconds=max(10, int(self.get_expiry_age())))
+        return lifetime.idle_ttl_of(self.get_expiry_age())
 
     # What JSON does not have goes through SESSION_SERIALIZER, signed, for it may be pickle.
 
@@ -177,6 +242,13 @@ class SessionStore(SessionBase):
 
     def _unpack(self, packed: str) -> Any:
         return self.decode(packed).get(_VALUE)
+
+    def _fingerprint(self, value: Any) -> bytes:
+        packed: bytes = self.serializer().dumps({_VALUE: value})
+        return packed
+
+    def _codec(self) -> data.Codec:
+        return data.Codec(self._pack, self._unpack, self._fingerprint)
 
 
 class SessionMiddleware(middleware.SessionMiddleware):

@@ -12,7 +12,8 @@ _DETAILS = "grpc-status-details-bin"
 
 @dataclass(eq=False)
 class LatchkeyError(Exception):
-    """A call that failed. The gRPC error is its `__cause__`."""
+    """A call that failed. The gRPC error is its `__cause__`, which alone may tell the address of
+    the server."""
 
     code: grpc.StatusCode
     message: str
@@ -30,8 +31,40 @@ class LatchkeyError(Exception):
         return f"{self.reason or self.code.name}: {self.message}"
 
 
+_OF_NETWORK = {
+    grpc.StatusCode.UNAVAILABLE: "Latchkey cannot be reached",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "Latchkey did not answer in time",
+    grpc.StatusCode.CANCELLED: "the call of Latchkey was cancelled",
+    grpc.StatusCode.INTERNAL: "the call of Latchkey broke",
+    grpc.StatusCode.UNKNOWN: "the call of Latchkey broke",
+}
+"""What is told where Latchkey did not answer itself: messages of gRPC and of proxies name
+addresses, and may reach visitors."""
+
+
+def unreachable() -> LatchkeyError:
+    """The error of a call that is not made because the server did not answer just before."""
+    code = grpc.StatusCode.UNAVAILABLE
+    return LatchkeyError(code, _OF_NETWORK[code])
+
+
+def is_refused(error: LatchkeyError, call: object) -> bool:
+    """Whether no connection came about: nobody listens at the address, or nobody knows it."""
+    if error.code is not grpc.StatusCode.UNAVAILABLE or error.reason:
+        return False
+    details: str = call.details() or ""  # type: ignore[attr-defined]
+    return details.startswith(("failed to connect to all addresses", "DNS resolution failed"))
+
+
 def to_error(call: grpc.Call) -> LatchkeyError:
     """The error of a call that has ended with another code than OK."""
+    error = _explained(call)
+    if not error.reason:
+        error.message = _OF_NETWORK.get(error.code, error.message)
+    return error
+
+
+def _explained(call: grpc.Call) -> LatchkeyError:
     error = LatchkeyError(call.code() or grpc.StatusCode.UNKNOWN, call.details() or "")
     for key, value in call.trailing_metadata() or ():
         if key == _DETAILS and isinstance(value, bytes):

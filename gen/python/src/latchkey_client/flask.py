@@ -6,30 +6,37 @@ A session belongs to the user that it names under `user_key`, which is `_user_id
 Flask-Login. When that changes, a new session with a new token takes the place of the old one, so
 that no login goes on with a token from before it. To log a user out on all devices, call
 DeleteUserSessions.
+
+A view that does not use the session does not wait for Latchkey, nor does the cookie move: a
+permanent session lives for its lifetime after the last request that used it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import grpc
 from flask import Flask, Request, Response
-from flask.json.tag import TaggedJSONSerializer
+from flask.json.provider import DefaultJSONProvider
 from flask.sessions import SessionInterface, SessionMixin
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 
-from . import data
+from . import data, lifetime
+from .budget import Budget
 from .client import Client
 from .error import LatchkeyError
-from .origin import Origin, origin_of
+from .flask_session import CODEC, LatchkeySession
+from .origin import origin_of
 from .session import (
+    AppPolicy,
     CreateSessionRequest,
     DeleteSessionRequest,
     ExtendSessionRequest,
+    GetAppPolicyRequest,
     GetSessionRequest,
     RotateTokenRequest,
     Session,
@@ -37,77 +44,16 @@ from .session import (
 )
 from .user import is_of, user_id_of
 
-_TOKEN = re.compile(r"[A-Za-z0-9]{64}", re.ASCII)
-_JSON = TaggedJSONSerializer()
-
-
-class LatchkeySession(SessionMixin):
-    """What `flask.session` is. It is read from Latchkey when it is first used."""
-
-    accessed = False
-    modified = False
-
-    def __init__(self, sessions: LatchkeySessions, cookie: str | None, origin: Origin) -> None:
-        self._sessions = sessions
-        self._values: dict[str, Any] | None = None
-        self.cookie = cookie
-        """What the browser sent."""
-        self.origin = origin
-        self.token = cookie if cookie is not None and _TOKEN.fullmatch(cookie) else None
-        """What opens the session; None if there is none."""
-        self.stored: Session | None = None
-        """The session as Latchkey answered it last."""
-        self.rotating = False
-
-    def _load(self) -> dict[str, Any]:
-        if self._values is None:
-            self.accessed = True
-            self._values = {}
-            if self.token is not None:
-                self.stored = self._sessions.read(self.token, self.origin)
-            if self.stored is None:
-                self.token = None
-            else:
-                self._values = data.load(self.stored.data, _JSON.loads)
-        return self._values
-
-    def rotate(self) -> None:
-        """Gives the session a new token with this response. The one that it has stays good for
-        30 s, for other requests that are under way."""
-        self.rotating = True
-
-    @property
-    def new(self) -> bool:  # type: ignore[override]
-        """Whether Latchkey does not have it yet."""
-        self._load()
-        return self.stored is None
-
-    def __getitem__(self, key: str) -> Any:
-        return self._load()[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self._load()[key] = value
-        self.modified = True
-
-    def __delitem__(self, key: str) -> None:
-        del self._load()[key]
-        self.modified = True
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._load())
-
-    def __len__(self) -> int:
-        return len(self._load())
-
-    def __repr__(self) -> str:
-        return f"<LatchkeySession of {self.stored.user_id if self.stored else None!r}>"
+__all__ = ["LatchkeySession", "LatchkeySessions"]
 
 
 class LatchkeySessions(SessionInterface):
     """The session interface of one app.
 
     `idle_ttl` is how long a session that is not permanent lives unused; the app's policy or the
-    server decides if it is None. One that is permanent lives for PERMANENT_SESSION_LIFETIME.
+    server decides if it is None. One that is permanent lives for PERMANENT_SESSION_LIFETIME. Both
+    are rounded up to what the server takes, 10 s to 68 years, and end at the policy's maximum; a
+    lifetime of 0 or less ends the session.
     """
 
     def __init__(
@@ -118,33 +64,44 @@ class LatchkeySessions(SessionInterface):
         idle_ttl: timedelta | None = None,
         user_key: str = "_user_id",
     ) -> None:
+        self.client = client
         self._calls = client.sessions
         self._app = app
         self._idle_ttl = idle_ttl
         self._user_key = user_key
 
     def open_session(self, app: Flask, request: Request) -> LatchkeySession:
+        _teach_json(app)
         origin = origin_of(request.remote_addr, request.user_agent.string)
-        return LatchkeySession(self, request.cookies.get(self.get_cookie_name(app)), origin)
+        cookie = request.cookies.get(self.get_cookie_name(app))
+        return LatchkeySession(self.read, Budget(self.client), cookie, origin)
 
-    def read(self, token: str, origin: Origin) -> Session | None:
+    def read(self, session: LatchkeySession) -> Session | None:
         """The live session of the token, touched; None if there is none."""
         request = GetSessionRequest(
-            app=self._app, token=token, ip=origin.ip, user_agent=origin.user_agent
+            app=self._app,
+            token=session.token or "",
+            ip=session.origin.ip,
+            user_agent=session.origin.user_agent,
         )
         try:
-            return self._calls.GetSession(request).session
+            answer = session.budget.call(self._calls.GetSession, request)
         except LatchkeyError as error:
             if error.code is grpc.StatusCode.NOT_FOUND:
                 return None
             raise
+        stored: Session = answer.session
+        return stored
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         assert isinstance(session, LatchkeySession)
         if session.accessed:
             response.vary.add("Cookie")
-        refresh = self.should_set_cookie(app, session)
-        if session.modified or session.rotating:
+        if not session.loaded or session.budget.failed:
+            # The browser keeps its cookie while Latchkey does not answer.
+            return
+        modified = session.modified
+        if modified or session.rotating:
             self._write(app, session)
 
         name = self.get_cookie_name(app)
@@ -156,11 +113,12 @@ class LatchkeySessions(SessionInterface):
             "samesite": self.get_cookie_samesite(app),
             "partitioned": self.get_cookie_partitioned(app),
         }
+        refresh = session.permanent and app.config["SESSION_REFRESH_EACH_REQUEST"]
         if session.token is None:
             if session.cookie is not None:
                 response.delete_cookie(name, **attributes)
                 response.vary.add("Cookie")
-        elif refresh or session.token != session.cookie:
+        elif modified or refresh or session.token != session.cookie:
             expires = self.get_expiration_time(app, session)
             response.set_cookie(name, session.token, expires=expires, **attributes)
             response.vary.add("Cookie")
@@ -170,7 +128,8 @@ class LatchkeySessions(SessionInterface):
         was ended while the request was under way is not brought back."""
         user = session.get(self._user_key)
         old = session.token
-        if not session:
+        lives = self._lifetime(app, session)
+        if not session or (lives is not None and lives <= 0):
             session.token = None
         elif session.stored is None or not is_of(session.stored.user_id, user):
             session.token = self._create(app, session)
@@ -179,7 +138,7 @@ class LatchkeySessions(SessionInterface):
             return
         if old is not None:
             request = DeleteSessionRequest(app=self._app, token=old, allow_missing=True)
-            self._calls.DeleteSession(request)
+            session.budget.call(self._calls.DeleteSession, request)
 
     def _create(self, app: Flask, session: LatchkeySession) -> str:
         request = CreateSessionRequest(
@@ -187,27 +146,36 @@ class LatchkeySessions(SessionInterface):
             user_id=user_id_of(session.get(self._user_key)),
             ip=session.origin.ip,
             user_agent=session.origin.user_agent,
-            data=data.changes(Struct(), session, _JSON.dumps),
+            data=data.changes(Struct(), session, CODEC),
             idle_ttl=self._idle_ttl_of(app, session),
         )
-        created = self._calls.CreateSession(request)
+        created = self._fitting(session, self._calls.CreateSession, request)
         session.stored = created.session
-        return created.token
+        token: str = created.token
+        return token
 
     def _update(self, app: Flask, session: LatchkeySession) -> None:
         assert session.stored is not None
         assert session.token is not None
         name: dict[str, Any] = {"app": self._app, "token": session.token}
-        merge = data.changes(session.stored.data, session, _JSON.dumps)
+        merge = session.changes()
+        stored = session.stored.data.fields
+        was_permanent = "_permanent" in stored and stored["_permanent"].bool_value
         try:
             if merge.fields:
                 update = UpdateSessionRequest(**name, data=merge)
-                session.stored = self._calls.UpdateSession(update).session
-            idle_ttl = self._idle_ttl_of(app, session)
-            if "_permanent" in merge.fields and idle_ttl is not None:
-                self._calls.ExtendSession(ExtendSessionRequest(**name, idle_ttl=idle_ttl))
+                answer = session.budget.call(self._calls.UpdateSession, update)
+                session.stored = answer.session
+            if "_permanent" in merge.fields:
+                idle_ttl = self._idle_ttl_of(app, session)
+                if idle_ttl is None and was_permanent:
+                    idle_ttl = lifetime.default_idle_ttl(self._policy(session))
+                if idle_ttl is not None:
+                    extend = ExtendSessionRequest(**name, idle_ttl=idle_ttl)
+                    self._fitting(session, self._calls.ExtendSession, extend)
             if session.rotating:
-                session.token = self._calls.RotateToken(RotateTokenRequest(**name)).token
+                rotate = RotateTokenRequest(**name)
+                session.token = session.budget.call(self._calls.RotateToken, rotate).token
         except LatchkeyError as error:
             if error.code is grpc.StatusCode.NOT_FOUND:
                 session.token = None
@@ -215,6 +183,42 @@ class LatchkeySessions(SessionInterface):
             elif error.code is not grpc.StatusCode.ABORTED:
                 raise
 
-    def _idle_ttl_of(self, app: Flask, session: LatchkeySession) -> Duration | None:
+    def _fitting(self, session: LatchkeySession, method: Any, request: Any) -> Any:
+        """The answer, to a request whose idle limit is the policy's longest if that is less."""
+        try:
+            return session.budget.call(method, request)
+        except LatchkeyError as error:
+            if not lifetime.is_too_long(error):
+                raise
+        request.idle_ttl.CopyFrom(lifetime.at_most(request.idle_ttl, self._policy(session)))
+        return session.budget.call(method, request)
+
+    def _policy(self, session: LatchkeySession) -> AppPolicy:
+        request = GetAppPolicyRequest(app=self._app)
+        policy: AppPolicy = session.budget.call(self._calls.GetAppPolicy, request).policy
+        return policy
+
+    def _lifetime(self, app: Flask, session: LatchkeySession) -> float | None:
         ttl = app.permanent_session_lifetime if session.permanent else self._idle_ttl
-        return None if ttl is None else Duration(seconds=int(ttl.total_seconds()))
+        return None if ttl is None else ttl.total_seconds()
+
+    def _idle_ttl_of(self, app: Flask, session: LatchkeySession) -> Duration | None:
+        seconds = self._lifetime(app, session)
+        return None if seconds is None else lifetime.idle_ttl_of(seconds)
+
+
+def _teach_json(app: Flask) -> None:
+    """Lets `jsonify(session)` work: `flask.session` is a proxy, which JSON takes for no dict."""
+    provider = app.json
+    if isinstance(provider, DefaultJSONProvider) and not isinstance(provider.default, _Default):
+        provider.default = _Default(provider.default)
+
+
+@dataclass(frozen=True)
+class _Default:
+    """Of what JSON does not know: a session as a dict, the rest as before."""
+
+    others: Callable[[Any], Any]
+
+    def __call__(self, value: Any) -> Any:
+        return value.copy() if isinstance(value, LatchkeySession) else self.others(value)

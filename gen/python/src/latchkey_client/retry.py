@@ -15,9 +15,10 @@ from .error import LatchkeyError
 
 _READS = ("Get", "List", "BatchGet", "Count", "Discover")
 
-_ATTEMPTS = 4
+_TOLD = 4
+"""Attempts at most, where the server itself says that it cannot."""
 _FIRST = 0.2
-_LONGEST = 5.0
+_LONGEST = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,24 @@ def prepare(method: str, request: Message) -> tuple[Message, bool]:
     return request, True
 
 
+def is_of_network(error: LatchkeyError) -> bool:
+    """Whether the call broke on its way: proxies turn a server that is gone into INTERNAL and
+    UNKNOWN, too. Latchkey's own errors have a reason."""
+    return not error.reason and error.code in (
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+    )
+
+
 def delay_before_retry(
     error: LatchkeyError, attempt: int, ends_at: float, clock: Clock
 ) -> float | None:
     """Seconds to wait before the next attempt; None if there is to be none. `attempt` counts
-    from 0, `ends_at` is the clock's time of the deadline."""
-    if attempt + 1 >= _ATTEMPTS:
+    from 0, `ends_at` is the clock's time after which none begins."""
+    if error.reason and attempt + 1 >= _TOLD:
         return None
-    if error.code is grpc.StatusCode.UNAVAILABLE:
+    if error.code is grpc.StatusCode.UNAVAILABLE or is_of_network(error):
         delay = backoff(attempt, clock)
     elif error.code is grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after is not None:
         delay = error.retry_after

@@ -15,9 +15,9 @@ class Watch(Iterator[WatchSessionsResponse]):
     """The responses of WatchSessions, over as many calls as it takes.
 
     A call that ends with OK or UNAVAILABLE, or with RESOURCE_EXHAUSTED because the watcher was
-    slow, is followed by another, which resumes after the last response that was taken from here;
-    if that is too old, or was half a snapshot, the next response is `reset`, and a snapshot
-    follows.
+    slow, or by a break on its way, which is any error without a reason of Latchkey, is followed by
+    another, which resumes after the last response that was taken from here; if that is too old, or
+    was half a snapshot, the next response is `reset`, and a snapshot follows.
     Any other error is raised as LatchkeyError.
 
     `close` may be called from any thread and ends the iteration.
@@ -80,6 +80,9 @@ class Watch(Iterator[WatchSessionsResponse]):
             return self._call
 
     def _may_resume(self, error: LatchkeyError) -> bool:
+        if not error.reason:
+            # Nobody who speaks of UNIMPLEMENTED is Latchkey; after an answer it is a proxy.
+            return error.code is not grpc.StatusCode.UNIMPLEMENTED or self._answered
         if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
             # Without an answer it is not the watcher that was slow.
             return self._answered
