@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { type Account, hashApiKey } from "../domain/account.js";
+import { type Account, hashApiKey, type KeyHash } from "../domain/account.js";
 import type { AccountStore } from "../domain/account-store.js";
 import type { Awaitable } from "../domain/awaitable.js";
 import { LatchkeyError } from "../domain/error.js";
@@ -19,14 +19,25 @@ export interface Identity {
   readonly passwordChanges: number | null;
 }
 
+/** Whom credentials name, or why nobody; `name` is what the caller gave, or the account's. */
+type Found =
+  | { readonly identity: Identity }
+  | { readonly refusal: string; readonly name: string | undefined };
+
+/** The same, and the hash that the password was checked against. */
+type FoundByPassword =
+  | { readonly identity: Identity; readonly hash: string }
+  | Extract<Found, { readonly refusal: string }>;
+
 export type Standing = "valid" | "credential ended" | "account ended";
 
 export interface Authentication {
   /**
    * The caller that an `authorization` header names, `Bearer lk_…` or `Basic …`;
-   * `address` is the peer's IP. Bearer answers at once, Basic by a promise. Throws
-   * or rejects with `unauthenticated` (unknown, wrong, disabled, expired: one
-   * message), or `limit` after too many failures.
+   * `address` is the peer's IP. A good Bearer answers at once, all else by a promise: before a
+   * caller is refused, the accounts are looked at once more. Throws or rejects with
+   * `unauthenticated` (unknown, wrong, disabled, expired: one message), or `limit` after too many
+   * failures.
    */
   byHeader(header: string, address: string): Awaitable<Identity>;
 
@@ -35,9 +46,9 @@ export interface Authentication {
 
   /**
    * The account that a verified client certificate names by its subject common
-   * name. Throws `unauthenticated` if there is none, or it is disabled.
+   * name. Rejects with `unauthenticated` if there is none, or it is disabled.
    */
-  byCertificate(commonName: string, address: string): Identity;
+  byCertificate(commonName: string, address: string): Awaitable<Identity>;
 
   /**
    * Whether an identity given earlier still holds. `credential ended`: its key
@@ -51,7 +62,7 @@ export interface Authentication {
 }
 
 export interface AuthenticationOptions {
-  readonly directory: Pick<Directory, "byName" | "byId" | "byKeyHash">;
+  readonly directory: Pick<Directory, "byName" | "byId" | "byKeyHash" | "lookAgain">;
   readonly store: Pick<AccountStore, "rehash" | "noteKeyUse">;
   readonly passwords: Passwords;
   readonly throttle: Throttle;
@@ -95,46 +106,79 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     store.noteKeyUse(keyId, at).catch((err) => log.warn({ err, keyId }, "key use not noted"));
   };
 
-  const byKey = (key: string, address: string): Identity => {
-    const found = directory.byKeyHash(hashApiKey(key));
-    const identity = found && {
-      account: found.owner.account,
-      keyId: found.key.id,
-      expiresAt: found.key.expiresAt,
-      passwordChanges: null,
-    };
-    const state = identity ? standing(identity) : "unknown key";
-    if (identity && state === "valid") {
-      noteUse(identity);
-      return identity;
+  /** Whose the key is, or why it is nobody's. */
+  const findByKey = (hash: KeyHash): Found => {
+    const found = directory.byKeyHash(hash);
+    if (!found) return { refusal: "unknown key", name: undefined };
+    const { account } = found.owner;
+    const { id: keyId, expiresAt } = found.key;
+    return judge({ account, keyId, expiresAt, passwordChanges: null });
+  };
+
+  const judge = (identity: Identity): Found => {
+    const state = standing(identity);
+    return state === "valid" ? { identity } : { refusal: state, name: identity.account.name };
+  };
+
+  const byKey = (key: string, address: string): Awaitable<Identity> => {
+    const hash = hashApiKey(key);
+    const found = findByKey(hash);
+    if ("identity" in found) {
+      noteUse(found.identity);
+      return found.identity;
     }
-    const name = found?.owner.account.name;
-    begin(() => throttle.byAddress(address), name, address);
-    throw failure(state, name, address);
+    const attempt = begin(() => throttle.byAddress(address), found.name, address);
+    return directory.lookAgain().then(() => {
+      const again = findByKey(hash);
+      if ("refusal" in again) throw failure(again.refusal, again.name, address);
+      attempt.abandoned();
+      noteUse(again.identity);
+      return again.identity;
+    });
+  };
+
+  /** Whose name and password they are by the accounts at hand. */
+  const findByPassword = async (name: string, password: string): Promise<FoundByPassword> => {
+    const found = directory.byName(name);
+    const hash = found?.passwordHash ?? null;
+    const isRight = await passwords.verify(hash, password);
+    if (!found) return { refusal: "unknown account", name };
+    if (hash === null) return { refusal: "no password", name };
+    if (!isRight) return { refusal: "wrong password", name };
+    const { account, passwordChanges } = found;
+    // Judged after the check, during which the account may have changed.
+    const judged = judge({ account, keyId: null, expiresAt: null, passwordChanges });
+    return "identity" in judged ? { ...judged, hash } : judged;
+  };
+
+  /** The same, and once more if it is refused and the account changed meanwhile. */
+  const findByLatestPassword = async (name: string, password: string): Promise<FoundByPassword> => {
+    const before = directory.byName(name);
+    const found = await findByPassword(name, password);
+    if ("identity" in found) return found;
+    await directory.lookAgain();
+    const after = directory.byName(name);
+    const isSame =
+      after?.passwordHash === before?.passwordHash &&
+      after?.passwordChanges === before?.passwordChanges &&
+      after?.account.enabled === before?.account.enabled;
+    return isSame ? found : findByPassword(name, password);
   };
 
   const logIn = async (name: string, password: string, address: string): Promise<Identity> => {
     const attempt = begin(() => throttle.byName(address, name), name, address);
-    const found = directory.byName(name);
-    const hash = found?.passwordHash ?? null;
-    let isRight: boolean;
+    let found: FoundByPassword;
     try {
-      isRight = await passwords.verify(hash, password);
+      found = await findByLatestPassword(name, password);
     } catch (error) {
       attempt.abandoned();
       throw error;
     }
-    if (!found) throw failure("unknown account", name, address);
-    if (hash === null) throw failure("no password", name, address);
-    if (!isRight) throw failure("wrong password", name, address);
-    const { account, passwordChanges } = found;
-    const identity = { account, keyId: null, expiresAt: null, passwordChanges };
-    // Asked after the check, during which the account may have changed.
-    const state = standing(identity);
-    if (state !== "valid") throw failure(state, name, address);
+    if ("refusal" in found) throw failure(found.refusal, found.name, address);
+    const { identity, hash } = found;
     attempt.succeeded();
     log.info({ account: name, address }, "logged in by password");
-    if (passwords.needsRehash(hash)) await rehash(account, hash, password);
+    if (passwords.needsRehash(hash)) await rehash(identity.account, hash, password);
     return identity;
   };
 
@@ -186,13 +230,18 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     byPassword,
 
     byCertificate(commonName, address) {
-      const found = directory.byName(commonName);
-      if (!found) throw failure("unknown account", commonName, address);
-      const { account } = found;
-      const identity = { account, keyId: null, expiresAt: null, passwordChanges: null };
-      const state = standing(identity);
-      if (state !== "valid") throw failure(state, commonName, address);
-      return identity;
+      const find = (): Found => {
+        const account = directory.byName(commonName)?.account;
+        if (!account) return { refusal: "unknown account", name: commonName };
+        return judge({ account, keyId: null, expiresAt: null, passwordChanges: null });
+      };
+      const found = find();
+      if ("identity" in found) return found.identity;
+      return directory.lookAgain().then(() => {
+        const again = find();
+        if ("refusal" in again) throw failure(again.refusal, again.name, address);
+        return again.identity;
+      });
     },
 
     standing,

@@ -117,7 +117,7 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
     let calls = 0;
     let { commonName } = peer;
     const callers = new Map<Credential, Caller>();
-    const pending = new Map<string, Promise<CallerSession>>();
+    const pending = new Map<Credential, Promise<CallerSession>>();
 
     const assertOpen = () => {
       if (closed) throw new LatchkeyError("unauthenticated", "the connection has ended");
@@ -149,19 +149,19 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
       log.warn({ address: ip, reason }, "authentication failed");
     };
 
+    const identityOf = (credential: Credential): Awaitable<Identity> => {
+      if (credential !== undefined) return authentication.byHeader(credential, ip);
+      if (commonName !== undefined) return authentication.byCertificate(commonName, ip);
+      noteFailure("no credentials");
+      throw refused();
+    };
+
     const verify = (credential: Credential): Awaitable<CallerSession> => {
       assertOpen();
       callers.delete(credential);
-      if (credential === undefined) {
-        if (commonName === undefined) {
-          noteFailure("no credentials");
-          throw refused();
-        }
-        return remember(undefined, authentication.byCertificate(commonName, ip));
-      }
       const underway = pending.get(credential);
       if (underway) return underway;
-      const identity = authentication.byHeader(credential, ip);
+      const identity = identityOf(credential);
       if (!(identity instanceof Promise)) return remember(credential, identity);
       const session = identity
         .then((verified) => remember(credential, verified))

@@ -10,6 +10,9 @@ import type {
 /** Milliseconds between looks at the store: a change is heeded well within a second. */
 const INTERVAL = 250;
 
+/** The least time (ms) between two looks that callers ask for, however many there are. */
+const LOOK_PAUSE = 20;
+
 export interface DirectoryOptions {
   readonly store: Pick<AccountStore, "load" | "version" | "changesSince">;
   /** Milliseconds since 1970, to tell when a key expires. */
@@ -28,6 +31,12 @@ export interface Directory {
   byKeyHash(hash: KeyHash): { readonly owner: StoredAccount; readonly key: StoredKey } | undefined;
   /** Sees every change that was made before the call. Rejects as the store does. */
   refresh(): Promise<void>;
+  /**
+   * As `refresh`, for a caller that nobody knows, so that a key or a password is good as soon as
+   * it is set. All that ask within a while share one look. Never rejects: while the store fails,
+   * what was read last stays in use.
+   */
+  lookAgain(): Promise<void>;
   /** Looks at the store no more. */
   stop(): void;
 }
@@ -65,6 +74,17 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     refreshing = refreshing.catch(() => undefined).then(look);
     return refreshing;
   };
+  let rested: Promise<void> = Promise.resolve();
+  let nextLook: Promise<void> | undefined;
+  const lookAgain = (): Promise<void> => {
+    nextLook ??= rested.then(async () => {
+      nextLook = undefined;
+      rested = new Promise((resolve) => void setTimeout(resolve, LOOK_PAUSE));
+      // `poll` tells of failures.
+      if (!stopped) await refresh().catch(() => undefined);
+    });
+    return nextLook;
+  };
   const poll = async () => {
     try {
       await refresh();
@@ -85,6 +105,7 @@ export async function createDirectory(options: DirectoryOptions): Promise<Direct
     byId: (id) => index.byId.get(id),
     byKeyHash: (hash) => index.byKeyHash.get(hash),
     refresh,
+    lookAgain,
     stop() {
       stopped = true;
       clearTimeout(timer);

@@ -371,7 +371,7 @@ for (const [what, change, standings] of [
       const identities = [
         await authentication.byHeader(`Bearer ${key}`, HOME),
         await authentication.byPassword("ann", PASSWORD, HOME),
-        authentication.byCertificate("ann", HOME),
+        await authentication.byCertificate("ann", HOME),
       ];
       await change(trial);
       await directory.refresh();
@@ -392,4 +392,72 @@ test("a key ends at the instant that it expires", () =>
       await codeOf(() => authentication.byHeader(`Bearer ${key}`, HOME)),
       "unauthenticated",
     );
+  }));
+
+/** Each change, made by another process since the accounts were read, and the caller that it lets in. */
+for (const [what, change] of [
+  [
+    "a key just added",
+    async ({ store, authentication }) => {
+      const { key } = await addKey(store, "ann");
+      return () => authentication.byHeader(`Bearer ${key}`, HOME);
+    },
+  ],
+  [
+    "a password just set",
+    async ({ store, authentication, passwords }) => {
+      await store.setPassword("ann", await passwords.hash("another battery"));
+      return () => authentication.byHeader(basic("ann", "another battery"), HOME);
+    },
+  ],
+  [
+    "an account just added, by its password",
+    async ({ store, authentication, passwords }) => {
+      await store.add(user("eve"), await passwords.hash(PASSWORD));
+      return () => authentication.byPassword("eve", PASSWORD, HOME);
+    },
+  ],
+  [
+    "an account just added, by its certificate",
+    async ({ store, authentication }) => {
+      await store.add(user("eve"), null);
+      return () => authentication.byCertificate("eve", HOME);
+    },
+  ],
+  [
+    "the key of an account just enabled again",
+    async ({ store, authentication, directory, key }) => {
+      await store.setEnabled("ann", false);
+      await directory.refresh();
+      await store.setEnabled("ann", true);
+      return () => authentication.byHeader(`Bearer ${key}`, HOME);
+    },
+  ],
+  [
+    "the password of an account just enabled again",
+    async ({ store, authentication, directory }) => {
+      await store.setEnabled("ann", false);
+      await directory.refresh();
+      await store.setEnabled("ann", true);
+      return () => authentication.byPassword("ann", PASSWORD, HOME);
+    },
+  ],
+] satisfies [string, (trial: Trial & { key: string }) => Promise<() => unknown>][]) {
+  test(`${what} is good at once, is no failure, and slows nothing down`, () =>
+    withTrial(async (trial) => {
+      const use = await change(trial);
+      // More often than failures would be let pass.
+      for (let times = 0; times < 7; times++) await use();
+      assert.deepEqual(
+        trial.lines.filter(({ level }) => level === "warn"),
+        [],
+      );
+    }));
+}
+
+test("a password that is wrong is checked once, though another account changed meanwhile", () =>
+  withTrial(async ({ store, authentication, checks }) => {
+    await store.add(user("eve"), null);
+    await errorOf(() => authentication.byPassword("ann", "wrong", HOME));
+    assert.equal(checks.length, 1);
   }));

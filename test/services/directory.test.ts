@@ -248,3 +248,45 @@ test("nothing is told after a stop", () =>
     await look;
     assert.deepEqual([changes, errors], [[], []]);
   }));
+
+test("callers that nobody knows share a few looks, and each sees what was changed before it", () =>
+  withAccounts(async (store) => {
+    let looks = 0;
+    const counted = {
+      load: store.load,
+      changesSince: store.changesSince,
+      version() {
+        looks++;
+        return store.version();
+      },
+    };
+    const directory = await createDirectory({
+      store: counted,
+      now: () => NOW,
+      onChange: () => undefined,
+      onError: (error) => assert.fail(String(error)),
+      interval: 2 ** 30,
+    });
+    for (let round = 0; round < 3; round++) {
+      await store.add(user(`ann-${round}`), null);
+      await Promise.all(Array.from({ length: 1_000 }, () => directory.lookAgain()));
+      assert.ok(directory.byName(`ann-${round}`));
+    }
+    assert.equal(looks, 3);
+    directory.stop();
+  }));
+
+test("a look that the store fails leaves the accounts as they were", () =>
+  withAccounts(async (store) => {
+    await store.add(user("ann"), null);
+    const directory = await createDirectory({
+      store: { ...store, version: () => Promise.reject(new Error("the disk is on fire")) },
+      now: () => NOW,
+      onChange: () => undefined,
+      onError: () => undefined,
+      interval: 2 ** 30,
+    });
+    await directory.lookAgain();
+    assert.ok(directory.byName("ann"));
+    directory.stop();
+  }));
