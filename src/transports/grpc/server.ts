@@ -40,6 +40,9 @@ const LIMITS: ChannelOptions = {
   "grpc.keepalive_timeout_ms": 20_000,
 };
 
+/** Bytes of a call's metadata, counted as RFC 9113, 6.5.2, has it. */
+const MAX_METADATA = 64 * 1024;
+
 export interface GrpcOptions {
   /** `host:port`; port 0 picks one. */
   readonly address: string;
@@ -61,6 +64,7 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
   // It writes to standard error what it also throws, in lines that are no log lines.
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server(LIMITS);
+  limitMetadata(server);
   const services: DescService[] = [];
   const callerOf: CallerOf = (call) =>
     callOrigins.byPeer(
@@ -114,4 +118,16 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
       clearTimeout(timer);
     },
   };
+}
+
+/**
+ * Announces how much metadata a call may have, and has a call alone reset that brings more. grpc-js
+ * has no option for it: by its own settings it announces no limit, and clients send what then ends
+ * their connection, for nghttp2 takes a value of more than 64 KiB for a fault of the connection.
+ */
+function limitMetadata(server: Server): void {
+  const options: unknown = Reflect.get(server, "commonServerOptions");
+  const settings = options instanceof Object ? Reflect.get(options, "settings") : undefined;
+  if (!(settings instanceof Object)) throw new Error("grpc-js keeps its HTTP/2 settings elsewhere");
+  Reflect.set(settings, "maxHeaderListSize", MAX_METADATA);
 }
