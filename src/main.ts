@@ -210,6 +210,7 @@ export async function start(options: StartOptions): Promise<Server> {
       rke,
       watch: watches.watch,
       checkStanding: (caller) => connections?.checkStanding(caller),
+      endOf: (caller) => connections?.endOf(caller),
       log,
     });
     const callers = createCallers({ connections, authorize });

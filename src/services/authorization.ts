@@ -5,6 +5,7 @@ import { LatchkeyError } from "../domain/error.js";
 import { checkApp } from "../domain/limits.js";
 import type { CallerSession } from "./connections.js";
 import type { Rke } from "./rke.js";
+import type { ByteStream } from "./rke-streams.js";
 import type { Sessions } from "./sessions.js";
 import type { Watch, WatchRequest } from "./watches.js";
 
@@ -60,6 +61,8 @@ export interface AuthorizationOptions {
   readonly watch: Watch;
   /** Throws `unauthenticated` if the caller's credentials have ended. */
   readonly checkStanding: (caller: CallerSession) => void;
+  /** Aborted once it would, where that is known at once. */
+  readonly endOf?: (caller: CallerSession) => AbortSignal | undefined;
   /** Gets a line for every call that is refused, for every one that ended many sessions or set a
    * policy, and for every theft that one was the proof of. */
   readonly log: Pick<Logger, "info" | "warn">;
@@ -69,7 +72,7 @@ export type Authorization = ReturnType<typeof createAuthorization>;
 
 /** Decides what callers may do, by the table above. */
 export function createAuthorization(options: AuthorizationOptions) {
-  const { sessions, rke, watch, checkStanding, log } = options;
+  const { sessions, rke, watch, checkStanding, endOf, log } = options;
 
   /**
    * Throws `forbidden` unless the caller may do this, to this app if it is about
@@ -160,7 +163,9 @@ export function createAuthorization(options: AuthorizationOptions) {
     watchOf(caller: CallerSession | null, request: WatchRequest, signal: AbortSignal) {
       if (!caller) return watch(request, { signal, checkCaller: () => {} });
       authorize(caller, "watch", request.app);
-      return watch(request, { signal, checkCaller: () => checkStanding(caller) });
+      const end = endOf?.(caller);
+      const either = end ? AbortSignal.any([signal, end]) : signal;
+      return watch(request, { signal: either, checkCaller: () => checkStanding(caller) });
     },
 
     /** As `sessionsOf`, the use cases of RKE. */
@@ -168,7 +173,7 @@ export function createAuthorization(options: AuthorizationOptions) {
       if (!caller) return rke;
       const made = knownRke.get(caller);
       if (made) return made;
-      const guarded = guardRke(rke, authorize.bind(null, caller));
+      const guarded = guardRke(rke, authorize.bind(null, caller), () => checkStanding(caller));
       knownRke.set(caller, guarded);
       return guarded;
     },
@@ -239,8 +244,22 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
   };
 }
 
+/** A stream that ends with the credentials of its caller, between two chunks. */
+function whileStanding({ push, end }: ByteStream, checkCaller: () => void): ByteStream {
+  return {
+    push(chunk) {
+      checkCaller();
+      return push(chunk);
+    },
+    end() {
+      checkCaller();
+      return end();
+    },
+  };
+}
+
 /** `rke`, each method behind `may`, which throws if the caller may not. */
-function guardRke(rke: Rke, may: (operation: Operation) => void): Rke {
+function guardRke(rke: Rke, may: (operation: Operation) => void, checkCaller: () => void): Rke {
   return {
     async discover(domain) {
       may("rke.discover");
@@ -272,11 +291,11 @@ function guardRke(rke: Rke, may: (operation: Operation) => void): Rke {
     },
     encryptStream(start) {
       may("rke.encryptStream");
-      return rke.encryptStream(start);
+      return whileStanding(rke.encryptStream(start), checkCaller);
     },
     decryptStream(start) {
       may("rke.decryptStream");
-      return rke.decryptStream(start);
+      return whileStanding(rke.decryptStream(start), checkCaller);
     },
   };
 }

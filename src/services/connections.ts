@@ -54,13 +54,16 @@ export interface Connections {
 
   /**
    * Looks at every caller anew; to be called after every change of accounts or keys. An ended
-   * credential is forgotten, so that its next call is refused; an ended account has its
-   * connections ended.
+   * credential is forgotten, so that its next call is refused; a connection that only ended
+   * accounts called on is ended.
    */
   review(): void;
 
   /** Throws `unauthenticated` if what a caller authenticated itself by has ended. */
   checkStanding(caller: CallerSession): void;
+
+  /** Aborted when `review` finds that what a caller authenticated itself by has ended. */
+  endOf(caller: CallerSession): AbortSignal;
 
   /** Every caller as it is at this moment, the oldest connection first. */
   list(): CallerSession[];
@@ -106,6 +109,7 @@ interface OpenConnection extends Connection {
 export function createConnections({ authentication, now, log }: ConnectionsOptions): Connections {
   const connections = new Set<OpenConnection>();
   const identities = new WeakMap<CallerSession, Identity>();
+  const ends = new WeakMap<CallerSession, AbortController>();
   let last = 0;
   const newId = ({ address }: Peer) => `${++last}-${address}`;
 
@@ -207,13 +211,19 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
   };
 
   const review = (connection: OpenConnection) => {
-    for (const [credential, { identity }] of connection.callers) {
+    let hasEnded = false;
+    for (const [credential, { identity, session }] of connection.callers) {
       const standing = authentication.standing(identity);
-      if (standing !== "valid") connection.callers.delete(credential);
-      if (standing === "account ended") {
-        connection.close();
-        connection.peer.end();
-      }
+      if (standing === "valid") continue;
+      connection.callers.delete(credential);
+      ends.get(session)?.abort();
+      if (standing === "account ended") hasEnded = true;
+    }
+    // A proxy's connection stays for the other accounts; the ended one's calls are refused, and
+    // its streams end.
+    if (hasEnded && connection.callers.size === 0) {
+      connection.close();
+      connection.peer.end();
     }
   };
 
@@ -224,6 +234,11 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
       const identity = identities.get(caller);
       if (identity && authentication.standing(identity) === "valid") return;
       throw new LatchkeyError("unauthenticated", "the credentials of the call have ended");
+    },
+    endOf(caller) {
+      const end = ends.get(caller) ?? new AbortController();
+      ends.set(caller, end);
+      return end.signal;
     },
     list: () =>
       [...connections].flatMap(({ callers }) =>

@@ -130,9 +130,13 @@ for (const name of PEER_NAMES) {
           await other.call(admin.bearer);
           await other.call(bob.bearer);
           await end(server);
-          for (const peer of [byKey, byPassword, shared]) {
+          for (const peer of [byKey, byPassword]) {
             await eventually("the connection's end", () => !peer.isConnected());
           }
+          // A proxy's, say: it goes on for the other account.
+          assert.deepEqual(summary(await shared.call(ann.bearer)), refused);
+          assert.deepEqual(summary(await shared.call(admin.bearer)), ACCEPTED);
+          assert.ok(shared.isConnected());
           assert.deepEqual(summary(await other.call(admin.bearer)), ACCEPTED);
           for (const header of [ann.bearer, ann.basic]) {
             assert.deepEqual(summary(await other.call(header)), refused);

@@ -66,3 +66,26 @@ for (const wireName of WIRES) {
       }));
   }
 }
+
+test("on a connection that a proxy shares, only the disabled account's calls end, and at once", () =>
+  withGuarded(async (server) => {
+    const shared = openWire("gRPC", server);
+    try {
+      const own = openWatcher(shared, { app: "shop" }, headersOf(server.ann));
+      const other = openWatcher(shared, { app: "shop" }, headersOf(server.admin));
+      await Promise.all([own.caughtUp(), other.caughtUp()]);
+      await server.accounts.setEnabled("ann", false);
+      // Nothing happens that a watch would tell of.
+      const error: ConnectError | undefined = await own.ended;
+      assert.equal(error?.code, Code.Unauthenticated);
+      const client = shared.client(SessionService);
+      const create = (who: { bearer: string }) =>
+        client.createSession({ app: "shop", userId: "x" }, headersOf(who));
+      await assert.rejects(create(server.ann), { code: Code.Unauthenticated });
+      await create(server.admin);
+      await other.until("the event", () => other.events().length === 1);
+      other.cut();
+    } finally {
+      shared.close();
+    }
+  }));

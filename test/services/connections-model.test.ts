@@ -160,7 +160,8 @@ const review = step("review", (model, real) => {
   for (const [index, connection] of model.connections.entries()) {
     if (!connection) continue;
     const standings = connection.callers.map(({ name }) => model.ended.get(name));
-    if (standings.includes("account")) {
+    // Of a connection on which others call, too, only the ended callers are forgotten.
+    if (standings.includes("account") && !standings.includes(undefined)) {
       model.connections[index] = null;
       model.cut.push(index);
     } else {

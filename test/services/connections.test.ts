@@ -216,21 +216,34 @@ describe("an end", () => {
     assert.throws(() => connection.identify("Bearer lk_ann"), unauthenticated);
   });
 
-  test("of an account ends its connections and no others", () => {
+  test("of an account ends the connections on which it alone called, and no others", () => {
     const { accounts, connections, open, ended } = setUp();
     accounts.add("ann", "Admin", { key: "lk_ann" });
     accounts.add("bob", "User", { key: "lk_bob" });
-    const shared = open("127.0.0.1:1");
-    shared.identify("Bearer lk_bob");
-    shared.identify("Bearer lk_ann");
-    const other = open("127.0.0.1:2");
-    other.identify("Bearer lk_bob");
+    open("127.0.0.1:1").identify("Bearer lk_ann");
+    open("127.0.0.1:2").identify("Bearer lk_bob");
     accounts.remove("ann");
     connections.review();
     assert.deepEqual(ended, ["127.0.0.1:1"]);
     assert.deepEqual(names(connections.list()), ["bob"]);
-    assert.throws(() => shared.identify("Bearer lk_bob"), unauthenticated);
-    other.identify("Bearer lk_bob");
+  });
+
+  test("of an account leaves the connection to the others who call on it", () => {
+    const { accounts, connections, open, ended } = setUp();
+    accounts.add("ann", "Admin", { key: "lk_ann" });
+    accounts.add("bob", "User", { key: "lk_bob" });
+    const shared = open();
+    const bob = shared.identify("Bearer lk_bob");
+    const ann = shared.identify("Bearer lk_ann");
+    assert.ok(!(ann instanceof Promise) && !(bob instanceof Promise));
+    const [annsEnd, bobsEnd] = [connections.endOf(ann), connections.endOf(bob)];
+    accounts.remove("ann");
+    connections.review();
+    assert.deepEqual(ended, []);
+    assert.deepEqual([annsEnd.aborted, bobsEnd.aborted], [true, false]);
+    assert.throws(() => connections.checkStanding(ann), unauthenticated);
+    assert.throws(() => shared.identify("Bearer lk_ann"), unauthenticated);
+    assert.equal(shared.identify("Bearer lk_bob"), bob);
   });
 
   test("of an account during its verification is heeded", async () => {

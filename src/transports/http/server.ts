@@ -136,10 +136,13 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     sendError(reply, shown, shown.code === "invalid" ? error.statusCode : undefined);
   });
   app.addHook("onSend", (request, reply, payload, done) => {
-    if (request.raw.complete) return done(null, payload);
+    const { complete, headers } = request.raw;
+    const isBare = headers["content-length"] === undefined && !headers["transfer-encoding"];
+    if (complete || isBare) return done(null, payload);
     // Fastify would close at once the connection of a body over the limit.
     discardBody(request.raw, (isWhole) => {
-      if (isWhole && !draining) reply.removeHeader("connection");
+      const closes = reply.getHeader("connection") === "close";
+      if (isWhole && closes && !draining) reply.removeHeader("connection");
       done(null, payload);
     });
   });
