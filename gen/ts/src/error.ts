@@ -5,8 +5,17 @@ import {
   RetryInfoSchema,
 } from "../google/rpc/error_details_pb.js";
 
+/** The package has two copies of the class, for import and for require. */
+const BRAND = Symbol.for("latchkey.LatchkeyError");
+
 /** What every failed call of a client is rejected with. */
 export class LatchkeyError extends Error {
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === "object" && value !== null && BRAND in value;
+  }
+
+  /** @internal */
+  readonly [BRAND]: true;
   /** gRPC's code of it. */
   readonly code: Code;
   /**
@@ -24,6 +33,8 @@ export class LatchkeyError extends Error {
   constructor(error: ConnectError) {
     super(error.rawMessage, { cause: error });
     this.name = "LatchkeyError";
+    this[BRAND] = true;
+    Object.defineProperty(this, BRAND, { enumerable: false });
     this.code = error.code;
     const [info] = error.findDetails(ErrorInfoSchema);
     this.reason = info?.reason;

@@ -30,6 +30,21 @@ console.log(typeof latchkeyPlugin, typeof createInPage);
 latchkey.close();
 `;
 
+/** The parts that apps use, as CommonJS has them. */
+const IN_COMMONJS = `
+import client = require("latchkey-client");
+import express = require("latchkey-client/express-session");
+import fastify = require("latchkey-client/fastify");
+
+const latchkey = client.createLatchkey({ address: "localhost:50051" });
+new express.LatchkeyStore({ latchkey, app: "shop" });
+const sessions = latchkey.sessions.getSession({ app: "no" }, { timeoutMs: 1 });
+sessions.catch((error: unknown) => {
+  console.log(typeof express.LatchkeyStore, typeof fastify.latchkeyPlugin, error instanceof client.LatchkeyError);
+  latchkey.close();
+});
+`;
+
 test("npm pack gives a package whose parts and types work where it is installed", async (t) => {
   const copy = await copyProject(t);
   const consumer = await makeFolder(t);
@@ -46,7 +61,8 @@ test("npm pack gives a package whose parts and types work where it is installed"
   await mkdir(installed, { recursive: true });
   const tarball = join(consumer, "latchkey-client-0.1.0.tgz");
   const files = (await run(["tar", "-tzf", tarball], consumer)).trim().split("\n");
-  const known = /^package\/(dist\/(src|latchkey|google)\/|(package\.json|README\.md)$)/;
+  const known =
+    /^package\/(dist\/(cjs\/)?(src|latchkey|google)\/|dist\/cjs\/package\.json$|(package\.json|README\.md)$)/;
   assert.deepEqual(
     files.filter((file) => !known.test(file)),
     [],
@@ -68,4 +84,17 @@ test("npm pack gives a package whose parts and types work where it is installed"
   const module = ["--module", "nodenext"];
   const tsc = join(ROOT, "node_modules/.bin/tsc");
   await run([tsc, ...options, ...types, ...module, "consumer.mts"], consumer);
+
+  // The same from CommonJS, whose types and code are other files.
+  await writeFile(join(consumer, "consumer.cts"), IN_COMMONJS);
+  await writeFile(
+    join(consumer, "consumer.cjs"),
+    IN_COMMONJS.replaceAll(/import (.*) = /g, "const $1 = ").replace(": unknown", ""),
+  );
+  assert.equal(await run([process.execPath, "consumer.cjs"], consumer), "function function true\n");
+  for (const kind of ["node16", "nodenext"]) {
+    await run([tsc, ...options, ...types, "--module", kind, "consumer.cts"], consumer);
+  }
+  const bundler = ["--module", "esnext", "--moduleResolution", "bundler"];
+  await run([tsc, ...options, ...types, ...bundler, "consumer.mts"], consumer);
 });
