@@ -22,7 +22,11 @@ settings.configure(
             "NAME": folder / "users.db",
         }
     },
-    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes"],
+    INSTALLED_APPS=[
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "django.contrib.sessions",
+    ],
     MIDDLEWARE=[
         "latchkey_client.django.SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -121,26 +121,39 @@ class SessionStore(SessionBase):
 
     def create(self) -> None:
         self.save(must_create=True)
-        self.modified = True
 
     def save(self, must_create: bool = False) -> None:
-        values = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
         old = self.session_key
+        values = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
         if self.get_expiry_age() <= 0:
+            data.changes(Struct(), values, self._codec())  # Raises for what cannot be stored.
             self._end(old)
-            return
-        if must_create or old is None or old == self._ended_key:
+        elif must_create or old is None or old == self._ended_key:
             self._create(values)
-            return
-        if self._stored is None:
-            self._stored = self._read(old)
-        if self._stored is None:
+        elif not self._is_stored(old):
             raise UpdateError
-        if is_of(self._stored.user_id, values.get(_USER_KEY)):
+        elif self._stored is not None and is_of(self._stored.user_id, values.get(_USER_KEY)):
             self._update(old, values)
         else:
-            self._create(values)
-            self.delete(old)
+            self._replace(old, values)
+
+    def _is_stored(self, key: str) -> bool:
+        """Whether Latchkey has the session, as far as is known."""
+        if self._stored is None:
+            self._stored = self._read(key)
+        return self._stored is not None
+
+    def _replace(self, old: str, values: dict[str, Any]) -> None:
+        """Makes a session of the user who is logged in now in the place of the old one."""
+        self._create(values)
+        try:
+            self._call("DeleteSession", DeleteSessionRequest(app=_app(), token=old))
+        except LatchkeyError as error:
+            if error.code is not grpc.StatusCode.NOT_FOUND:
+                raise
+            # It was ended while the request was under way, and is not to come back.
+            self.delete()
+            raise UpdateError from error
 
     def delete(self, session_key: str | None = None) -> None:
         key = session_key if session_key is not None else self.session_key
@@ -179,6 +192,7 @@ class SessionStore(SessionBase):
         created = self._fitting("CreateSession", request)
         self._session_key = created.token
         self._stored = created.session
+        self.modified = True  # The browser has to learn of the key, also after an explicit save.
 
     def _update(self, key: str, values: dict[str, Any]) -> None:
         assert self._stored is not None
@@ -204,6 +218,7 @@ class SessionStore(SessionBase):
         else:
             self.delete(key)
         self._session_key = self._ended_key = key
+        self.modified = True
         self._stored = None
 
     def _call(self, method: str, request: Any) -> Any:
