@@ -67,19 +67,6 @@ def test_a_read_is_tried_until_the_deadline_with_growing_delays(clock: FakeClock
     assert len(seen) == len(clock.slept) + 1
 
 
-def test_a_read_that_latchkey_itself_refuses_is_tried_four_times(clock: FakeClock) -> None:
-    seen: list[Any] = []
-    handle = failing(9, UNAVAILABLE, seen, ErrorInfo(reason="UNAVAILABLE"))
-    with (
-        fake_server(GetSession=handle) as address,
-        connect(address, clock=clock.clock()) as client,
-        pytest.raises(LatchkeyError, match="UNAVAILABLE: as told"),
-    ):
-        client.sessions.GetSession(GET)
-    assert clock.slept == [0.1, 0.2, 0.4]
-    assert len(seen) == 4
-
-
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN])
 def test_a_break_that_a_proxy_made_another_error_is_tried_again(
     code: grpc.StatusCode, clock: FakeClock

@@ -15,8 +15,6 @@ from .error import LatchkeyError
 
 _READS = ("Get", "List", "BatchGet", "Count", "Discover")
 
-_TOLD = 4
-"""Attempts at most, where the server itself says that it cannot."""
 _FIRST = 0.2
 _LONGEST = 1.0
 
@@ -69,8 +67,6 @@ def delay_before_retry(
 ) -> float | None:
     """Seconds to wait before the next attempt; None if there is to be none. `attempt` counts
     from 0, `ends_at` is the clock's time after which none begins."""
-    if error.reason and attempt + 1 >= _TOLD:
-        return None
     if error.code is grpc.StatusCode.UNAVAILABLE or is_of_network(error):
         delay = backoff(attempt, clock)
     elif error.code is grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after is not None:
