@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from typing import Any
 
+import grpc
 import pytest
 
 from latchkey_client import Client, LatchkeyError, connect, session
@@ -139,3 +141,41 @@ print([os.waitpid(pid, 0)[1] for pid in children])
             timeout=30,
         )
     assert ran.stdout.strip() == "[0, 0]"
+
+
+def test_a_call_that_waits_under_gevent_does_not_hold_other_greenlets() -> None:
+    def silent(_request: Any, context: grpc.ServicerContext) -> Any:
+        ended = Event()
+        context.add_callback(ended.set)
+        ended.wait(10)
+
+    code = """
+from gevent import monkey
+monkey.patch_all()
+import sys, time
+import gevent
+from latchkey_client import LatchkeyError, connect, session
+client = connect(sys.argv[1], deadline=2)
+def call():
+    try:
+        client.sessions.GetSession(session.GetSessionRequest(app="shop", token="t"))
+    except LatchkeyError as error:
+        return error.code.name
+waiting = gevent.spawn(call)
+longest, last = 0.0, time.monotonic()
+while not waiting.ready():
+    gevent.sleep(0.01)
+    longest, last = max(longest, time.monotonic() - last), time.monotonic()
+print(waiting.value, longest < 1)
+"""
+    source = Path(__file__).parents[1] / "src"
+    with fake_server(GetSession=silent) as address:
+        ran = subprocess.run(
+            [sys.executable, "-c", code, address],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(source)},
+            text=True,
+            timeout=30,
+        )
+    assert ran.stdout.strip() == "DEADLINE_EXCEEDED True"
