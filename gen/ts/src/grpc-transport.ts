@@ -73,6 +73,7 @@ export function createGrpcTransport(
 
   return {
     async unary(method, signal, timeoutMs = 0, header, input) {
+      if (isClosed) throw new ConnectError("the client is closed", Code.FailedPrecondition);
       const { path, serialize, deserialize } = codecOf(method);
       // Here, and not by gRPC, so that what cannot be encoded is no failure of a call.
       const bytes = serialize(create(method.input, input));

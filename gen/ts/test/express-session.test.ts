@@ -6,11 +6,12 @@ import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { after, type TestContext, test } from "node:test";
 import { promisify } from "node:util";
+import { ConnectError } from "@connectrpc/connect";
 import express, { type ErrorRequestHandler } from "express";
 import session, { type SessionData } from "express-session";
 import { startServer } from "../../../test/process/server.js";
 import { LatchkeyStore } from "../src/express-session.js";
-import { createLatchkey } from "../src/index.js";
+import { Code, createLatchkey, LatchkeyError } from "../src/index.js";
 
 /** For all tests; each has an app of its own. */
 const server = startServer({ after }, { LATCHKEY_STORE: "memory:" });
@@ -377,4 +378,102 @@ test("the app's own page for a save that failed is what the visitor sees", async
   open.latchkey.close();
   const { status, text } = await newDevice().send("POST", "/save-or-say");
   assert.deepEqual([status, text], [503, "sorry"]);
+});
+
+test("changes inside a value are kept, and a nested logout logs out", async (t) => {
+  const { newId, get, set } = promised(await openStore(t));
+  const id = newId();
+  await set(id, dataOf({ cart: ["tea"], passport: { user: "ann" } }));
+  const read = ((await get(id)) ?? dataOf({})) as never as { cart: string[]; passport: object };
+  read.cart.push("milk");
+  Reflect.deleteProperty(read.passport, "user");
+  await set(id, read as never);
+  const { cookie: _, ...found } = (await get(id)) ?? dataOf({});
+  assert.deepEqual(found, { cart: ["tea", "milk"], passport: {} });
+});
+
+test("values are kept as JSON.stringify has them, also what Latchkey cannot say", async (t) => {
+  const { newId, get, set } = promised(await openStore(t));
+  const id = newId();
+  const deep = JSON.parse(`${'{"a":'.repeat(40)}1${"}".repeat(40)}`) as unknown;
+  const content = {
+    nothing: null,
+    nan: Number.NaN,
+    half: "\ud83d",
+    inner: JSON.parse('{"__proto__":1,"x":2}') as unknown,
+    at: new Date(0),
+    like: { $json: "text" },
+    deep,
+  };
+  await set(id, dataOf(content));
+  const { cookie: _, ...found } = (await get(id)) ?? dataOf({});
+  const sorted = (value: object) => Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  const expected = JSON.parse(JSON.stringify(content)) as object;
+  assert.equal(JSON.stringify(sorted(found)), JSON.stringify(sorted(expected)));
+});
+
+test("a user is who a number, a bigint, a UUID or an ObjectId names; anything else is refused", async (t) => {
+  const open = await openStore(t);
+  const { newId, set } = promised(open);
+  const hex = "65f0c0ffee65f0c0ffee65f0";
+  const ids: readonly (readonly [unknown, string])[] = [
+    [42, "42"],
+    [0, "0"],
+    ["ann", "ann"],
+    [{ toHexString: () => hex, toJSON: () => hex }, hex],
+  ];
+  for (const [userId, name] of ids) {
+    await set(newId(), dataOf({ userId }));
+    const { app } = open;
+    const { deletedCount } = await open.latchkey.sessions.deleteUserSessions({ app, userId: name });
+    assert.equal(deletedCount, 1n, name);
+  }
+  for (const userId of [
+    "",
+    1.5,
+    Number.NaN,
+    true,
+    ["ann"],
+    { name: "ann" },
+    "a\nb",
+    "x".repeat(129),
+  ]) {
+    await assert.rejects(set(newId(), dataOf({ userId })), /user's id/, String(userId));
+  }
+});
+
+test("a cookie's lifetime is rounded to what Latchkey can, and an expired one ends the session", async (t) => {
+  const open = await openStore(t);
+  const { newId, get, set, length } = promised(open);
+  const { app } = open;
+  const look = async () => (await open.latchkey.sessions.listSessions({ app })).sessions[0];
+  const id = newId();
+  const idleAfter = async (maxAge: number | undefined) => {
+    await set(id, dataOf({ n: 1 }, maxAge));
+    return (await look())?.idleTtl?.seconds;
+  };
+  assert.equal(await idleAfter(1_500), 10n);
+  assert.equal(await idleAfter(60_500), 61n);
+  assert.equal(await idleAfter(8_000 * 365 * 86_400_000), 2_147_483_647n);
+  assert.equal(await idleAfter(undefined), 7_200n);
+  assert.ok(await get(id));
+  await idleAfter(0);
+  assert.equal(await get(id), undefined);
+  await set(newId(), dataOf({ n: 1 }, -1));
+  assert.equal(await length(), 0);
+});
+
+test("an account that may not change the policy is told the command, and nothing is saved", async (t) => {
+  const { latchkey, app } = await openStore(t);
+  const forbidden = async () => {
+    throw new LatchkeyError(new ConnectError("not an Admin", Code.PermissionDenied));
+  };
+  const sessions = { ...latchkey.sessions, setAppPolicy: forbidden };
+  const store = new LatchkeyStore({ latchkey: { ...latchkey, sessions }, app });
+  const { newId, set } = promised({ latchkey, app, store });
+  await assert.rejects(set(newId(), dataOf({ n: 1 })), (error: Error) => {
+    assert.match(error.message, /grpcurl .*"callerTokens":true.*SetAppPolicy/);
+    return true;
+  });
+  assert.deepEqual((await latchkey.sessions.listSessions({ app })).sessions, []);
 });

@@ -33,6 +33,8 @@ async function openApp(t: TestContext) {
     const { data } = await session.update({ [`key${params.n}`]: Number(params.n) });
     return data;
   });
+  app.post("/plain-login", async ({ session }) => session.login(42, { cart: 0 }));
+  app.get("/session", async ({ session }) => session.current);
   app.post("/rotate", ({ session }) => session.rotate());
   app.post("/logout", ({ session }) => session.logout());
   app.post("/logout-everywhere", async ({ session }) => `${await session.logoutEverywhere()}`);
@@ -125,6 +127,42 @@ test("a logout ends one session, a logout on all devices all of the user", async
   assert.equal((await second.send("POST", "/logout-everywhere")).text, "2");
   for (const device of devices) assert.deepEqual(await device.data(), {});
   assert.deepEqual(await other.data(), { user: "bob", cart: 1 });
+});
+
+test("a handler may answer a session, and a user may have a number", async (t) => {
+  const { newDevice } = await openApp(t);
+  const device = newDevice();
+  const { status, text } = await device.send("POST", "/plain-login");
+  assert.equal(status, 200);
+  const { userId, data, reads } = JSON.parse(text);
+  assert.deepEqual({ userId, data, reads }, { userId: "42", data: { cart: 0 }, reads: "1" });
+  assert.equal(JSON.parse((await device.send("GET", "/session")).text).userId, "42");
+});
+
+test("without a login an update is told NOT_FOUND, and a rotation does nothing", async (t) => {
+  const { newDevice } = await openApp(t);
+  const device = newDevice();
+  assert.match((await device.send("POST", "/keys/1")).text, /no session/);
+  const { status, set } = await device.send("POST", "/rotate");
+  assert.deepEqual([status, set], [200, undefined]);
+});
+
+test("a visitor is not told where Latchkey is", async (t) => {
+  const app = fastify();
+  const latchkey = createLatchkey({ address: "127.0.0.1:1" });
+  t.after(async () => {
+    await app.close();
+    latchkey.close();
+  });
+  await app.register(cookie);
+  await app.register(latchkeyPlugin, { latchkey, app: "shop" });
+  app.get("/", () => "hello");
+  const visit = (sid: string) => app.inject({ url: "/", headers: { cookie: `sid=${sid}` } });
+  const { statusCode, body } = await visit("A".repeat(64));
+  assert.equal(statusCode, 500);
+  assert.equal(JSON.parse(body).message, "Latchkey cannot be reached");
+  // Who has no session is served.
+  assert.equal((await visit("")).body, "hello");
 });
 
 test("without @fastify/cookie it does not start", async (t) => {
