@@ -127,7 +127,7 @@ class SessionStore(SessionBase):
         values = self._get_session(no_load=must_create)  # type: ignore[attr-defined]
         if self.get_expiry_age() <= 0:
             data.changes(Struct(), values, self._codec())  # Raises for what cannot be stored.
-            self._end(old)
+            self._end(None if must_create else old)
         elif must_create or old is None or old == self._ended_key:
             self._create(values)
         elif not self._is_stored(old):
@@ -213,10 +213,15 @@ class SessionStore(SessionBase):
 
     def _end(self, key: str | None) -> None:
         """Saves a session whose lifetime is over: nothing loads it, as with Django's backends."""
-        if key is None or key == self._ended_key:
-            key = key or token_hex(32)
-        else:
-            self.delete(key)
+        if key is None:
+            key = token_hex(32)
+        elif key != self._ended_key:
+            try:
+                self._call("DeleteSession", DeleteSessionRequest(app=_app(), token=key))
+            except LatchkeyError as error:
+                if error.code is grpc.StatusCode.NOT_FOUND:
+                    raise UpdateError from error
+                raise
         self._session_key = self._ended_key = key
         self.modified = True
         self._stored = None
