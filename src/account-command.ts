@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
 import { Command, Option } from "commander";
 import {
   checkAccountName,
@@ -16,6 +15,7 @@ import { type PasswordInput, readPassword } from "./password-input.js";
 import { createPasswords } from "./services/passwords.js";
 import type { StoreLocation } from "./stores/index.js";
 import { openAccountStore } from "./stores/sqlite/accounts.js";
+import { isFileThere } from "./stores/sqlite/file-presence.js";
 import { formatTable } from "./table.js";
 
 export interface AccountCommandOptions extends PasswordInput {
@@ -230,7 +230,7 @@ function pathOf(location: StoreLocation, isNew: boolean): string {
       "LATCHKEY_STORE is memory:, which has no accounts: it must be sqlite:PATH",
     );
   }
-  if (isNew || existsSync(location.path)) return location.path;
+  if (isNew || isFileThere(location.path)) return location.path;
   throw new LatchkeyError(
     "not_found",
     `there is no database at ${location.path}: set LATCHKEY_STORE, or add an account, which makes it`,

@@ -12,6 +12,7 @@ import { createRkeCommand } from "./rke-command.js";
 import { missingFlags } from "./runtime.js";
 import { SETTINGS } from "./settings.js";
 import { backupDatabase } from "./stores/sqlite/backup.js";
+import { isDamage } from "./stores/sqlite/failure.js";
 import { sqliteVersion } from "./stores/sqlite/version.js";
 
 // By the package's own name, which holds for src/ and for dist/src/ alike.
@@ -59,7 +60,11 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
     log,
     version,
     onFatal: (err) => {
-      log.fatal({ err }, "the storage failed: restart to recover");
+      // No restart mends a file.
+      const remedy = isDamage(err)
+        ? "the database is damaged: restore a backup"
+        : "the storage failed: restart to recover";
+      log.fatal({ err }, remedy);
       void stop("storage failure", 1);
     },
   });

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { Awaitable } from "../domain/awaitable.js";
 import { type ErrorCode, LatchkeyError } from "../domain/error.js";
+import { createSparseLog } from "./sparse-log.js";
 
 export type Transport = "grpc" | "connect" | "http" | "command";
 
@@ -19,6 +20,14 @@ export interface CallObserver {
 
 /** What a call answers whose caller has left. */
 export const CANCELLED = Symbol("cancelled");
+
+/** The latest call that was not served for a reason. */
+interface NotServed {
+  readonly transport: Transport;
+  readonly method: string;
+  /** What the fault behind it says, if there is one. */
+  readonly cause: string | undefined;
+}
 
 export interface CallsOptions {
   readonly observer: CallObserver;
@@ -40,10 +49,20 @@ export type Calls = ReturnType<typeof createCalls>;
 export function createCalls({ observer, log, clock }: CallsOptions) {
   const isDebug = log.isLevelEnabled("debug");
 
+  // A full disk refuses every write: one line tells of all, and who wants the stack asks for debug.
+  const notServed = createSparseLog<NotServed>(
+    clock,
+    (reason, { transport, method, cause }, count) =>
+      log.warn({ transport, method, reason, cause, count }, "call not served"),
+  );
+
   const toCallerError = (error: unknown, transport: Transport, method: string): LatchkeyError => {
     if (error instanceof LatchkeyError) {
       if (error.code === "unavailable") {
-        log.warn({ transport, method, err: error.cause ?? error }, "call not served");
+        const { cause } = error;
+        const text = cause instanceof Error ? cause.message : undefined;
+        notServed(error.message, { transport, method, cause: text });
+        if (isDebug) log.debug({ transport, method, err: cause ?? error }, "call not served");
       }
       if (error.code === "overloaded") observer.refused(transport, "store");
       return error;

@@ -8,7 +8,8 @@ import type {
   StoredKey,
 } from "../../domain/account-store.js";
 import { LatchkeyError } from "../../domain/error.js";
-import { translateFailure } from "./failure.js";
+import { openFailure, translateFailure } from "./failure.js";
+import { freeBytesAt } from "./file-presence.js";
 import { useWriteAheadLog } from "./journal-mode.js";
 import { createPrivate } from "./private-file.js";
 import { migrate } from "./schema.js";
@@ -42,7 +43,7 @@ export function openAccountStore(options: AccountStoreOptions): AccountStore {
   } catch (error) {
     db?.close();
     if (error instanceof LatchkeyError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = openFailure(error, () => freeBytesAt(path));
     throw new LatchkeyError("unavailable", `cannot use ${path}: ${reason}`, { cause: error });
   }
 }

@@ -1,15 +1,8 @@
-import {
-  closeSync,
-  existsSync,
-  fdatasyncSync,
-  linkSync,
-  openSync,
-  readSync,
-  rmSync,
-} from "node:fs";
+import { closeSync, fdatasyncSync, linkSync, openSync, readSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
+import { isFileThere } from "./file-presence.js";
 import { syncPath } from "./sync-path.js";
 
 /** Pages copied, and bytes read, at a time: some milliseconds of work. */
@@ -47,8 +40,8 @@ export interface Pace {
  * fails; then there is no `to`.
  */
 export async function backupDatabase(from: string, to: string, pace: Pace): Promise<void> {
-  if (!existsSync(from)) throw new LatchkeyError("invalid", `there is no database at ${from}`);
-  if (existsSync(to)) throw new LatchkeyError("invalid", `${to} exists already`);
+  if (!isFileThere(from)) throw new LatchkeyError("invalid", `there is no database at ${from}`);
+  if (isFileThere(to)) throw new LatchkeyError("invalid", `${to} exists already`);
   const partial = `${to}.partial-${process.pid}`;
   try {
     // Made first, so that no other user can read the copy while it grows.

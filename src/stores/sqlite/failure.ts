@@ -8,7 +8,7 @@ export const SYNC_FAILURE = "SQLITE_IOERR_FSYNC";
  * What a failure inside SQLite means to a caller. Errors that are not SQLite's
  * pass unchanged.
  */
-export function translateFailure(error: unknown): Error {
+export function translateFailure(error: unknown, work: "read" | "write" = "write"): Error {
   if (!(error instanceof Sqlite.SqliteError)) {
     return error instanceof Error ? error : new Error(String(error));
   }
@@ -20,7 +20,8 @@ export function translateFailure(error: unknown): Error {
       cause: error,
     });
   }
-  if (isFatal(error)) return outcomeUnknown(error);
+  if (isDamage(error)) return damaged(work, error);
+  if (isFatal(error)) return diskFailed(work, error);
   if (error.code.startsWith("SQLITE_BUSY") || error.code.startsWith("SQLITE_LOCKED")) {
     return new LatchkeyError("unavailable", "the database is busy: try again", { cause: error });
   }
@@ -53,7 +54,43 @@ export function isOwnFault(error: unknown): boolean {
   return !isFatal(error) && !/^SQLITE_(FULL|BUSY|LOCKED)/.test(error.code);
 }
 
-function outcomeUnknown(cause: Error): LatchkeyError {
-  const message = "the disk failed: it is unknown what was written";
+/** Whether the file itself is wrong, so that no restart mends it. */
+export function isDamage(error: unknown): boolean {
+  return error instanceof Sqlite.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+}
+
+const UNKNOWN = "it is unknown what was written";
+
+function damaged(work: "read" | "write", cause: Error): LatchkeyError {
+  const effect = work === "read" ? "the call wrote nothing" : UNKNOWN;
+  const message = `the database is damaged, and must be restored from a backup: ${effect}`;
   return new LatchkeyError("unavailable", message, { cause });
+}
+
+function diskFailed(work: "read" | "write", cause: Error): LatchkeyError {
+  const effect = work === "read" ? "the call could not be answered, and wrote nothing" : UNKNOWN;
+  return new LatchkeyError("unavailable", `the disk failed: ${effect}`, { cause });
+}
+
+/** Bytes of free space below which a disk that fails is a full one. */
+const FULL_BELOW = 65_536;
+
+/**
+ * Why a database could not be opened, for an operator. SQLite has one message for whatever the
+ * system refuses, a full disk among it; `freeBytes` answers how much the user may write there.
+ */
+export function openFailure(error: unknown, freeBytes: () => number): string {
+  const reason = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Sqlite.SqliteError)) return reason;
+  if (error.code === "SQLITE_FULL") return "the disk is full";
+  if (error.code.startsWith("SQLITE_IOERR") && freeBytes() < FULL_BELOW) {
+    return `the disk is full (${reason})`;
+  }
+  if (error.code.startsWith("SQLITE_NOTADB"))
+    return "it is no SQLite database, or its head is damaged";
+  if (error.code.startsWith("SQLITE_CORRUPT")) return `it is damaged (${reason}): restore a backup`;
+  if (error.code.startsWith("SQLITE_CANTOPEN") || error.code.startsWith("SQLITE_READONLY")) {
+    return `${reason}: it must be a file that this user may read and write, in a folder likewise`;
+  }
+  return reason;
 }

@@ -1,6 +1,6 @@
 import type { Awaitable } from "../../domain/awaitable.js";
 import { LatchkeyError } from "../../domain/error.js";
-import { isFatal, translateFailure } from "./failure.js";
+import { isDamage, isFatal, translateFailure } from "./failure.js";
 
 export type Guard = ReturnType<typeof createGuard>;
 
@@ -11,16 +11,20 @@ export function createGuard(onFatal: (error: unknown) => void) {
   let isClosed = false;
 
   /** What a caller is told of an error; if it is the disk's, nothing is done any more. */
-  const fail = (error: unknown): Error => {
-    const translated = translateFailure(error);
+  const failAs = (error: unknown, work: "read" | "write"): Error => {
+    const translated = translateFailure(error, work);
     if (isFatal(error) && !failure) {
-      failure = new LatchkeyError("unavailable", "the disk failed: the server must restart", {
-        cause: error,
-      });
+      const message = isDamage(error)
+        ? "the database is damaged, and must be restored from a backup"
+        : "the disk failed: the server must restart";
+      failure = new LatchkeyError("unavailable", message, { cause: error });
       onFatal(error);
     }
     return translated;
   };
+
+  /** The same of an error of a write. */
+  const fail = (error: unknown): Error => failAs(error, "write");
 
   const assertDisk = () => {
     if (failure) throw failure;
@@ -37,7 +41,7 @@ export function createGuard(onFatal: (error: unknown) => void) {
     try {
       return query();
     } catch (error) {
-      throw fail(error);
+      throw failAs(error, "read");
     }
   };
 

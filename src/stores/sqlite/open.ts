@@ -5,6 +5,8 @@ import { LatchkeyError } from "../../domain/error.js";
 import { KEPT_EVENTS } from "../../domain/event-log.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
 import { openConnection } from "./connection.js";
+import { openFailure } from "./failure.js";
+import { freeBytesAt } from "./file-presence.js";
 import { type DatabaseLock, lockDatabase } from "./lock.js";
 import { openPrefetch, type Prefetch, type PrefetchOptions } from "./prefetch.js";
 import { createPrivate } from "./private-file.js";
@@ -87,7 +89,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
     if (handle !== undefined) closeSync(handle);
     lock?.release();
     if (error instanceof LatchkeyError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = openFailure(error, () => freeBytesAt(path));
     throw new LatchkeyError("unavailable", `cannot use ${path}: ${reason}`, { cause: error });
   }
 }

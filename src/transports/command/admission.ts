@@ -87,24 +87,3 @@ export function createAdmission({ limits, onLimit }: AdmissionOptions) {
     },
   };
 }
-
-/** How often (ms) a limit that is met again and again is logged. */
-const LOG_INTERVAL = 10_000;
-
-/** Calls `log` for the first of each kind and then once in a while, with how many there were since. */
-export function createSparseLog(
-  clock: () => number,
-  log: (kind: string, ip: string, count: number) => void,
-) {
-  const kinds = new Map<string, { count: number; loggedAt: number }>();
-  return (kind: string, ip: string): void => {
-    const at = clock();
-    const seen = kinds.get(kind) ?? { count: 0, loggedAt: Number.NEGATIVE_INFINITY };
-    kinds.set(kind, seen);
-    seen.count++;
-    if (at - seen.loggedAt < LOG_INTERVAL) return;
-    log(kind, ip, seen.count);
-    seen.count = 0;
-    seen.loggedAt = at;
-  };
-}

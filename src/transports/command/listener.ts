@@ -9,7 +9,8 @@ import type { Connections } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
 import type { Listener } from "../listener.js";
 import { certifiedName, peerAddress } from "../peer.js";
-import { type AdmissionLimits, createAdmission, createSparseLog, type Place } from "./admission.js";
+import { createSparseLog } from "../sparse-log.js";
+import { type AdmissionLimits, createAdmission, type Place } from "./admission.js";
 import { createCommands } from "./commands.js";
 import { type ConnectionLimits, type ServedConnection, serveConnection } from "./connection.js";
 import { FRAME_LIMIT } from "./frames.js";
@@ -58,7 +59,7 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
   const commands = createCommands(options);
   const sockets = new Set<Socket>();
   const served = new Set<ServedConnection>();
-  const onLimit = createSparseLog(options.now, (reason, ip, count) =>
+  const onLimit = createSparseLog<string>(options.now, (reason, ip, count) =>
     log.warn({ ip, reason, count }, "a limit of the command listener was met"),
   );
   const admission = createAdmission({ limits, onLimit });
