@@ -8,6 +8,7 @@ import {
   type HandlerContext,
   type ServiceImpl,
 } from "@connectrpc/connect";
+import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import {
   compressionGzip,
   universalRequestFromNodeRequest,
@@ -97,7 +98,9 @@ export function addConnect<S extends DescService>(
       try {
         const universal = universalRequestFromNodeRequest(request.raw, reply.raw, {}, context);
         if (flaw) for (const name of BODY_HEADERS) universal.header.delete(name);
-        await universalResponseToNodeResponse(await handler({ ...universal, body }), reply.raw);
+        const answer = await handler({ ...universal, body });
+        const isStream = handler.method.methodKind === "server_streaming";
+        await universalResponseToNodeResponse(isStream ? unbuffered(answer) : answer, reply.raw);
       } catch {
         // The caller has gone; nobody is left to be answered.
         reply.raw.destroy();
@@ -175,6 +178,13 @@ function fail(error: LatchkeyError): never {
   const code = STATUS[error.code].grpc as number as Code;
   const headers = HEADERS[error.code];
   throw new ConnectError(error.message, code, headers, errorDetails(error));
+}
+
+/** A stream that proxies do not hold back: nginx heeds this header, and others after it. */
+function unbuffered(answer: UniversalServerResponse): UniversalServerResponse {
+  const header = new Headers(answer.header);
+  header.set("x-accel-buffering", "no");
+  return { ...answer, header };
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
