@@ -40,6 +40,8 @@ export interface Config {
   readonly publicParts: readonly PublicPart[];
   /** Null: no TLS. */
   readonly tls: TlsFiles | null;
+  /** Seconds between saying that the server stops and closing its listeners. */
+  readonly drain: number;
   /** How many calls an overloaded server takes up in one turn of its event loop; null: all. */
   readonly turnCalls: number | null;
   readonly rke: RkeConfig;
@@ -131,6 +133,7 @@ export function readConfig(
     httpHosts: readHosts(value("LATCHKEY_HTTP_HOSTS")),
     httpOrigins: readOrigins(value("LATCHKEY_HTTP_ORIGINS")),
     store: readStore(value("LATCHKEY_STORE")),
+    drain: readWhole(value("LATCHKEY_DRAIN"), 0, 600),
     turnCalls: readTurnCalls(value("LATCHKEY_TURN_CALLS")),
     cacheBytes: readWhole(value("LATCHKEY_CACHE_MIB"), 1, 65_536) * 2 ** 20,
     rke: {

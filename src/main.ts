@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
 import { v7 as uuidv7 } from "uuid";
 import type { Config } from "./config.js";
@@ -165,12 +166,14 @@ export async function start(options: StartOptions): Promise<Server> {
   const listeners = new Map<ListenerName, Listener>();
   let identities: Identities | null = null;
   let unwatchTls = () => {};
-  const stop = async () => {
+  const stop = async (pauseTime: number) => {
+    for (const listener of listeners.values()) listener.drain();
+    // The server is a whole one until balancers have turned away from it.
+    if (pauseTime > 0) await pause(pauseTime);
     sweeper.stop();
     keySweeper.stop();
     clearInterval(judging);
     unwatchTls();
-    for (const listener of listeners.values()) listener.drain();
     watches.close();
     await Promise.all([...listeners.values()].map((listener) => listener.close(GRACE)));
     keyring.close();
@@ -271,7 +274,7 @@ export async function start(options: StartOptions): Promise<Server> {
       }),
     );
   } catch (error) {
-    await stop();
+    await stop(0);
     throw error;
   }
   for (const [listener, { address }] of listeners) {
@@ -283,7 +286,7 @@ export async function start(options: StartOptions): Promise<Server> {
     addresses: Object.fromEntries([...listeners].map(([name, { address }]) => [name, address])),
     reloadTls,
     close() {
-      stopping ??= stop();
+      stopping ??= stop(config.drain * 1_000);
       return stopping;
     },
   };

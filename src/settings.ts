@@ -115,6 +115,13 @@ export const SETTINGS = [
     meaning: "`true` permits listeners beyond loopback although callers are not authenticated",
   },
   {
+    variable: "LATCHKEY_DRAIN",
+    flag: "drain",
+    fallback: "0",
+    meaning:
+      "seconds at a stop, 0 to 600, in which health says NOT_SERVING and calls are served on, so that balancers turn away first",
+  },
+  {
     variable: "LATCHKEY_TURN_CALLS",
     flag: "turn-calls",
     fallback: "256",

@@ -32,6 +32,7 @@ before(async () => {
       httpOrigins: [],
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: 64,
+      drain: 0,
       store: { scheme: "memory" },
       cacheBytes: 2 ** 24,
       rke: RKE,

@@ -112,6 +112,7 @@ async function openServer(name: string, settings: Partial<Config>) {
       store: { scheme: "sqlite", path },
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: null,
+      drain: 0,
       cacheBytes: 2 ** 24,
       rke,
       logLevel: "silent",

@@ -99,6 +99,30 @@ test("a stopping server says so, and answers the calls that it accepted", async 
   assert.equal((await restarted.list()).length, 2);
 });
 
+test("LATCHKEY_DRAIN: a stopping server says so, and takes calls of new connections meanwhile", async (t) => {
+  const server = await startServer(t, { LATCHKEY_STORE: "memory:", LATCHKEY_DRAIN: "600" });
+  const health = watchHealth(t, server.grpc);
+  assert.deepEqual(await health.statuses(1), ["SERVING"]);
+  server.signal("SIGTERM");
+  assert.deepEqual(await health.statuses(2), ["SERVING", "NOT_SERVING"]);
+  assert.equal((await fetch(`http://${server.http}/readyz`)).status, 503);
+  for (const wire of [openHttp(server.http), openGrpc(server.grpc)]) {
+    const { token } = done(await wire.create("late", {}));
+    done(await wire.read(token));
+    wire.close();
+  }
+  health.end();
+  // The second signal does not wait for the rest of the time.
+  assert.deepEqual(await server.stop(), { status: 1, signal: null });
+});
+
+test("LATCHKEY_DRAIN: a server ends by itself when the time is over", async (t) => {
+  const server = await startServer(t, { LATCHKEY_STORE: "memory:", LATCHKEY_DRAIN: "1" });
+  const signalled = performance.now();
+  assert.deepEqual(await server.stop(), STOPPED);
+  assert.ok(performance.now() - signalled >= 1_000);
+});
+
 test("an answer of a stopping server tells the client to close the connection", async (t) => {
   const server = await startServer(t, { LATCHKEY_STORE: "memory:" });
   const held = await holdHttpCreate(t, server.http, "held");

@@ -87,6 +87,7 @@ export async function startTls(t: TestContext, given: Files, settings: Partial<C
       // Tests share their processors: that they are slow is no overload.
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: null,
+      drain: 0,
       cacheBytes: 2 ** 24,
       rke: RKE,
       logLevel: "info",
