@@ -1,3 +1,4 @@
+import type { Network } from "./domain/network.js";
 import {
   isOpen,
   readAddress,
@@ -6,6 +7,7 @@ import {
   readHosts,
   readIdle,
   readLogLevel,
+  readNetworks,
   readOrigins,
   readPath,
   readPublicParts,
@@ -32,6 +34,8 @@ export interface Config {
   readonly httpHosts: readonly string[];
   /** Origins whose pages may call, as browsers send them. */
   readonly httpOrigins: readonly string[];
+  /** The networks whose word is taken for whom their calls come from. */
+  readonly trustedProxies: readonly Network[];
   readonly store: StoreLocation;
   /** Bytes. */
   readonly cacheBytes: number;
@@ -132,6 +136,7 @@ export function readConfig(
     ),
     httpHosts: readHosts(value("LATCHKEY_HTTP_HOSTS")),
     httpOrigins: readOrigins(value("LATCHKEY_HTTP_ORIGINS")),
+    trustedProxies: readNetworks(value("LATCHKEY_TRUSTED_PROXIES")),
     store: readStore(value("LATCHKEY_STORE")),
     drain: readWhole(value("LATCHKEY_DRAIN"), 0, 600),
     turnCalls: readTurnCalls(value("LATCHKEY_TURN_CALLS")),

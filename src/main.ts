@@ -5,6 +5,7 @@ import { v7 as uuidv7 } from "uuid";
 import type { Config } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
 import type { KeyExchange } from "./domain/key-exchange.js";
+import { createNetworkRule } from "./domain/network.js";
 import { type Identities, openIdentities } from "./identities.js";
 import { createRandomSource } from "./random.js";
 import { createKeyring } from "./rke/keyring.js";
@@ -229,13 +230,14 @@ export async function start(options: StartOptions): Promise<Server> {
       devices: createDevices(),
     });
     const rkeRpcs = createRkeRpcs({ rkeOf });
+    const isTrustedProxy = createNetworkRule(config.trustedProxies);
     await listen("grpc", config.grpc, (address) =>
       listenGrpc({
         ...common,
         address,
         sessionRpcs,
         rkeRpcs,
-        callOrigins: createCallOrigins(connections, "grpc"),
+        callOrigins: createCallOrigins(connections, "grpc", isTrustedProxy),
         startIdleTimer: options.startIdleTimer ?? startIdleTimer,
       }),
     );
@@ -246,7 +248,7 @@ export async function start(options: StartOptions): Promise<Server> {
         version,
         hosts: config.httpHosts,
         origins: config.httpOrigins,
-        callOrigins: createCallOrigins(connections, "http"),
+        callOrigins: createCallOrigins(connections, "http", isTrustedProxy),
         sessionsOf,
         callers,
         sessionRpcs,

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { LatchkeyError } from "./domain/error.js";
 import { isLoopback, parseHost } from "./domain/host.js";
+import { type Network, parseNetwork } from "./domain/network.js";
 import { LOG_LEVELS, type LogLevel } from "./settings.js";
 import type { StoreLocation } from "./stores/index.js";
 import type { PublicPart } from "./transports/listener.js";
@@ -94,6 +95,23 @@ export function readOrigins({ name, text }: Given): readonly string[] {
     throw wrong(
       name,
       `has ${JSON.stringify(entry)}; it must be origins as browsers send them, such as https://app.example,http://localhost:3000, or none`,
+    );
+  });
+}
+
+export function readNetworks({ name, text }: Given): readonly Network[] {
+  return readList(text).map((entry) => {
+    const network = parseNetwork(entry);
+    if (network && network.prefix > 0) return network;
+    if (network) {
+      throw wrong(
+        name,
+        `may not have ${entry}, by which every caller could say who it is: list your proxies`,
+      );
+    }
+    throw wrong(
+      name,
+      `has ${JSON.stringify(entry)}; it must be IP networks in CIDR, such as 10.0.0.0/8,192.0.2.7,2001:db8::/32, or none`,
     );
   });
 }

@@ -64,6 +64,13 @@ export const SETTINGS = [
     meaning: "comma-separated web origins, such as `https://app.example`, whose pages may call",
   },
   {
+    variable: "LATCHKEY_TRUSTED_PROXIES",
+    flag: "trusted-proxies",
+    fallback: "none",
+    meaning:
+      "comma-separated networks of proxies, such as `10.0.0.0/8`, whose X-Forwarded-For or Forwarded tells a caller's address",
+  },
+  {
     variable: "LATCHKEY_STORE",
     flag: "store",
     fallback: "sqlite:./latchkey-data/latchkey.db",

@@ -33,6 +33,7 @@ test("without settings, the defaults hold", () => {
     tls: null,
     httpHosts: [],
     httpOrigins: [],
+    trustedProxies: [],
     store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
     commandLimits: { connections: 4096, perAddress: 1024, idle: null },
     drain: 0,
@@ -65,6 +66,7 @@ test("each variable and each flag is heeded", () => {
     http: "[::1]:0",
     httpHosts: ["sessions.example"],
     httpOrigins: ["https://app.example"],
+    trustedProxies: [{ address: "10.0.0.0", prefix: 8 }],
     command: "localhost:9",
     auth: "required",
     publicParts: ["metrics", "reflection"],
@@ -91,6 +93,7 @@ test("each variable and each flag is heeded", () => {
     http: "[::1]:0",
     "http-hosts": "sessions.example",
     "http-origins": "https://app.example",
+    "trusted-proxies": "10.0.0.0/8",
     command: "localhost:9",
     "command-connections": "9",
     "command-per-address": "8",
@@ -304,6 +307,43 @@ test("not every origin can be allowed at once", () => {
   for (const text of ["*", "https://app.example,*"]) {
     const message = assertRefused("LATCHKEY_HTTP_ORIGINS", { LATCHKEY_HTTP_ORIGINS: text });
     assert.match(message, /may not be \*/);
+  }
+});
+
+test("trusted proxies are networks in CIDR, or addresses", () => {
+  const networks = (text: string) => readConfig({ LATCHKEY_TRUSTED_PROXIES: text }).trustedProxies;
+  assert.deepEqual(networks("none"), []);
+  assert.deepEqual(networks("10.0.0.0/8, 192.0.2.7,2001:DB8::/32,::1"), [
+    { address: "10.0.0.0", prefix: 8 },
+    { address: "192.0.2.7", prefix: 32 },
+    { address: "2001:DB8::", prefix: 32 },
+    { address: "::1", prefix: 128 },
+  ]);
+  for (const text of [
+    "",
+    "*",
+    "proxy.example",
+    "10.0.0.0/33",
+    "10.0.0.0/",
+    "10.0.0.0/-1",
+    "10.0.0/8",
+    "10.0.0.0/255.0.0.0",
+    "2001:db8::/129",
+    "[2001:db8::]/32",
+    "::ffff:10.0.0.0/104",
+    "fe80::1%eth0",
+    "10.0.0.0/8,",
+    "10.0.0.0/8 192.0.2.7",
+  ]) {
+    const message = assertRefused("LATCHKEY_TRUSTED_PROXIES", { LATCHKEY_TRUSTED_PROXIES: text });
+    assert.match(message, /in CIDR/);
+  }
+});
+
+test("not everybody can be a trusted proxy", () => {
+  for (const text of ["0.0.0.0/0", "10.0.0.0/8,::/0"]) {
+    const message = assertRefused("LATCHKEY_TRUSTED_PROXIES", { LATCHKEY_TRUSTED_PROXIES: text });
+    assert.match(message, /list your proxies/);
   }
 });
 

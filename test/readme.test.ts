@@ -30,6 +30,7 @@ before(async () => {
       tls: null,
       httpHosts: [],
       httpOrigins: [],
+      trustedProxies: [],
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: 64,
       drain: 0,

@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from "node:net";
+import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
 
 /**
  * The network that stands for one peer: an IPv4 address itself, also where it
@@ -18,6 +18,43 @@ export function networkOf(address: string): string {
   }
   const prefix = groups.slice(0, 4).map((group) => group.toString(16));
   return `${prefix.join(":")}::/64`;
+}
+
+/** An IP address in the one form of its family: `::ffff:192.0.2.1`, as a socket that takes both
+ * families shows IPv4 peers, is 192.0.2.1. */
+export function plainAddress(ip: string): string {
+  return ip.replace(/^::ffff:(?=\d+\.)/i, "");
+}
+
+/** The addresses that begin with the same `prefix` bits as `address`. */
+export interface Network {
+  readonly address: string;
+  readonly prefix: number;
+}
+
+/** A network in CIDR, `192.0.2.0/24`; an address alone is a network of one. Undefined for anything
+ * else, and for IPv4 networks that are written as IPv6. */
+export function parseNetwork(text: string): Network | undefined {
+  const [, address = "", bits] = /^([\da-f.:]{2,45})(?:\/(\d{1,3}))?$/i.exec(text) ?? [];
+  const family = isIP(address);
+  if (family === 0 || plainAddress(address) !== address) return undefined;
+  const most = family === 4 ? 32 : 128;
+  const prefix = bits === undefined ? most : Number(bits);
+  return prefix > most ? undefined : { address, prefix };
+}
+
+/** Whether an IP address is in one of the networks; of what is no address, false. */
+export function createNetworkRule(networks: readonly Network[]): (ip: string) => boolean {
+  if (networks.length === 0) return () => false;
+  const list = new BlockList();
+  for (const { address, prefix } of networks) {
+    list.addSubnet(address, prefix, isIPv4(address) ? "ipv4" : "ipv6");
+  }
+  return (text) => {
+    const [ip = ""] = plainAddress(text).split("%");
+    const family = isIP(ip);
+    return family !== 0 && list.check(ip, family === 4 ? "ipv4" : "ipv6");
+  };
 }
 
 /** The eight numbers of a valid IPv6 address. */

@@ -6,9 +6,9 @@ import type { Authentication, Identity } from "./authentication.js";
 
 /** One authenticated caller on one connection. Times are milliseconds since 1970. */
 export interface CallerSession {
-  /** `8-127.0.0.1:53531`: a number unique among the server's connections, a dash, the peer. */
+  /** `8-127.0.0.1:53531`: a number unique among the server's connections, a dash, the address. */
   readonly id: string;
-  /** `127.0.0.1:53531`, or `[::1]:53531`. */
+  /** `127.0.0.1:53531`, or `[::1]:53531`; of a caller behind a trusted proxy the IP alone. */
   readonly address: string;
   readonly transport: "grpc" | "http" | "command";
   readonly createdAt: number;
@@ -35,9 +35,10 @@ export interface Connection {
    * Who calls: by the call's `authorization` header, else by the login or the client certificate
    * of the connection. Throws or rejects as `Authentication` does, and `unauthenticated` if there
    * is none of these. Synchronous, a look-up in a map, for who called on this connection before.
-   * Moves `lastAccessedAt`.
+   * Moves `lastAccessedAt`. `forwarded` is the IP address that a trusted proxy makes the call for,
+   * each of which is a caller of its own.
    */
-  identify(header: string | undefined): Awaitable<CallerSession>;
+  identify(header: string | undefined, forwarded?: string): Awaitable<CallerSession>;
 
   /** By name and password; from then on the connection is its caller's, with no header needed. */
   login(name: string, password: string): Promise<CallerSession>;
@@ -83,8 +84,15 @@ export const REMEMBERED_CALLERS = 16;
 /** How often (ms) a connection tells of its callers' use, for the last use of their keys. */
 const NOTE_INTERVAL = 60_000;
 
-/** A header, or undefined for the caller to whom the connection itself belongs. */
+/** A header, or undefined for the caller to whom the connection itself belongs; behind a proxy
+ * also for whom it calls. */
 type Credential = string | undefined;
+
+/** No header has a line feed, so none is taken for a header and an address. */
+function credentialOf(header: string | undefined, forwarded: string | undefined): Credential {
+  if (forwarded === undefined) return header;
+  return header === undefined ? `\n${forwarded}` : `\n${forwarded}\n${header}`;
+}
 
 interface Caller {
   readonly session: { -readonly [K in keyof CallerSession]: CallerSession[K] };
@@ -111,11 +119,11 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
   const identities = new WeakMap<CallerSession, Identity>();
   const ends = new WeakMap<CallerSession, AbortController>();
   let last = 0;
-  const newId = ({ address }: Peer) => `${++last}-${address}`;
+  const newId = (address: string) => `${++last}-${address}`;
 
   const open = (peer: Peer): OpenConnection => {
     const ip = peer.address.slice(0, peer.address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
-    const id = newId(peer);
+    const id = newId(peer.address);
     let isIdUsed = false;
     let closed = false;
     let calls = 0;
@@ -127,20 +135,27 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
       if (closed) throw new LatchkeyError("unauthenticated", "the connection has ended");
     };
 
-    const remember = (credential: Credential, identity: Identity): CallerSession => {
+    const remember = (
+      credential: Credential,
+      identity: Identity,
+      forwarded?: string,
+    ): CallerSession => {
       assertOpen();
       // The account may have changed while its password was being verified.
       if (authentication.standing(identity) !== "valid") throw refused();
       const at = now();
+      const address = forwarded ?? peer.address;
+      // The connection's own id has the peer's address.
+      const isNewId = isIdUsed || forwarded !== undefined;
       const session = {
-        id: isIdUsed ? newId(peer) : id,
-        address: peer.address,
+        id: isNewId ? newId(address) : id,
+        address,
         transport: peer.transport,
         createdAt: at,
         lastAccessedAt: at,
         account: identity.account,
       };
-      isIdUsed = true;
+      isIdUsed ||= !isNewId;
       identities.set(session, identity);
       const expiresAt = identity.expiresAt ?? Number.POSITIVE_INFINITY;
       const checkAt = Math.min(expiresAt, at + NOTE_INTERVAL);
@@ -149,26 +164,27 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
       return session;
     };
 
-    const noteFailure = (reason: string) => {
-      log.warn({ address: ip, reason }, "authentication failed");
+    const noteFailure = (reason: string, address = ip) => {
+      log.warn({ address, reason }, "authentication failed");
     };
 
-    const identityOf = (credential: Credential): Awaitable<Identity> => {
-      if (credential !== undefined) return authentication.byHeader(credential, ip);
-      if (commonName !== undefined) return authentication.byCertificate(commonName, ip);
-      noteFailure("no credentials");
+    const identityOf = (header: string | undefined, address: string): Awaitable<Identity> => {
+      if (header !== undefined) return authentication.byHeader(header, address);
+      if (commonName !== undefined) return authentication.byCertificate(commonName, address);
+      noteFailure("no credentials", address);
       throw refused();
     };
 
-    const verify = (credential: Credential): Awaitable<CallerSession> => {
+    const verify = (header: string | undefined, forwarded?: string): Awaitable<CallerSession> => {
       assertOpen();
+      const credential = credentialOf(header, forwarded);
       callers.delete(credential);
       const underway = pending.get(credential);
       if (underway) return underway;
-      const identity = identityOf(credential);
-      if (!(identity instanceof Promise)) return remember(credential, identity);
+      const identity = identityOf(header, forwarded ?? ip);
+      if (!(identity instanceof Promise)) return remember(credential, identity, forwarded);
       const session = identity
-        .then((verified) => remember(credential, verified))
+        .then((verified) => remember(credential, verified, forwarded))
         .finally(() => pending.delete(credential));
       pending.set(credential, session);
       return session;
@@ -178,12 +194,12 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
       id,
       peer,
       callers,
-      identify(header) {
+      identify(header, forwarded) {
         const at = now();
-        const caller = callers.get(header);
-        if (caller === undefined) return verify(header);
+        const caller = callers.get(credentialOf(header, forwarded));
+        if (caller === undefined) return verify(header, forwarded);
         if (at >= caller.checkAt) {
-          if (at >= caller.expiresAt) return verify(header);
+          if (at >= caller.expiresAt) return verify(header, forwarded);
           authentication.noteUse(caller.identity);
           caller.checkAt = Math.min(caller.expiresAt, at + NOTE_INTERVAL);
         }
@@ -199,7 +215,7 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
         commonName = undefined;
         return session;
       },
-      noteFailure,
+      noteFailure: (reason) => noteFailure(reason),
       close() {
         closed = true;
         callers.clear();

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
+import { plainAddress } from "../domain/network.js";
 
 /**
  * A peer as `host:port`, IPv6 hosts in brackets, IPv4 ones plain on every kind of socket; null if
@@ -11,8 +12,7 @@ export function peerAddress(socket: {
 }): string | null {
   const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined || remotePort === undefined) return null;
-  // A socket that takes both families shows IPv4 peers so.
-  const ip = remoteAddress.replace(/^::ffff:(?=\d+\.)/i, "");
+  const ip = plainAddress(remoteAddress);
   return ip.includes(":") ? `[${ip}]:${remotePort}` : `${ip}:${remotePort}`;
 }
 

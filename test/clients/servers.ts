@@ -109,6 +109,7 @@ async function openServer(name: string, settings: Partial<Config>) {
       tls: null,
       httpHosts: [],
       httpOrigins: [],
+      trustedProxies: [],
       store: { scheme: "sqlite", path },
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: null,

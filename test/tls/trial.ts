@@ -83,6 +83,7 @@ export async function startTls(t: TestContext, given: Files, settings: Partial<C
       tls: files.paths,
       httpHosts: [],
       httpOrigins: [],
+      trustedProxies: [],
       store: { scheme: "sqlite", path },
       // Tests share their processors: that they are slow is no overload.
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },

@@ -114,7 +114,7 @@ export async function withListeners(
     sessionRpcs,
     rkeRpcs,
     calls,
-    callOrigins: createCallOrigins(null, "grpc"),
+    callOrigins: createCallOrigins(null, "grpc", () => false),
     startIdleTimer,
     ...open,
   });
@@ -130,7 +130,7 @@ export async function withListeners(
     rkeOf,
     rkeRpcs,
     calls,
-    callOrigins: createCallOrigins(null, "http"),
+    callOrigins: createCallOrigins(null, "http", () => false),
     ...open,
     metrics,
     log: logger,

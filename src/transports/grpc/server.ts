@@ -3,6 +3,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import {
   type ChannelOptions,
   logVerbosity,
+  type Metadata,
   Server,
   ServerCredentials,
   setLogVerbosity,
@@ -11,7 +12,7 @@ import { HealthImplementation } from "grpc-health-check";
 import { RkeService } from "../../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import type { Admission } from "../admission.js";
-import type { CallOrigins } from "../call-origin.js";
+import type { CallOrigins, ReadHeader } from "../call-origin.js";
 import type { Calls } from "../calls.js";
 import type { StartIdleTimer } from "../idle-timer.js";
 import type { IsPublic, Listener } from "../listener.js";
@@ -69,7 +70,7 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
   const callerOf: CallerOf = (call) =>
     callOrigins.byPeer(
       () => call.getPeer(),
-      () => call.metadata.get("authorization")[0]?.toString(),
+      (name) => headerOf(call.metadata, name),
     );
   const serve = <S extends DescService>(service: S, rpcs: Rpcs<S>) => {
     const { definition, implementation } = toGrpcService(service, rpcs, { ...options, callerOf });
@@ -118,6 +119,13 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
       clearTimeout(timer);
     },
   };
+}
+
+/** An `authorization` is the first of its kind; what proxies append to is one list. */
+function headerOf(metadata: Metadata, name: Parameters<ReadHeader>[0]): string | undefined {
+  const values = metadata.get(name);
+  if (name === "authorization") return values[0]?.toString();
+  return values.length === 0 ? undefined : values.join(",");
 }
 
 /**

@@ -3,7 +3,6 @@ import { TLSSocket } from "node:tls";
 import { cors } from "@connectrpc/connect";
 import type { Logger } from "pino";
 import { LatchkeyError } from "../../domain/error.js";
-import { peerAddress } from "../peer.js";
 import { STATUS } from "../status.js";
 import { createHostRule, type HostRuleOptions } from "./host-rule.js";
 import { JSON_TYPE } from "./json-answers.js";
@@ -13,6 +12,8 @@ import { errorAnswer } from "./rest-sessions/input.js";
 export interface OriginGuardOptions extends HostRuleOptions {
   /** Origins whose pages may call, as browsers send them: `https://app.example`. */
   readonly origins: readonly string[];
+  /** Where a request comes from, for the log. */
+  readonly addressOf: (request: IncomingMessage) => string | null;
   /** Gets a line for each request that is refused. */
   readonly log: Pick<Logger, "warn">;
 }
@@ -50,7 +51,7 @@ const EXPOSED = cors.exposedHeaders.join(", ").toLowerCase();
  * may read follow from one rule.
  */
 export function createOriginGuard(options: OriginGuardOptions): OriginGuard {
-  const { origins, log } = options;
+  const { origins, addressOf, log } = options;
   const isOurs = createHostRule(options);
   const knownOrigins = new Set(origins);
   const everywhere = knownOrigins.size > 0 ? { ...HEADERS, vary: "origin" } : HEADERS;
@@ -59,7 +60,7 @@ export function createOriginGuard(options: OriginGuardOptions): OriginGuard {
 
   const refuse = (request: IncomingMessage, response: ServerResponse, reason: Refusal): false => {
     const { host, origin } = request.headers;
-    const address = peerAddress(request.socket);
+    const address = addressOf(request);
     const [shownHost, shownOrigin] = [host, origin].map((text) => text?.slice(0, SHOWN));
     log.warn({ address, reason, host: shownHost, origin: shownOrigin }, "request refused");
     const answer = errorAnswer(new LatchkeyError("forbidden", REFUSALS[reason]));

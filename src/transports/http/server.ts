@@ -1,5 +1,10 @@
 import { lookup } from "node:dns/promises";
-import { createServer as createHttpServer, type RequestListener } from "node:http";
+import {
+  createServer as createHttpServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type RequestListener,
+} from "node:http";
 import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import swagger from "@fastify/swagger";
@@ -12,7 +17,7 @@ import { LIMITS } from "../../domain/limits.js";
 import type { Authorization } from "../../services/authorization.js";
 import type { Callers } from "../../services/callers.js";
 import type { Admission } from "../admission.js";
-import type { CallOrigins } from "../call-origin.js";
+import type { CallOrigins, ReadHeader } from "../call-origin.js";
 import type { Calls } from "../calls.js";
 import type { IsPublic, Listener } from "../listener.js";
 import type { Metrics } from "../metrics.js";
@@ -90,11 +95,13 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   let draining = false;
   const colon = options.address.lastIndexOf(":");
   const host = options.address.slice(0, colon);
-  const guard = createOriginGuard({ ...options, boundTo: host });
   const { admission, callOrigins, tls } = options;
+  const addressOf = ({ socket, headers }: IncomingMessage) =>
+    callOrigins.addressOf(socket, (name) => headerOf(headers, name));
+  const guard = createOriginGuard({ ...options, boundTo: host, addressOf });
   const admit = createAdmit(admission);
   const callerOf: CallerOf = ({ raw }) =>
-    callOrigins.bySocket(raw.socket, raw.headers.authorization);
+    callOrigins.bySocket(raw.socket, (name) => headerOf(raw.headers, name));
   /** The last that was found to be a media type: nearly always the next one, too. */
   let lastType: string | undefined;
   const accepted = tls ? "secureConnection" : "connection";
@@ -218,6 +225,12 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       clearInterval(idle);
     },
   };
+}
+
+/** Node joins what is given more than once. */
+function headerOf(headers: IncomingHttpHeaders, name: Parameters<ReadHeader>[0]) {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(",") : value;
 }
 
 /** Fastify's own errors in our terms. */

@@ -136,14 +136,15 @@ func (Listener) EnumDescriptor() ([]byte, []int) {
 // the caller's first call on the connection and is gone when that is.
 type CallerSession struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A number that no other session of this server has, a dash, and the peer's
+	// A number that no other session of this server has, a dash, and the caller's
 	// address, such as `8-127.0.0.1:53531`.
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// The account's name.
 	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
 	// The account's role.
 	Role Role `protobuf:"varint,3,opt,name=role,proto3,enum=latchkey.session.v1.Role" json:"role,omitempty"`
-	// Where the caller connects from, such as `127.0.0.1:53531`.
+	// Where the caller connects from, such as `127.0.0.1:53531`; behind a trusted
+	// proxy the IP address that this forwards, without a port.
 	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
 	// The listener that it is connected to.
 	Listener Listener `protobuf:"varint,5,opt,name=listener,proto3,enum=latchkey.session.v1.Listener" json:"listener,omitempty"`

@@ -22,7 +22,7 @@ export const file_latchkey_session_v1_caller_session: GenFile = /*@__PURE__*/
  */
 export type CallerSession = Message<"latchkey.session.v1.CallerSession"> & {
   /**
-   * A number that no other session of this server has, a dash, and the peer's
+   * A number that no other session of this server has, a dash, and the caller's
    * address, such as `8-127.0.0.1:53531`.
    *
    * @generated from field: string session_id = 1;
@@ -44,7 +44,8 @@ export type CallerSession = Message<"latchkey.session.v1.CallerSession"> & {
   role: Role;
 
   /**
-   * Where the caller connects from, such as `127.0.0.1:53531`.
+   * Where the caller connects from, such as `127.0.0.1:53531`; behind a trusted
+   * proxy the IP address that this forwards, without a port.
    *
    * @generated from field: string address = 4;
    */

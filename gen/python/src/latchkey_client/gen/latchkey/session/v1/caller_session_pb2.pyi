@@ -86,7 +86,7 @@ class CallerSession(_message.Message):
     CREATED_AT_FIELD_NUMBER: _builtins.int
     LAST_ACCESSED_AT_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """A number that no other session of this server has, a dash, and the peer's
+    """A number that no other session of this server has, a dash, and the caller's
     address, such as `8-127.0.0.1:53531`.
     """
     account: _builtins.str
@@ -94,7 +94,9 @@ class CallerSession(_message.Message):
     role: Global___Role.ValueType
     """The account's role."""
     address: _builtins.str
-    """Where the caller connects from, such as `127.0.0.1:53531`."""
+    """Where the caller connects from, such as `127.0.0.1:53531`; behind a trusted
+    proxy the IP address that this forwards, without a port.
+    """
     listener: Global___Listener.ValueType
     """The listener that it is connected to."""
     @_builtins.property
