@@ -2,6 +2,7 @@ import type { Network } from "./domain/network.js";
 import {
   isOpen,
   readAddress,
+  readAddressOrFile,
   readAuth,
   readBoolean,
   readHosts,
@@ -25,7 +26,7 @@ import type { TlsFiles } from "./transports/tls.js";
 
 /** Everything that the environment and the flags of `serve` decide. */
 export interface Config {
-  /** `host:port`, or null if the listener is off. */
+  /** `host:port`, or null if the listener is off; the first two also `unix:PATH`. */
   readonly grpc: string | null;
   readonly http: string | null;
   readonly command: string | null;
@@ -34,8 +35,9 @@ export interface Config {
   readonly httpHosts: readonly string[];
   /** Origins whose pages may call, as browsers send them. */
   readonly httpOrigins: readonly string[];
-  /** The networks whose word is taken for whom their calls come from. */
-  readonly trustedProxies: readonly Network[];
+  /** The networks whose word is taken for whom their calls come from; `unix:` stands for
+   * whoever connects to a socket file. */
+  readonly trustedProxies: readonly (Network | "unix:")[];
   readonly store: StoreLocation;
   /** Bytes. */
   readonly cacheBytes: number;
@@ -119,8 +121,8 @@ export function readConfig(
     );
   }
   const config = {
-    grpc: readAddress(value("LATCHKEY_GRPC"), allowOpen),
-    http: readAddress(http, allowOpen),
+    grpc: readAddressOrFile(value("LATCHKEY_GRPC"), allowOpen),
+    http: readAddressOrFile(http, allowOpen),
     command: readAddress(value("LATCHKEY_COMMAND"), allowOpen),
     commandLimits: {
       connections: readWhole(value("LATCHKEY_COMMAND_CONNECTIONS"), 1, 100_000),

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { LatchkeyError } from "./domain/error.js";
-import { isLoopback, parseHost } from "./domain/host.js";
+import { isLoopback, parseHost, parseUnixAddress } from "./domain/host.js";
 import { type Network, parseNetwork } from "./domain/network.js";
 import { LOG_LEVELS, type LogLevel } from "./settings.js";
 import type { StoreLocation } from "./stores/index.js";
@@ -16,6 +16,17 @@ const PUBLIC_PARTS = ["health", "reflection", "metrics"] as const satisfies read
 export interface Given {
   readonly name: string;
   readonly text: string;
+}
+
+/** As `readAddress`; a socket file, too, which only this machine reaches. */
+export function readAddressOrFile(given: Given, allowOpen: boolean): string | null {
+  const { name, text } = given;
+  if (!text.startsWith("unix:")) return readAddress(given, allowOpen);
+  if (parseUnixAddress(text)) return text;
+  throw wrong(
+    name,
+    `is ${JSON.stringify(text)}; it must be unix:PATH of at most 107 bytes, such as unix:/run/latchkey/http.sock, or with its permissions after it, unix:PATH,mode=660`,
+  );
 }
 
 export function readAddress({ name, text }: Given, allowOpen: boolean): string | null {
@@ -38,6 +49,7 @@ export function readAddress({ name, text }: Given, allowOpen: boolean): string |
 }
 
 export function isOpen(address: string | null): address is string {
+  if (address?.startsWith("unix:")) return false;
   return address !== null && !isLoopback(address.slice(0, address.lastIndexOf(":")));
 }
 
@@ -99,8 +111,9 @@ export function readOrigins({ name, text }: Given): readonly string[] {
   });
 }
 
-export function readNetworks({ name, text }: Given): readonly Network[] {
+export function readNetworks({ name, text }: Given): readonly (Network | "unix:")[] {
   return readList(text).map((entry) => {
+    if (entry === "unix:") return entry;
     const network = parseNetwork(entry);
     if (network && network.prefix > 0) return network;
     if (network) {
@@ -111,7 +124,7 @@ export function readNetworks({ name, text }: Given): readonly Network[] {
     }
     throw wrong(
       name,
-      `has ${JSON.stringify(entry)}; it must be IP networks in CIDR, such as 10.0.0.0/8,192.0.2.7,2001:db8::/32, or none`,
+      `has ${JSON.stringify(entry)}; it must be IP networks in CIDR, such as 10.0.0.0/8,192.0.2.7,2001:db8::/32, or unix: for socket files, or none`,
     );
   });
 }

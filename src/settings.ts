@@ -16,13 +16,15 @@ export const SETTINGS = [
     variable: "LATCHKEY_GRPC",
     flag: "grpc",
     fallback: "127.0.0.1:50051",
-    meaning: "gRPC listener; `off` disables it; port 0 picks a free one and logs it",
+    meaning:
+      "gRPC listener, host:port or `unix:PATH`; `off` disables it; port 0 picks a free one and logs it",
   },
   {
     variable: "LATCHKEY_HTTP",
     flag: "http",
     fallback: "127.0.0.1:8080",
-    meaning: "JSON gateway, Connect, gRPC-Web, health, metrics; `off` and port 0 likewise",
+    meaning:
+      "JSON gateway, Connect, gRPC-Web, health, metrics; `unix:PATH`, `off` and port 0 likewise",
   },
   {
     variable: "LATCHKEY_COMMAND",
@@ -68,7 +70,7 @@ export const SETTINGS = [
     flag: "trusted-proxies",
     fallback: "none",
     meaning:
-      "comma-separated networks of proxies, such as `10.0.0.0/8`, whose X-Forwarded-For or Forwarded tells a caller's address",
+      "comma-separated networks of proxies, such as `10.0.0.0/8`, `unix:` for socket files, whose X-Forwarded-For or Forwarded tells a caller's address",
   },
   {
     variable: "LATCHKEY_STORE",

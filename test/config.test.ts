@@ -235,6 +235,34 @@ for (const address of [
   });
 }
 
+for (const address of [
+  "unix:/run/latchkey.sock",
+  "unix:a:1",
+  "unix:./a,b.sock,mode=660",
+  `unix:/${"a".repeat(106)}`,
+]) {
+  test(`${address} is a socket file, which needs no permission`, () => {
+    const { grpc, http } = readConfig({ LATCHKEY_GRPC: address, LATCHKEY_HTTP: address });
+    assert.deepEqual([grpc, http], [address, address]);
+    const { warnings } = readConfig({ ...REQUIRED, LATCHKEY_HTTP: address });
+    assert.deepEqual(warnings, []);
+  });
+}
+
+test("a socket file has a path that the system takes; the command listener has none", () => {
+  for (const address of [
+    "unix:",
+    "unix:/a\0b",
+    `unix:/${"a".repeat(107)}`,
+    "unix:/ü".padEnd(112, "ü"),
+  ]) {
+    for (const variable of ["LATCHKEY_GRPC", "LATCHKEY_HTTP"]) {
+      assert.match(assertRefused(variable, { [variable]: address }), /unix:PATH/);
+    }
+  }
+  assertRefused("LATCHKEY_COMMAND", { LATCHKEY_COMMAND: "unix:/run/latchkey.sock" });
+});
+
 test("one listener may be off, not both", () => {
   assert.equal(readConfig({ LATCHKEY_GRPC: "off" }).grpc, null);
   assert.equal(readConfig({ LATCHKEY_HTTP: "off" }).http, null);
@@ -313,6 +341,7 @@ test("not every origin can be allowed at once", () => {
 test("trusted proxies are networks in CIDR, or addresses", () => {
   const networks = (text: string) => readConfig({ LATCHKEY_TRUSTED_PROXIES: text }).trustedProxies;
   assert.deepEqual(networks("none"), []);
+  assert.deepEqual(networks("unix:"), ["unix:"]);
   assert.deepEqual(networks("10.0.0.0/8, 192.0.2.7,2001:DB8::/32,::1"), [
     { address: "10.0.0.0", prefix: 8 },
     { address: "192.0.2.7", prefix: 32 },

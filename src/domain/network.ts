@@ -43,14 +43,21 @@ export function parseNetwork(text: string): Network | undefined {
   return prefix > most ? undefined : { address, prefix };
 }
 
-/** Whether an IP address is in one of the networks; of what is no address, false. */
-export function createNetworkRule(networks: readonly Network[]): (ip: string) => boolean {
+/** Whether a peer is in one of the networks: an IP address, or `unix:PATH` if `unix:` is one of
+ * them. Of anything else, false. */
+export function createNetworkRule(
+  networks: readonly (Network | "unix:")[],
+): (peer: string) => boolean {
   if (networks.length === 0) return () => false;
   const list = new BlockList();
-  for (const { address, prefix } of networks) {
+  for (const network of networks) {
+    if (network === "unix:") continue;
+    const { address, prefix } = network;
     list.addSubnet(address, prefix, isIPv4(address) ? "ipv4" : "ipv6");
   }
+  const hasUnix = networks.includes("unix:");
   return (text) => {
+    if (text.startsWith("unix:")) return hasUnix;
     const [ip = ""] = plainAddress(text).split("%");
     const family = isIP(ip);
     return family !== 0 && list.check(ip, family === 4 ? "ipv4" : "ipv6");

@@ -8,7 +8,8 @@ import type { Authentication, Identity } from "./authentication.js";
 export interface CallerSession {
   /** `8-127.0.0.1:53531`: a number unique among the server's connections, a dash, the address. */
   readonly id: string;
-  /** `127.0.0.1:53531`, or `[::1]:53531`; of a caller behind a trusted proxy the IP alone. */
+  /** `127.0.0.1:53531`, or `[::1]:53531`; of a caller behind a trusted proxy the IP alone;
+   * by a socket file `unix:PATH`. */
   readonly address: string;
   readonly transport: "grpc" | "http" | "command";
   readonly createdAt: number;
@@ -19,7 +20,7 @@ export interface CallerSession {
 
 export interface Peer {
   readonly transport: CallerSession["transport"];
-  /** `127.0.0.1:53531`, or `[::1]:53531`. */
+  /** `127.0.0.1:53531`, `[::1]:53531`, or `unix:PATH`. */
   readonly address: string;
   /** The subject common name of its verified client certificate. */
   readonly commonName?: string;
@@ -122,7 +123,7 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
   const newId = (address: string) => `${++last}-${address}`;
 
   const open = (peer: Peer): OpenConnection => {
-    const ip = peer.address.slice(0, peer.address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
+    const ip = hostOf(peer.address);
     const id = newId(peer.address);
     let isIdUsed = false;
     let closed = false;
@@ -261,6 +262,12 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
         [...callers.values()].map(({ session }) => ({ ...session })),
       ),
   };
+}
+
+/** What stands for a peer whatever its port: an IP address without brackets, or `unix:PATH`. */
+function hostOf(address: string): string {
+  if (address.startsWith("unix:")) return address;
+  return address.slice(0, address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
 }
 
 function forgetLongestUnused(callers: Map<Credential, Caller>): void {

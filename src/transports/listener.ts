@@ -2,7 +2,7 @@ import type { SecureContextOptions } from "node:tls";
 
 /** A wire that is being served. */
 export interface Listener {
-  /** Where it listens, `host:port`, the port as bound. */
+  /** Where it listens: `host:port`, the port as bound, or `unix:PATH`. */
   readonly address: string;
   /** The certificates of connections to come; without TLS it does nothing. */
   reloadTls(tls: SecureContextOptions): void;

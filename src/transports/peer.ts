@@ -3,8 +3,8 @@ import { TLSSocket } from "node:tls";
 import { plainAddress } from "../domain/network.js";
 
 /**
- * A peer as `host:port`, IPv6 hosts in brackets, IPv4 ones plain on every kind of socket; null if
- * it has gone already.
+ * A peer as `host:port`, IPv6 hosts in brackets, IPv4 ones plain on every kind of socket, or as
+ * `unix:PATH` by a socket file; null if it has gone already.
  */
 export function peerAddress(socket: {
   readonly remoteAddress?: string | undefined;
@@ -12,6 +12,7 @@ export function peerAddress(socket: {
 }): string | null {
   const { remoteAddress, remotePort } = socket;
   if (remoteAddress === undefined || remotePort === undefined) return null;
+  if (remoteAddress.startsWith("unix:")) return remoteAddress;
   const ip = plainAddress(remoteAddress);
   return ip.includes(":") ? `[${ip}]:${remotePort}` : `${ip}:${remotePort}`;
 }

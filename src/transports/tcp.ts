@@ -2,13 +2,15 @@ import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TlsOptions, Server as TlsServer } from "node:tls";
+import { parseUnixAddress, type UnixAddress } from "../domain/host.js";
 import { HANDSHAKE_TIMEOUT } from "./tls.js";
+import { bindWithMode, nameUnixPeer, removeStale } from "./unix-socket.js";
 
 /** Connections that the system holds for a server that is busy; Node's 511 lose those of a burst. */
 export const BACKLOG = 4_096;
 
 export interface TcpOptions {
-  /** `host:port`; port 0 picks one. */
+  /** `host:port`; port 0 picks one. Or a socket file, `unix:PATH`. */
   readonly address: string;
   /** Null: no TLS. */
   readonly tls: TlsOptions | null;
@@ -17,7 +19,7 @@ export interface TcpOptions {
 }
 
 export interface TcpListener {
-  /** Where it listens, `host:port`, the port as bound. */
+  /** Where it listens: `host:port`, the port as bound, or `unix:PATH`. */
   readonly address: string;
   /** The certificates of connections to come. */
   reloadTls(tls: TlsOptions): void;
@@ -34,6 +36,8 @@ export async function listenTcp(
   { address, tls, except }: TcpOptions,
   accept: (socket: Socket) => void,
 ): Promise<TcpListener> {
+  const file = parseUnixAddress(address);
+  if (file) return listenUnix(file, tls, accept);
   const colon = address.lastIndexOf(":");
   const host = address.slice(0, colon);
   const addresses = await lookup(host.replace(/^\[|\]$/g, ""), { all: true });
@@ -59,8 +63,28 @@ export async function listenTcp(
     for (const server of servers) server.close();
     throw error;
   }
+  return listenerOf(servers, `${host}:${port}`);
+}
+
+async function listenUnix(
+  file: UnixAddress,
+  tls: TlsOptions | null,
+  accept: (socket: Socket) => void,
+): Promise<TcpListener> {
+  await removeStale(file.path);
+  const take = (socket: Socket) => {
+    nameUnixPeer(socket, file);
+    accept(socket);
+  };
+  const server = tls ? createSecure(tls, take) : createServer(take);
+  bindWithMode(file, () => server.listen({ path: file.path, backlog: BACKLOG }));
+  await once(server, "listening");
+  return listenerOf([server], `unix:${file.path}`);
+}
+
+function listenerOf(servers: readonly Server[], address: string): TcpListener {
   return {
-    address: `${host}:${port}`,
+    address,
     reloadTls(options) {
       for (const server of servers) {
         if (server instanceof TlsServer) server.setSecureContext(options);

@@ -45,7 +45,7 @@ const LIMITS: ChannelOptions = {
 const MAX_METADATA = 64 * 1024;
 
 export interface GrpcOptions {
-  /** `host:port`; port 0 picks one. */
+  /** `host:port`, port 0 picks one; or `unix:PATH`. */
   readonly address: string;
   readonly sessionRpcs: Rpcs<typeof SessionService>;
   readonly rkeRpcs: Rpcs<typeof RkeService>;

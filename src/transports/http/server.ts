@@ -1,18 +1,20 @@
 import { lookup } from "node:dns/promises";
 import {
   createServer as createHttpServer,
+  type Server as HttpServer,
   type IncomingHttpHeaders,
   type IncomingMessage,
   type RequestListener,
 } from "node:http";
 import { createServer as createHttpsServer, Server as HttpsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import swagger from "@fastify/swagger";
 import Fastify, { type FastifyError, type FastifyServerFactory } from "fastify";
 import type { Logger } from "pino";
 import { RkeService } from "../../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
+import { parseUnixAddress, type UnixAddress } from "../../domain/host.js";
 import { LIMITS } from "../../domain/limits.js";
 import type { Authorization } from "../../services/authorization.js";
 import type { Callers } from "../../services/callers.js";
@@ -25,6 +27,7 @@ import type { Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
 import { BACKLOG, listenTcp } from "../tcp.js";
 import { HANDSHAKE_TIMEOUT, type Tls } from "../tls.js";
+import { bindWithMode, nameUnixPeer, removeStale } from "../unix-socket.js";
 import { addConnect } from "./connect.js";
 import { addCurrentSession } from "./current-session.js";
 import { transform } from "./openapi.js";
@@ -64,7 +67,7 @@ function refuseSchemas(): never {
 }
 
 export interface HttpOptions {
-  /** `host:port`; port 0 picks one. */
+  /** `host:port`, port 0 picks one; or `unix:PATH`. */
   readonly address: string;
   /** Hosts that requests may carry, and origins whose pages may call: see `OriginGuardOptions`. */
   readonly hosts: readonly string[];
@@ -93,8 +96,10 @@ export interface HttpOptions {
 /** Serves the JSON gateway, Connect, gRPC-Web, health and metrics. Rejects if it cannot bind. */
 export async function listenHttp(options: HttpOptions): Promise<Listener> {
   let draining = false;
+  const file = parseUnixAddress(options.address);
   const colon = options.address.lastIndexOf(":");
-  const host = options.address.slice(0, colon);
+  // Who reaches the file is on this machine, as who reaches loopback is.
+  const host = file ? "localhost" : options.address.slice(0, colon);
   const { admission, callOrigins, tls } = options;
   const addressOf = ({ socket, headers }: IncomingMessage) =>
     callOrigins.addressOf(socket, (name) => headerOf(headers, name));
@@ -121,7 +126,11 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     const server = tls
       ? createHttpsServer({ ...TIMEOUTS, ...tls }, serve)
       : createHttpServer(TIMEOUTS, serve);
-    return server.on(accepted, callOrigins.add);
+    if (file) bindFile(server, file);
+    return server.on(accepted, (socket: Socket) => {
+      if (file) nameUnixPeer(socket, file);
+      callOrigins.add(socket);
+    });
   };
   const app = Fastify({
     serverFactory,
@@ -193,25 +202,35 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     metrics: options.metrics,
   });
 
-  // A server listens on one address, and `localhost` may have two.
-  const { address: first } = await lookup(host.replace(/^\[|\]$/g, ""));
-  const wanted = Number(options.address.slice(colon + 1));
-  await app.listen({ host: first, port: wanted, backlog: BACKLOG });
   const { server } = app;
-  const { port } = server.address() as AddressInfo;
-  const others = await listenTcp({ address: `${host}:${port}`, tls, except: first }, (socket) => {
-    socket.setNoDelay(); // As Node's own HTTP servers do.
-    server.emit(accepted, socket);
-  }).catch(async (error) => {
-    await app.close();
-    throw error;
-  });
+  const listenOnFile = async ({ path }: UnixAddress) => {
+    await removeStale(path);
+    await app.listen({ path, backlog: BACKLOG });
+    return { address: `unix:${path}`, others: null };
+  };
+  const listenOnPort = async () => {
+    // A server listens on one address, and `localhost` may have two.
+    const { address: first } = await lookup(host.replace(/^\[|\]$/g, ""));
+    const wanted = Number(options.address.slice(colon + 1));
+    await app.listen({ host: first, port: wanted, backlog: BACKLOG });
+    const { port } = server.address() as AddressInfo;
+    const address = `${host}:${port}`;
+    const others = await listenTcp({ address, tls, except: first }, (socket) => {
+      socket.setNoDelay(); // As Node's own HTTP servers do.
+      server.emit(accepted, socket);
+    }).catch(async (error) => {
+      await app.close();
+      throw error;
+    });
+    return { address, others };
+  };
+  const { address, others } = await (file ? listenOnFile(file) : listenOnPort());
 
   return {
-    address: `${host}:${port}`,
+    address,
     reloadTls: (changed) => {
       if (server instanceof HttpsServer) server.setSecureContext(changed);
-      others.reloadTls(changed);
+      others?.reloadTls(changed);
     },
     drain: () => {
       draining = true;
@@ -220,11 +239,18 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       const cut = setTimeout(() => server.closeAllConnections(), grace);
       // Connections that were busy when the server closed are kept alive when they are not.
       const idle = setInterval(() => server.closeIdleConnections(), IDLE_INTERVAL);
-      await Promise.all([app.close(), others.close()]);
+      await Promise.all([app.close(), others?.close()]);
       clearTimeout(cut);
       clearInterval(idle);
     },
   };
+}
+
+/** Has the server's own `listen`, which Fastify calls, make the file with its mode. */
+function bindFile(server: HttpServer, file: UnixAddress): void {
+  const listen = server.listen.bind(server) as (...args: unknown[]) => HttpServer;
+  const withMode = (...args: unknown[]) => bindWithMode(file, () => listen(...args));
+  Object.defineProperty(server, "listen", { value: withMode });
 }
 
 /** Node joins what is given more than once. */

@@ -144,7 +144,8 @@ type CallerSession struct {
 	// The account's role.
 	Role Role `protobuf:"varint,3,opt,name=role,proto3,enum=latchkey.session.v1.Role" json:"role,omitempty"`
 	// Where the caller connects from, such as `127.0.0.1:53531`; behind a trusted
-	// proxy the IP address that this forwards, without a port.
+	// proxy the IP address that this forwards, without a port; by a socket file
+	// `unix:` and its path.
 	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
 	// The listener that it is connected to.
 	Listener Listener `protobuf:"varint,5,opt,name=listener,proto3,enum=latchkey.session.v1.Listener" json:"listener,omitempty"`

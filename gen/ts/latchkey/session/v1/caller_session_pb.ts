@@ -45,7 +45,8 @@ export type CallerSession = Message<"latchkey.session.v1.CallerSession"> & {
 
   /**
    * Where the caller connects from, such as `127.0.0.1:53531`; behind a trusted
-   * proxy the IP address that this forwards, without a port.
+   * proxy the IP address that this forwards, without a port; by a socket file
+   * `unix:` and its path.
    *
    * @generated from field: string address = 4;
    */

@@ -95,7 +95,8 @@ class CallerSession(_message.Message):
     """The account's role."""
     address: _builtins.str
     """Where the caller connects from, such as `127.0.0.1:53531`; behind a trusted
-    proxy the IP address that this forwards, without a port.
+    proxy the IP address that this forwards, without a port; by a socket file
+    `unix:` and its path.
     """
     listener: Global___Listener.ValueType
     """The listener that it is connected to."""
