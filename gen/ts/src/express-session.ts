@@ -5,6 +5,7 @@ import type { Latchkey } from "./clients.js";
 import { createSessionCalls, type Known, type SessionCalls } from "./express-calls.js";
 import { type Texts, toSessionData, toTexts } from "./express-data.js";
 import { maxAgeOf } from "./express-lifetime.js";
+import { createOrder } from "./express-order.js";
 import { clientOf, holdConnection, requestOf } from "./express-request.js";
 import { toUserId } from "./user-id.js";
 
@@ -53,6 +54,7 @@ export class LatchkeyStore extends session.Store {
   readonly #known = new WeakMap<object, Known>();
   /** The last save of each session that is under way: one waits for the one before. */
   readonly #saving = new WeakMap<object, Promise<unknown>>();
+  readonly #order = createOrder();
 
   constructor({ latchkey, app, userOf = userOfSession }: LatchkeyStoreOptions) {
     super();
@@ -96,11 +98,12 @@ export class LatchkeyStore extends session.Store {
 
   override touch(sid: string, data: SessionData, callback?: (error?: unknown) => void): void {
     const release = holdConnection(requestOf(data));
-    answer(this.#touch(sid, data), callback, release);
+    answer(this.#order.write(sid, this.#touch(sid, data)), callback, release);
   }
 
   override destroy(sid: string, callback?: (error?: unknown) => void): void {
-    answer(TOKEN.test(sid) ? this.#calls.end(sid) : Promise.resolve(), callback);
+    const ending = TOKEN.test(sid) ? this.#calls.end(sid) : Promise.resolve();
+    answer(this.#order.write(sid, ending), callback);
   }
 
   override all(callback: (error: unknown, sessions?: SessionData[]) => void): void {
@@ -124,6 +127,7 @@ export class LatchkeyStore extends session.Store {
 
   async #read(token: string): Promise<SessionData | undefined> {
     if (!TOKEN.test(token)) return undefined;
+    await this.#order.settled(token);
     // Counts as a touch, so that most requests need no other call.
     const found = await this.#calls.find(token, false);
     if (!found) return undefined;
@@ -148,7 +152,7 @@ export class LatchkeyStore extends session.Store {
     const saving = before.catch(() => undefined).then(() => this.#write(save));
     this.#saving.set(data, saving);
     if (heir) this.#saving.set(heir, saving);
-    await saving;
+    await Promise.all([sid, ...(heir ? [heir.id] : [])].map((id) => this.#order.write(id, saving)));
   }
 
   async #write({ sid, data, texts, maxAge, userId, heir }: Save): Promise<void> {
