@@ -48,6 +48,8 @@ export interface Config {
   readonly tls: TlsFiles | null;
   /** Seconds between saying that the server stops and closing its listeners. */
   readonly drain: number;
+  /** Milliseconds after which gRPC and HTTP connections are to be made anew; null: never. */
+  readonly maxConnectionAge: number | null;
   /** How many calls an overloaded server takes up in one turn of its event loop; null: all. */
   readonly turnCalls: number | null;
   readonly rke: RkeConfig;
@@ -141,6 +143,7 @@ export function readConfig(
     trustedProxies: readNetworks(value("LATCHKEY_TRUSTED_PROXIES")),
     store: readStore(value("LATCHKEY_STORE")),
     drain: readWhole(value("LATCHKEY_DRAIN"), 0, 600),
+    maxConnectionAge: readIdle(value("LATCHKEY_MAX_CONNECTION_AGE"), WEEK),
     turnCalls: readTurnCalls(value("LATCHKEY_TURN_CALLS")),
     cacheBytes: readWhole(value("LATCHKEY_CACHE_MIB"), 1, 65_536) * 2 ** 20,
     rke: {

@@ -23,6 +23,7 @@ import { createAdmission } from "./transports/admission.js";
 import { createCallOrigins } from "./transports/call-origin.js";
 import { createCalls } from "./transports/calls.js";
 import { listenCommand } from "./transports/command/listener.js";
+import { createConnectionAges } from "./transports/connection-age.js";
 import { listenGrpc } from "./transports/grpc/server.js";
 import { listenHttp } from "./transports/http/server.js";
 import { type StartIdleTimer, startIdleTimer } from "./transports/idle-timer.js";
@@ -238,6 +239,7 @@ export async function start(options: StartOptions): Promise<Server> {
         sessionRpcs,
         rkeRpcs,
         callOrigins: createCallOrigins(connections, "grpc", isTrustedProxy),
+        maxConnectionAge: config.maxConnectionAge,
         startIdleTimer: options.startIdleTimer ?? startIdleTimer,
       }),
     );
@@ -249,6 +251,11 @@ export async function start(options: StartOptions): Promise<Server> {
         hosts: config.httpHosts,
         origins: config.httpOrigins,
         callOrigins: createCallOrigins(connections, "http", isTrustedProxy),
+        connectionAges: createConnectionAges({
+          maxAge: config.maxConnectionAge,
+          clock,
+          random: Math.random,
+        }),
         sessionsOf,
         callers,
         sessionRpcs,

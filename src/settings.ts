@@ -131,6 +131,13 @@ export const SETTINGS = [
       "seconds at a stop, 0 to 600, in which health says NOT_SERVING and calls are served on, so that balancers turn away first",
   },
   {
+    variable: "LATCHKEY_MAX_CONNECTION_AGE",
+    flag: "max-connection-age",
+    fallback: "off",
+    meaning:
+      "seconds after which clients are asked to make a gRPC or HTTP connection anew, 1 to 604800, a tenth more or less, so that new servers get callers; `off`: never",
+  },
+  {
     variable: "LATCHKEY_TURN_CALLS",
     flag: "turn-calls",
     fallback: "256",

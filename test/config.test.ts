@@ -37,6 +37,7 @@ test("without settings, the defaults hold", () => {
     store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
     commandLimits: { connections: 4096, perAddress: 1024, idle: null },
     drain: 0,
+    maxConnectionAge: null,
     turnCalls: 256,
     cacheBytes: 128 * 2 ** 20,
     rke: {
@@ -74,6 +75,7 @@ test("each variable and each flag is heeded", () => {
     store: { scheme: "sqlite", path: "a.db" },
     commandLimits: { connections: 9, perAddress: 8, idle: 60_000 },
     drain: 9,
+    maxConnectionAge: 90_000,
     turnCalls: 7,
     cacheBytes: 64 * 2 ** 20,
     rke: {
@@ -105,6 +107,7 @@ test("each variable and each flag is heeded", () => {
     "tls-client-ca": "ca.crt",
     store: "sqlite:a.db",
     drain: "9",
+    "max-connection-age": "90",
     "turn-calls": "7",
     "cache-mib": "64",
     "rke-max-sessions": "3",
@@ -473,6 +476,7 @@ for (const [variable, good, bad] of [
   ["LATCHKEY_COMMAND_PER_ADDRESS", ["1", "100000"], ["0", "100001", "off", ""]],
   ["LATCHKEY_COMMAND_IDLE", ["1", "604800", "off"], ["0", "604801", "10m", ""]],
   ["LATCHKEY_DRAIN", ["0", "600"], ["601", "-1", "5s"]],
+  ["LATCHKEY_MAX_CONNECTION_AGE", ["1", "604800", "off"], ["0", "604801", "5m", "1.5"]],
   ["LATCHKEY_TURN_CALLS", ["1", "10000", "off"], ["0", "10001", "none"]],
   ["LATCHKEY_RKE_MAX_SESSIONS", ["1", "1024"], ["0", "1025", "-1", "1.5", "many", ""]],
   ["LATCHKEY_RKE_SESSION_TTL", ["10", "604800"], ["9", "604801", "1h"]],

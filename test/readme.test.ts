@@ -34,6 +34,7 @@ before(async () => {
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: 64,
       drain: 0,
+      maxConnectionAge: null,
       store: { scheme: "memory" },
       cacheBytes: 2 ** 24,
       rke: RKE,

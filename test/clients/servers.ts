@@ -114,6 +114,7 @@ async function openServer(name: string, settings: Partial<Config>) {
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: null,
       drain: 0,
+      maxConnectionAge: null,
       cacheBytes: 2 ** 24,
       rke,
       logLevel: "silent",

@@ -89,6 +89,7 @@ export async function startTls(t: TestContext, given: Files, settings: Partial<C
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: null,
       drain: 0,
+      maxConnectionAge: null,
       cacheBytes: 2 ** 24,
       rke: RKE,
       logLevel: "info",

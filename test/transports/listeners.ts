@@ -115,6 +115,7 @@ export async function withListeners(
     rkeRpcs,
     calls,
     callOrigins: createCallOrigins(null, "grpc", () => false),
+    maxConnectionAge: null,
     startIdleTimer,
     ...open,
   });
@@ -131,6 +132,7 @@ export async function withListeners(
     rkeRpcs,
     calls,
     callOrigins: createCallOrigins(null, "http", () => false),
+    connectionAges: { add: () => {}, isOver: () => false },
     ...open,
     metrics,
     log: logger,

@@ -128,6 +128,7 @@ export async function startServer(
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: null,
       drain: 0,
+      maxConnectionAge: null,
       cacheBytes: 2 ** 24,
       rke: RKE,
       logLevel,

@@ -41,6 +41,9 @@ const LIMITS: ChannelOptions = {
   "grpc.keepalive_timeout_ms": 20_000,
 };
 
+/** Milliseconds that calls have to end, streams above all, on a connection past its age. */
+const AGE_GRACE = 10 * 60_000;
+
 /** Bytes of a call's metadata, counted as RFC 9113, 6.5.2, has it. */
 const MAX_METADATA = 64 * 1024;
 
@@ -55,16 +58,24 @@ export interface GrpcOptions {
   /** What may be called without credentials. */
   readonly isPublic: IsPublic;
   readonly tls: Tls | null;
+  /** Milliseconds after which clients are asked to connect anew; null: never. */
+  readonly maxConnectionAge: number | null;
   /** What ends streams in which nothing moves. */
   readonly startIdleTimer: StartIdleTimer;
 }
 
 /** Serves gRPC with health and reflection. Rejects if the address cannot be bound. */
 export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
-  const { address, sessionRpcs, rkeRpcs, callOrigins, isPublic, tls } = options;
+  const { address, sessionRpcs, rkeRpcs, callOrigins, isPublic, tls, maxConnectionAge } = options;
   // It writes to standard error what it also throws, in lines that are no log lines.
   setLogVerbosity(logVerbosity.NONE);
-  const server = new Server(LIMITS);
+  // grpc-js takes a tenth more or less for each connection. A call that crosses its GOAWAY is refused
+  // unprocessed, and clients send it again by the next connection.
+  const ageLimits = maxConnectionAge !== null && {
+    "grpc.max_connection_age_ms": maxConnectionAge,
+    "grpc.max_connection_age_grace_ms": AGE_GRACE,
+  };
+  const server = new Server({ ...LIMITS, ...ageLimits });
   limitMetadata(server);
   const services: DescService[] = [];
   const callerOf: CallerOf = (call) =>

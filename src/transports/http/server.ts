@@ -21,6 +21,7 @@ import type { Callers } from "../../services/callers.js";
 import type { Admission } from "../admission.js";
 import type { CallOrigins, ReadHeader } from "../call-origin.js";
 import type { Calls } from "../calls.js";
+import type { ConnectionAges } from "../connection-age.js";
 import type { IsPublic, Listener } from "../listener.js";
 import type { Metrics } from "../metrics.js";
 import type { Rpcs } from "../rpcs.js";
@@ -80,6 +81,7 @@ export interface HttpOptions {
   readonly rkeOf: Authorization["rkeOf"];
   readonly rkeRpcs: Rpcs<typeof RkeService>;
   readonly callOrigins: CallOrigins;
+  readonly connectionAges: ConnectionAges;
   /** What may be called without credentials. */
   readonly isPublic: IsPublic;
   readonly tls: Tls | null;
@@ -100,7 +102,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const colon = options.address.lastIndexOf(":");
   // Who reaches the file is on this machine, as who reaches loopback is.
   const host = file ? "localhost" : options.address.slice(0, colon);
-  const { admission, callOrigins, tls } = options;
+  const { admission, callOrigins, connectionAges, tls } = options;
   const addressOf = ({ socket, headers }: IncomingMessage) =>
     callOrigins.addressOf(socket, (name) => headerOf(headers, name));
   const guard = createOriginGuard({ ...options, boundTo: host, addressOf });
@@ -113,6 +115,8 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const serverFactory: FastifyServerFactory = (handler) => {
     // Before all else, so that whatever answers is guarded, and what is refused costs least.
     const serve: RequestListener = (request, response) => {
+      // Node closes the connection after this answer, and says so in it.
+      if (connectionAges.isOver(request.socket)) response.shouldKeepAlive = false;
       if (!checkRequest(request, response) || !guard(request, response)) return;
       if (!admit(request, response)) return;
       // Fastify refuses what is no media type at all, before any parser sees it.
@@ -129,6 +133,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     if (file) bindFile(server, file);
     return server.on(accepted, (socket: Socket) => {
       if (file) nameUnixPeer(socket, file);
+      connectionAges.add(socket);
       callOrigins.add(socket);
     });
   };
