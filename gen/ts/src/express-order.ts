@@ -1,7 +1,6 @@
 /**
- * Writes under way, by the session's id. Apps end a response without waiting for what they asked of
- * the store (`req.session.save()`, `req.session.destroy()`), and Node's `res.end` lets go of a held
- * connection: the browser's next request is to find what was asked for before all the same.
+ * Writes under way, by the session's id. Apps answer without waiting for what they asked of the store
+ * (`req.session.save()`, `req.session.destroy()`): what the process reads after that is to have it.
  */
 export function createOrder() {
   const pending = new Map<string, Promise<unknown>>();

@@ -13,16 +13,3 @@ export function clientOf(req: Request | undefined): { ip: string; userAgent: str
   const userAgent = req?.headers?.["user-agent"] ?? "";
   return { ip: ip.slice(0, 39), userAgent: userAgent.replace(/\p{Cc}/gu, " ").slice(0, 512) };
 }
-
-/**
- * Keeps what is written to the request's connection until the answer of this is called.
- * express-session writes the headers of a response while it saves the session: a browser that
- * follows a redirect at once would read what was there before. HTTP/2 is not held, as other
- * requests share its connection.
- */
-export function holdConnection(req: Request | undefined): () => void {
-  const socket = req?.httpVersionMajor === 1 ? req.socket : undefined;
-  if (!socket) return () => undefined;
-  socket.cork();
-  return () => socket.uncork();
-}

@@ -1,12 +1,15 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { Request } from "express";
 import session, { type SessionData } from "express-session";
 import type { Latchkey } from "./clients.js";
+import { answer } from "./express-answer.js";
 import { createSessionCalls, type Known, type SessionCalls } from "./express-calls.js";
 import { type Texts, toSessionData, toTexts } from "./express-data.js";
+import { createReaders, holdConnection } from "./express-hold.js";
 import { maxAgeOf } from "./express-lifetime.js";
 import { createOrder } from "./express-order.js";
-import { clientOf, holdConnection, requestOf } from "./express-request.js";
+import { clientOf, requestOf } from "./express-request.js";
+import { CANNOT_MOVE, isOther, moveSession, userOfSession } from "./express-user.js";
 import { toUserId } from "./user-id.js";
 
 export interface LatchkeyStoreOptions {
@@ -55,6 +58,7 @@ export class LatchkeyStore extends session.Store {
   /** The last save of each session that is under way: one waits for the one before. */
   readonly #saving = new WeakMap<object, Promise<unknown>>();
   readonly #order = createOrder();
+  readonly #readers = createReaders();
 
   constructor({ latchkey, app, userOf = userOfSession }: LatchkeyStoreOptions) {
     super();
@@ -84,6 +88,7 @@ export class LatchkeyStore extends session.Store {
     const known = this.#known.get(data);
     const created = super.createSession(req, data);
     if (known) this.#known.set(created, known);
+    this.#readers.add(req);
     return created;
   }
 
@@ -102,8 +107,9 @@ export class LatchkeyStore extends session.Store {
   }
 
   override destroy(sid: string, callback?: (error?: unknown) => void): void {
+    const release = this.#readers.hold(sid);
     const ending = TOKEN.test(sid) ? this.#calls.end(sid) : Promise.resolve();
-    answer(this.#order.write(sid, ending), callback);
+    answer(this.#order.write(sid, ending), callback, release);
   }
 
   override all(callback: (error: unknown, sessions?: SessionData[]) => void): void {
@@ -145,7 +151,7 @@ export class LatchkeyStore extends session.Store {
     const now = Date.now();
     const userId = toUserId(this.#userOf(data));
     const known = this.#known.get(data);
-    const heir = known && isOther(userId, known) ? this.#move(data) : undefined;
+    const heir = known && isOther(userId, known) ? moveSession(this, data) : undefined;
     const maxAge = maxAgeOf(data, now);
     const save = { sid, data, texts: toTexts(data, now), maxAge, userId, heir };
     const before = this.#saving.get(data) ?? Promise.resolve();
@@ -177,14 +183,6 @@ export class LatchkeyStore extends session.Store {
     if (known) await this.#calls.end(known.token);
   }
 
-  /** Gives the request a session with another id, while its cookie is not written yet. */
-  #move(data: SessionData): session.Session {
-    const req = requestOf(data);
-    if (!req?.res || req.res.headersSent) throw new Error(CANNOT_MOVE);
-    req.sessionID = randomBytes(24).toString("base64url");
-    return this.createSession(req, JSON.parse(JSON.stringify(data)) as SessionData);
-  }
-
   async #touch(sid: string, data: SessionData): Promise<void> {
     const known = this.#known.get(data);
     if (!known) {
@@ -198,39 +196,4 @@ export class LatchkeyStore extends session.Store {
     if (cookie !== undefined) texts.set("cookie", cookie);
     this.#known.set(data, await this.#calls.update(known, texts, maxAgeOf(data, now)));
   }
-}
-
-const CANNOT_MOVE =
-  "the session is another user's, or nobody's, and its cookie is sent: call req.session.regenerate() before you log a user in";
-
-/** A session whose user is no longer named stays the user's. */
-const isOther = (userId: string | undefined, known: Known) =>
-  userId !== undefined && userId !== known.userId;
-
-function userOfSession(data: SessionData): unknown {
-  const { userId, passport } = data as { userId?: unknown; passport?: { user?: unknown } };
-  if (userId !== undefined && userId !== null) return userId;
-  const user = passport?.user;
-  if (typeof user !== "object" || user === null) return user;
-  if ("id" in user && typeof user.id !== "object") return user.id;
-  return "_id" in user ? user._id : user;
-}
-
-/** Calls back with the outcome, outside of the promise, so that what the callback throws is not lost. */
-function answer<T>(
-  outcome: Promise<T>,
-  callback: (error: unknown, value?: T) => void = () => undefined,
-  after: () => void = () => undefined,
-): void {
-  const call = (error: unknown, value?: T) => {
-    try {
-      callback(error, value);
-    } finally {
-      after();
-    }
-  };
-  outcome.then(
-    (value) => setImmediate(call, null, value),
-    (error: unknown) => setImmediate(call, error),
-  );
 }

@@ -12,11 +12,11 @@ for (const name of STORE_NAMES) {
     skip,
     timeout: 300_000,
   }, async (t) => {
-    const newStore = await start(t);
+    const newStores = await start(t);
     for (const [version, express] of Object.entries(EXPRESSES)) {
       for (const one of CASES) {
         await t.test(`${version}: ${one.title}`, { timeout: 30_000 }, async () => {
-          assert.deepEqual(await play(one, express, newStore()), expectedOf(one, name));
+          assert.deepEqual(await play(one, express, newStores()), expectedOf(one, name));
         });
       }
     }

@@ -144,25 +144,6 @@ export const LIFE_CASES: readonly Case[] = [
     expected: [true, false, true, false],
   },
   {
-    title: "with unset: destroy a session that is set to null ends, before a redirect is followed",
-    options: { unset: "destroy" },
-    routes(app) {
-      app.get("/unset", (req, res) => {
-        Reflect.set(req, "session", null);
-        res.redirect("/data");
-      });
-    },
-    async visit(browser, { store }) {
-      let survivors = 0;
-      for (let round = 0; round < 40; round++) {
-        await browser.get("/set/n/1");
-        if ((await browser.text("/unset")) !== "{}") survivors++;
-      }
-      return [survivors, await promisify(store.length.bind(store) as never)()];
-    },
-    expected: [0, 0],
-  },
-  {
     title: "with unset: keep a session that is set to null stays",
     routes(app) {
       app.get("/unset", (req, res) => {

@@ -7,7 +7,7 @@ import { type Scope, startProgram } from "../../../../test/process/program.js";
 import { makeFolder, startServer } from "../../../../test/process/server.js";
 import { without } from "../../../../test/process/tools.js";
 import { LatchkeyStore } from "../../src/express-session.js";
-import { createLatchkey } from "../../src/index.js";
+import { createLatchkey, type Latchkey } from "../../src/index.js";
 
 export const STORE_NAMES = ["LatchkeyStore", "connect-redis", "MemoryStore"] as const;
 export type StoreName = (typeof STORE_NAMES)[number];
@@ -16,11 +16,17 @@ export type StoreName = (typeof STORE_NAMES)[number];
 export type WholeStore = session.Store &
   Required<Pick<session.Store, "all" | "length" | "clear" | "touch">>;
 
+/** The same sessions, none at first, as two processes of an app have them. */
+export interface Stores {
+  readonly store: WholeStore;
+  readonly twin: WholeStore;
+}
+
 export interface Backend {
   /** Why it cannot run here. */
   readonly skip: string | false;
-  /** Starts what the store needs, which ends with the scope; answers with a maker of stores with no sessions. */
-  start(t: Scope): Promise<() => WholeStore>;
+  /** Starts what the store needs, which ends with the scope. */
+  start(t: Scope): Promise<() => Stores>;
 }
 
 export const BACKENDS: Readonly<Record<StoreName, Backend>> = {
@@ -30,9 +36,15 @@ export const BACKENDS: Readonly<Record<StoreName, Backend>> = {
       // On disk, where writes take their time: what overtakes them is seen.
       const database = join(await makeFolder(t), "latchkey.db");
       const server = await startServer(t, { LATCHKEY_STORE: `sqlite:${database}` });
-      const latchkey = createLatchkey({ address: server.grpc });
-      t.after(() => latchkey.close());
-      return () => new LatchkeyStore({ latchkey, app: `u-${randomUUID().slice(0, 8)}` });
+      const one = createLatchkey({ address: server.grpc });
+      const other = createLatchkey({ address: server.grpc });
+      t.after(() => one.close());
+      t.after(() => other.close());
+      return () => {
+        const app = `u-${randomUUID().slice(0, 8)}`;
+        const open = (latchkey: Latchkey) => new LatchkeyStore({ latchkey, app });
+        return { store: open(one), twin: open(other) };
+      };
     },
   },
 
@@ -41,9 +53,11 @@ export const BACKENDS: Readonly<Record<StoreName, Backend>> = {
     async start(t) {
       const folder = await makeFolder(t);
       const path = join(folder, "redis.sock");
-      const client = createClient({ socket: { path, tls: false } });
-      // Before the program's own end, which the client would take for a fault.
-      t.after(() => client.close());
+      const one = createClient({ socket: { path, tls: false } });
+      const other = one.duplicate();
+      // Before the program's own end, which the clients would take for a fault.
+      t.after(() => one.close());
+      t.after(() => other.close());
       const program = startProgram(t, {
         argv: ["redis-server", "--port", "0", "--unixsocket", path, "--save", ""],
         cwd: folder,
@@ -52,13 +66,21 @@ export const BACKENDS: Readonly<Record<StoreName, Backend>> = {
       await program.waitFor(
         () => program.output.stdout.includes("ready to accept connections") || undefined,
       );
-      await client.connect();
-      return () => new RedisStore({ client, prefix: `${randomUUID()}:` });
+      await one.connect();
+      await other.connect();
+      return () => {
+        const prefix = `${randomUUID()}:`;
+        const open = (client: typeof one) => new RedisStore({ client, prefix });
+        return { store: open(one), twin: open(other) };
+      };
     },
   },
 
   MemoryStore: {
     skip: false,
-    start: async () => () => new session.MemoryStore() as WholeStore,
+    start: async () => () => {
+      const store = new session.MemoryStore() as WholeStore;
+      return { store, twin: store };
+    },
   },
 };
