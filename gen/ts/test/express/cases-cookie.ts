@@ -140,6 +140,25 @@ export const COOKIE_CASES: readonly Case[] = [
     expected: [{}, false, { n: "1" }],
   },
   {
+    title: "with a secure cookie a visitor over HTTP gets none",
+    options: { cookie: { secure: true } },
+    async visit(browser) {
+      const { set } = await browser.get("/set/n/1");
+      return [set !== undefined, await browser.data()];
+    },
+    expected: [false, {}],
+  },
+  {
+    title: "a cookie without maxAge has no time, and its session is kept",
+    options: { cookie: {} },
+    async visit(browser) {
+      const { set = "" } = await browser.get("/set/n/1");
+      const data = await browser.data();
+      return [/Expires/.test(set), data, (await browser.get("/set/n/2")).set];
+    },
+    expected: [false, { n: "1" }, undefined],
+  },
+  {
     title: "ids may be the app's own, such as UUIDs",
     options: { genid: () => randomUUID(), name: "sid" },
     async visit(browser) {

@@ -157,4 +157,23 @@ export const LIFE_CASES: readonly Case[] = [
     },
     expected: { n: "1" },
   },
+  {
+    title: "touch and resetMaxAge renew the cookie's time and change nothing else",
+    options: { rolling: true },
+    routes(app) {
+      app.get("/touch", (req, res) => {
+        const begin = Date.now();
+        req.session.touch();
+        req.session.resetMaxAge();
+        const { expires } = req.session.cookie;
+        res.json(expires instanceof Date && expires.getTime() >= begin + 590_000);
+      });
+    },
+    async visit(browser) {
+      await browser.get("/set/n/1");
+      const { text, set } = await browser.get("/touch");
+      return [text, whether(set), await browser.data()];
+    },
+    expected: ["true", true, { n: "1" }],
+  },
 ];

@@ -1,3 +1,4 @@
+import { Agent } from "node:http";
 import type { Request, Response } from "express";
 import type { SessionOptions } from "express-session";
 import type { Browser } from "./app.js";
@@ -47,7 +48,7 @@ const cases = ({ title, options, act, pageOf }: Redirect): Case[] => {
   return [one, other];
 };
 
-/** Redirects that the browser follows as soon as it has their headers. */
+/** Redirects that the browser follows as soon as it has their headers, and requests of one connection. */
 export const REDIRECT_CASES: readonly Case[] = [
   ...cases({
     title: "a change",
@@ -90,4 +91,29 @@ export const REDIRECT_CASES: readonly Case[] = [
     },
     pageOf: (value) => ({ value }),
   }),
+  {
+    title: "requests one after another on one connection, which change, save and end sessions",
+    routes(app) {
+      app.get("/save", (req, res) => {
+        sessionOf(req).n = Number(sessionOf(req).n ?? 0) + 1;
+        req.session.save();
+        res.send("saved");
+      });
+      app.get("/destroy", (req, res) => {
+        req.session.destroy(() => undefined);
+        res.send("destroyed");
+      });
+    },
+    async visit(browser, { after }) {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      after(() => agent.destroy());
+      const device = browser.kept(agent);
+      const texts = [];
+      for (const path of ["/set/n/1", "/save", "/save", "/data", "/destroy", "/data", "/save"]) {
+        texts.push(await device.text(path));
+      }
+      return texts;
+    },
+    expected: ["set", "saved", "saved", '{"n":3}', "destroyed", "{}", "saved"],
+  },
 ];

@@ -106,4 +106,25 @@ export const USER_CASES: readonly Case[] = [
     },
     differs: { LatchkeyStore: MOVED },
   },
+  {
+    title: "a visitor whose account is deleted is nobody's session",
+    routes(app) {
+      const guard = new passport.Passport();
+      guard.serializeUser((_user, done) => done(null, 7));
+      guard.deserializeUser((_id, done) => done(null, false));
+      app.use(guard.initialize(), guard.session());
+      app.get("/login", (req, res, next) => {
+        req.login({}, (error) => (error ? next(error) : res.send("in")));
+      });
+      app.get("/", (req, res) => res.json([req.isAuthenticated(), sessionOf(req)["passport"]]));
+    },
+    async visit(browser) {
+      await browser.get("/login");
+      return [await browser.json("/"), await browser.json("/")];
+    },
+    expected: [
+      [false, {}],
+      [false, {}],
+    ],
+  },
 ];
