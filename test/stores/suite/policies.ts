@@ -21,6 +21,15 @@ const EVICT_AT_3: AppPolicy = {
 };
 
 /** How many of them live, all asked in one turn of the event loop: at one instant. */
+/**
+ * How many of the sessions live at this instant, as far as the store knows without looking into its
+ * file: what it looks up there is answered at an instant of its own.
+ */
+function countLiveNow(store: SessionStore, all: readonly Minted[]): number {
+  const found = all.map(({ session, tokenHash }) => store.peek(session.app, tokenHash, NOW));
+  return found.filter((one) => one !== null && !(one instanceof Promise)).length;
+}
+
 async function countLive(store: SessionStore, all: readonly Minted[]): Promise<number> {
   const found = all.map(({ session, tokenHash }) => store.peek(session.app, tokenHash, NOW));
   return (await Promise.all(found)).filter((session) => session !== null).length;
@@ -108,7 +117,7 @@ export function policyCases(check: Case): void {
     });
     let instants = 0;
     while (!isDone) {
-      assert.ok((await countLive(store, all)) <= 3);
+      assert.ok(countLiveNow(store, all) <= 3);
       assert.ok((await listAll(store, "shop", NOW)).length <= 3);
       instants++;
       await new Promise(setImmediate);
