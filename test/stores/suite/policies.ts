@@ -20,7 +20,6 @@ const EVICT_AT_3: AppPolicy = {
   atLimit: "evict_least_recently_used",
 };
 
-/** How many of them live, all asked in one turn of the event loop: at one instant. */
 /**
  * How many of the sessions live at this instant, as far as the store knows without looking into its
  * file: what it looks up there is answered at an instant of its own.
@@ -30,6 +29,7 @@ function countLiveNow(store: SessionStore, all: readonly Minted[]): number {
   return found.filter((one) => one !== null && !(one instanceof Promise)).length;
 }
 
+/** How many of them live, once nothing changes them any more. */
 async function countLive(store: SessionStore, all: readonly Minted[]): Promise<number> {
   const found = all.map(({ session, tokenHash }) => store.peek(session.app, tokenHash, NOW));
   return (await Promise.all(found)).filter((session) => session !== null).length;
