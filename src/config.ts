@@ -38,6 +38,8 @@ export interface Config {
   /** The networks whose word is taken for whom their calls come from; `unix:` stands for
    * whoever connects to a socket file. */
   readonly trustedProxies: readonly (Network | "unix:")[];
+  /** The networks whose connections begin with a PROXY header, likewise. */
+  readonly proxyProtocol: readonly (Network | "unix:")[];
   readonly store: StoreLocation;
   /** Bytes. */
   readonly cacheBytes: number;
@@ -141,6 +143,7 @@ export function readConfig(
     httpHosts: readHosts(value("LATCHKEY_HTTP_HOSTS")),
     httpOrigins: readOrigins(value("LATCHKEY_HTTP_ORIGINS")),
     trustedProxies: readNetworks(value("LATCHKEY_TRUSTED_PROXIES")),
+    proxyProtocol: readNetworks(value("LATCHKEY_PROXY_PROTOCOL")),
     store: readStore(value("LATCHKEY_STORE")),
     drain: readWhole(value("LATCHKEY_DRAIN"), 0, 600),
     maxConnectionAge: readIdle(value("LATCHKEY_MAX_CONNECTION_AGE"), WEEK),

@@ -32,6 +32,7 @@ import { createLoadGate, type LoadGate } from "./transports/load-gate.js";
 import { createMetrics } from "./transports/metrics.js";
 import { createRkeRpcs } from "./transports/rke-rpcs.js";
 import { createSessionRpcs } from "./transports/session-rpcs.js";
+import { createSparseLog } from "./transports/sparse-log.js";
 import { readTls, watchTls } from "./transports/tls.js";
 
 /** Milliseconds between sweeps: watchers are told of a session's expiry within a second. */
@@ -219,7 +220,17 @@ export async function start(options: StartOptions): Promise<Server> {
       log,
     });
     const callers = createCallers({ connections, authorize });
+    const withoutHeader = createSparseLog<null>(clock, (address, _, count) =>
+      log.warn(
+        { address, count },
+        "a connection of a network in LATCHKEY_PROXY_PROTOCOL began with no PROXY header, and was ended",
+      ),
+    );
     const common = {
+      proxyHeaders: {
+        areSentBy: createNetworkRule(config.proxyProtocol),
+        onMissing: (ip: string) => withoutHeader(ip, null),
+      },
       calls,
       admission,
       isPublic: (part: PublicPart) => !connections || config.publicParts.includes(part),

@@ -73,6 +73,13 @@ export const SETTINGS = [
       "comma-separated networks of proxies, such as `10.0.0.0/8`, `unix:` for socket files, whose X-Forwarded-For or Forwarded tells a caller's address",
   },
   {
+    variable: "LATCHKEY_PROXY_PROTOCOL",
+    flag: "proxy-protocol",
+    fallback: "none",
+    meaning:
+      "networks likewise, whose connections to every listener begin with a PROXY protocol header, version 1 or 2, that tells a caller's address; others' never do",
+  },
+  {
     variable: "LATCHKEY_STORE",
     flag: "store",
     fallback: "sqlite:./latchkey-data/latchkey.db",

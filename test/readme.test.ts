@@ -31,6 +31,7 @@ before(async () => {
       httpHosts: [],
       httpOrigins: [],
       trustedProxies: [],
+      proxyProtocol: [],
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: 64,
       drain: 0,

@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TlsOptions, Server as TlsServer } from "node:tls";
 import { parseUnixAddress, type UnixAddress } from "../domain/host.js";
+import { type ProxyHeaders, readProxyHeaders } from "./proxied-connections.js";
 import { HANDSHAKE_TIMEOUT } from "./tls.js";
-import { bindWithMode, nameUnixPeer, removeStale } from "./unix-socket.js";
+import { bindWithMode, nameUnixPeers, removeStale } from "./unix-socket.js";
 
 /** Connections that the system holds for a server that is busy; Node's 511 lose those of a burst. */
 export const BACKLOG = 4_096;
@@ -14,6 +15,8 @@ export interface TcpOptions {
   readonly address: string;
   /** Null: no TLS. */
   readonly tls: TlsOptions | null;
+  /** Null: connections are not looked into, and are served as they were accepted. */
+  readonly proxyHeaders: ProxyHeaders | null;
   /** One of the host's addresses that is served already, by another server. */
   readonly except?: string;
 }
@@ -27,71 +30,78 @@ export interface TcpListener {
   close(): Promise<void>;
 }
 
+interface Listening {
+  readonly server: Server;
+  /** Ends connections that are not accepted yet. */
+  readonly drop: () => void;
+}
+
 /**
  * Accepts connections, their TLS handshakes done, on every address that the host
  * has. Rejects if one cannot be bound, but for those after the first that the machine does not
  * have: `localhost` may name an IPv6 address where there is no IPv6.
  */
 export async function listenTcp(
-  { address, tls, except }: TcpOptions,
+  { address, tls, proxyHeaders, except }: TcpOptions,
   accept: (socket: Socket) => void,
 ): Promise<TcpListener> {
+  const make = (): Listening => {
+    const server = tls ? createSecure(tls, accept) : createServer(accept);
+    const drop = proxyHeaders ? readProxyHeaders(server, proxyHeaders) : () => {};
+    return { server, drop };
+  };
   const file = parseUnixAddress(address);
-  if (file) return listenUnix(file, tls, accept);
+  if (file) return listenUnix(file, make());
   const colon = address.lastIndexOf(":");
   const host = address.slice(0, colon);
   const addresses = await lookup(host.replace(/^\[|\]$/g, ""), { all: true });
-  const servers: Server[] = [];
+  const listening: Listening[] = [];
   let port = Number(address.slice(colon + 1));
   try {
     for (const { address: ip } of addresses) {
       if (ip === except) continue;
-      const server = tls ? createSecure(tls, accept) : createServer(accept);
+      const one = make();
+      const { server } = one;
       server.listen({ host: ip, port, backlog: BACKLOG });
       try {
         await once(server, "listening");
       } catch (error) {
-        const isFirst = servers.length === 0 && except === undefined;
+        const isFirst = listening.length === 0 && except === undefined;
         if (isFirst || (error as NodeJS.ErrnoException).code !== "EADDRNOTAVAIL") throw error;
         continue;
       }
-      servers.push(server);
+      listening.push(one);
       // A port that was picked is the same for all.
       port = (server.address() as AddressInfo).port;
     }
   } catch (error) {
-    for (const server of servers) server.close();
+    for (const { server } of listening) server.close();
     throw error;
   }
-  return listenerOf(servers, `${host}:${port}`);
+  return listenerOf(listening, `${host}:${port}`);
 }
 
-async function listenUnix(
-  file: UnixAddress,
-  tls: TlsOptions | null,
-  accept: (socket: Socket) => void,
-): Promise<TcpListener> {
+async function listenUnix(file: UnixAddress, one: Listening): Promise<TcpListener> {
+  const { server } = one;
   await removeStale(file.path);
-  const take = (socket: Socket) => {
-    nameUnixPeer(socket, file);
-    accept(socket);
-  };
-  const server = tls ? createSecure(tls, take) : createServer(take);
+  nameUnixPeers(server, file);
   bindWithMode(file, () => server.listen({ path: file.path, backlog: BACKLOG }));
   await once(server, "listening");
-  return listenerOf([server], `unix:${file.path}`);
+  return listenerOf([one], `unix:${file.path}`);
 }
 
-function listenerOf(servers: readonly Server[], address: string): TcpListener {
+function listenerOf(listening: readonly Listening[], address: string): TcpListener {
   return {
     address,
     reloadTls(options) {
-      for (const server of servers) {
+      for (const { server } of listening) {
         if (server instanceof TlsServer) server.setSecureContext(options);
       }
     },
     async close() {
-      await Promise.all(servers.map((server) => new Promise((ended) => server.close(ended))));
+      const closed = listening.map(({ server }) => new Promise((ended) => server.close(ended)));
+      for (const { drop } of listening) drop();
+      await Promise.all(closed);
     },
   };
 }

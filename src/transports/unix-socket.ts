@@ -1,6 +1,7 @@
 import { lstat, unlink } from "node:fs/promises";
-import { connect, type Socket } from "node:net";
+import { connect, type Server, type Socket } from "node:net";
 import type { UnixAddress } from "../domain/host.js";
+import { namePeer } from "./peer.js";
 
 /**
  * Makes room for a socket file: removes one that a server left which was killed. Rejects if somebody
@@ -29,16 +30,12 @@ export function bindWithMode<T>({ mode }: UnixAddress, bind: () => T): T {
   }
 }
 
-let connections = 0;
-
-/**
- * Gives a connection by a socket file what one by TCP has by itself, an address and a port that tell
- * it from others: grpc-js knows calls' connections by these two alone.
- */
-export function nameUnixPeer(socket: Socket, { path }: UnixAddress): void {
-  const remotePort = ++connections;
-  Object.defineProperty(socket, "remoteAddress", { value: `unix:${path}` });
-  Object.defineProperty(socket, "remotePort", { value: remotePort });
+/** Gives connections by a socket file what those by TCP have by themselves: an address and a port. */
+export function nameUnixPeers(server: Server, { path }: UnixAddress): void {
+  let port = 0;
+  server.prependListener("connection", (socket: Socket) => {
+    namePeer(socket, { ip: `unix:${path}`, port: ++port });
+  });
 }
 
 function isListening(path: string): Promise<boolean> {

@@ -110,6 +110,7 @@ async function openServer(name: string, settings: Partial<Config>) {
       httpHosts: [],
       httpOrigins: [],
       trustedProxies: [],
+      proxyProtocol: [],
       store: { scheme: "sqlite", path },
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: null,

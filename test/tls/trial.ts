@@ -84,6 +84,7 @@ export async function startTls(t: TestContext, given: Files, settings: Partial<C
       httpHosts: [],
       httpOrigins: [],
       trustedProxies: [],
+      proxyProtocol: [],
       store: { scheme: "sqlite", path },
       // Tests share their processors: that they are slow is no overload.
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },

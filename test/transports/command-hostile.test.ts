@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { Socket } from "node:net";
 import { describe, test } from "node:test";
-import { peerAddress } from "../../src/transports/peer.js";
+import { namePeer, peerOf, textOfPeer } from "../../src/transports/peer.js";
 import {
   type Answer,
   type CommandClient,
@@ -304,16 +305,20 @@ test("a refused client that goes on sending leaves its place when it goes", () =
 });
 
 test("a peer's address is told alike on every kind of socket", () => {
-  for (const [remoteAddress, address] of [
+  for (const [ip, address] of [
     ["127.0.0.1", "127.0.0.1:7"],
     ["::ffff:127.0.0.1", "127.0.0.1:7"],
     ["::1", "[::1]:7"],
     ["2001:db8::ffff:1", "[2001:db8::ffff:1]:7"],
     ["::ffff:c000:201", "[::ffff:c000:201]:7"],
-  ]) {
-    assert.equal(peerAddress({ remoteAddress, remotePort: 7 }), address);
+    ["unix:/run/a.sock", "unix:/run/a.sock"],
+  ] as const) {
+    const socket = new Socket();
+    assert.equal(peerOf(socket), null);
+    namePeer(socket, { ip, port: 7 });
+    const peer = peerOf(socket);
+    assert.equal(peer && textOfPeer(peer), address);
   }
-  assert.equal(peerAddress({}), null);
 });
 
 test("a pool of 500 connections of one address is served by the usual limits, and not cut", () =>

@@ -10,6 +10,7 @@ import type { Listener } from "../../src/transports/listener.js";
 import { createMetrics } from "../../src/transports/metrics.js";
 import { type Accounts, createAccounts } from "../services/plain-accounts.js";
 import { type CommandClient, dial, speak } from "./command-client.js";
+import { NO_PROXY_HEADERS } from "./proxy-headers.js";
 import { type Clock, createClock, NOW } from "./server.js";
 
 export interface CommandServer {
@@ -62,6 +63,7 @@ export async function withCommandListener(
     startedAt: STARTED_AT,
     now: clock.now,
     counts: () => ({ sessions: 7 }),
+    proxyHeaders: NO_PROXY_HEADERS,
     ...given,
   });
   const clients: CommandClient[] = [];

@@ -25,6 +25,7 @@ import type { Rpcs } from "../../src/transports/rpcs.js";
 import { createSessionRpcs } from "../../src/transports/session-rpcs.js";
 import type { Tls } from "../../src/transports/tls.js";
 import { createFakeExchange } from "../rke/fake-exchange.js";
+import { NO_PROXY_HEADERS } from "./proxy-headers.js";
 import type { Addresses } from "./server.js";
 import { NOW } from "./server.js";
 
@@ -108,7 +109,7 @@ export async function withListeners(
     observer: metrics.callObserver,
     after: (milliseconds, work) => void setTimeout(work, milliseconds).unref(),
   });
-  const open = { admission, isPublic: () => true, tls };
+  const open = { admission, isPublic: () => true, tls, proxyHeaders: NO_PROXY_HEADERS };
   const grpc = await listenGrpc({
     address,
     sessionRpcs,

@@ -123,6 +123,7 @@ export async function startServer(
       httpHosts: [],
       httpOrigins: [],
       trustedProxies: [],
+      proxyProtocol: [],
       store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },
       // Tests share their processors: that they are slow is no overload.
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { peerOf } from "../peer.js";
 
 export interface AdmissionLimits {
   /** Connections in all. */
@@ -68,7 +69,7 @@ export function createAdmission({ limits, onLimit }: AdmissionOptions) {
   return {
     /** A place for the connection until it closes, or why it has none. */
     admit(socket: Socket): Place | string {
-      const { remoteAddress: ip = "" } = socket;
+      const { ip } = peerOf(socket) ?? { ip: "" };
       const reason = refusal(ip);
       if (reason !== null) return reason;
       const place: Held = {

@@ -8,7 +8,8 @@ import type { Logger } from "pino";
 import type { Connections } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
 import type { Listener } from "../listener.js";
-import { certifiedName, peerAddress } from "../peer.js";
+import { acceptedSocket, certifiedName, peerOf, textOfPeer } from "../peer.js";
+import { type ProxyHeaders, readProxyHeaders } from "../proxied-connections.js";
 import { createSparseLog } from "../sparse-log.js";
 import { type AdmissionLimits, createAdmission, type Place } from "./admission.js";
 import { createCommands } from "./commands.js";
@@ -49,6 +50,7 @@ export interface CommandListenerOptions {
   readonly counts: () => Readonly<Record<string, number>>;
   /** What `tls.createServer` takes; null: no TLS. */
   readonly tls?: TlsOptions | null;
+  readonly proxyHeaders: ProxyHeaders;
   readonly limits?: Partial<CommandLimits>;
 }
 
@@ -63,32 +65,30 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
     log.warn({ ip, reason, count }, "a limit of the command listener was met"),
   );
   const admission = createAdmission({ limits, onLimit });
-  /** By the peer's address, for TLS makes another socket of the one that was admitted. */
-  const admitted = new Map<string, Place | string>();
+  const admitted = new WeakMap<Socket, Place | string>();
   let turnedAway = 0;
   let anonymous = 0;
 
   // Before TLS: who only shakes hands counts too.
   const admit = (socket: Socket) => {
-    const address = peerAddress(socket);
     const place = admission.admit(socket);
     if (typeof place === "string" && ++turnedAway > TOLD) socket.destroy();
     sockets.add(socket);
-    if (address !== null) admitted.set(address, place);
+    admitted.set(socket, place);
     socket.once("close", () => {
       if (typeof place === "string") turnedAway--;
-      if (address !== null) admitted.delete(address);
       sockets.delete(socket);
     });
   };
 
   const serve = (socket: Socket) => {
-    const address = peerAddress(socket);
-    if (socket.destroyed || address === null) {
+    const peer = peerOf(socket);
+    if (socket.destroyed || peer === null) {
       socket.destroy();
       return;
     }
-    const place = admitted.get(address);
+    const address = textOfPeer(peer);
+    const place = admitted.get(acceptedSocket(socket));
     if (place === undefined || typeof place === "string") {
       if (place === undefined) socket.destroy();
       else turnAway(socket, `${++anonymous}-${address}`, place, limits.linger);
@@ -123,6 +123,7 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
   const server: Server = secure ?? createServer(tcp);
   server.prependListener("connection", admit);
   server.on(secure ? "secureConnection" : "connection", serve);
+  const dropUnread = readProxyHeaders(server, options.proxyHeaders);
   server.on("tlsClientError", (err, socket: Socket) => {
     log.debug({ err }, "TLS handshake failed");
     // Of a handshake that takes too long Node tells, and leaves the connection open.
@@ -138,6 +139,7 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
     drain: () => {},
     async close(grace) {
       const closed = new Promise((resolve) => server.close(resolve));
+      dropUnread();
       const cut = setTimeout(() => {
         for (const socket of sockets) socket.destroy();
       }, grace);

@@ -16,6 +16,7 @@ import type { CallOrigins, ReadHeader } from "../call-origin.js";
 import type { Calls } from "../calls.js";
 import type { StartIdleTimer } from "../idle-timer.js";
 import type { IsPublic, Listener } from "../listener.js";
+import type { ProxyHeaders } from "../proxied-connections.js";
 import type { Rpcs } from "../rpcs.js";
 import { listenTcp } from "../tcp.js";
 import type { Tls } from "../tls.js";
@@ -58,6 +59,7 @@ export interface GrpcOptions {
   /** What may be called without credentials. */
   readonly isPublic: IsPublic;
   readonly tls: Tls | null;
+  readonly proxyHeaders: ProxyHeaders;
   /** Milliseconds after which clients are asked to connect anew; null: never. */
   readonly maxConnectionAge: number | null;
   /** What ends streams in which nothing moves. */
@@ -66,7 +68,8 @@ export interface GrpcOptions {
 
 /** Serves gRPC with health and reflection. Rejects if the address cannot be bound. */
 export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
-  const { address, sessionRpcs, rkeRpcs, callOrigins, isPublic, tls, maxConnectionAge } = options;
+  const { address, sessionRpcs, rkeRpcs, callOrigins, isPublic, tls, proxyHeaders } = options;
+  const { maxConnectionAge } = options;
   // It writes to standard error what it also throws, in lines that are no log lines.
   setLogVerbosity(logVerbosity.NONE);
   // grpc-js takes a tenth more or less for each connection. A call that crosses its GOAWAY is refused
@@ -79,7 +82,7 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
   limitMetadata(server);
   const services: DescService[] = [];
   const callerOf: CallerOf = (call) =>
-    callOrigins.byPeer(
+    callOrigins.byName(
       () => call.getPeer(),
       (name) => headerOf(call.metadata, name),
     );
@@ -104,11 +107,11 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const sockets = new Set<Socket>();
   const listening = await listenTcp(
-    { address, tls: tls && { ...tls, ALPNProtocols: ["h2"] } },
+    { address, tls: tls && { ...tls, ALPNProtocols: ["h2"] }, proxyHeaders },
     (socket) => {
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
-      callOrigins.add(socket);
+      callOrigins.addNamed(socket);
       injector.injectConnection(socket);
     },
   );

@@ -24,11 +24,12 @@ import type { Calls } from "../calls.js";
 import type { ConnectionAges } from "../connection-age.js";
 import type { IsPublic, Listener } from "../listener.js";
 import type { Metrics } from "../metrics.js";
+import { type ProxyHeaders, readProxyHeaders } from "../proxied-connections.js";
 import type { Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
 import { BACKLOG, listenTcp } from "../tcp.js";
 import { HANDSHAKE_TIMEOUT, type Tls } from "../tls.js";
-import { bindWithMode, nameUnixPeer, removeStale } from "../unix-socket.js";
+import { bindWithMode, nameUnixPeers, removeStale } from "../unix-socket.js";
 import { addConnect } from "./connect.js";
 import { addCurrentSession } from "./current-session.js";
 import { transform } from "./openapi.js";
@@ -82,6 +83,7 @@ export interface HttpOptions {
   readonly rkeRpcs: Rpcs<typeof RkeService>;
   readonly callOrigins: CallOrigins;
   readonly connectionAges: ConnectionAges;
+  readonly proxyHeaders: ProxyHeaders;
   /** What may be called without credentials. */
   readonly isPublic: IsPublic;
   readonly tls: Tls | null;
@@ -98,6 +100,7 @@ export interface HttpOptions {
 /** Serves the JSON gateway, Connect, gRPC-Web, health and metrics. Rejects if it cannot bind. */
 export async function listenHttp(options: HttpOptions): Promise<Listener> {
   let draining = false;
+  let dropUnread = () => {};
   const file = parseUnixAddress(options.address);
   const colon = options.address.lastIndexOf(":");
   // Who reaches the file is on this machine, as who reaches loopback is.
@@ -130,12 +133,16 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     const server = tls
       ? createHttpsServer({ ...TIMEOUTS, ...tls }, serve)
       : createHttpServer(TIMEOUTS, serve);
-    if (file) bindFile(server, file);
-    return server.on(accepted, (socket: Socket) => {
-      if (file) nameUnixPeer(socket, file);
+    server.on(accepted, (socket: Socket) => {
       connectionAges.add(socket);
       callOrigins.add(socket);
     });
+    dropUnread = readProxyHeaders(server, options.proxyHeaders);
+    if (file) {
+      bindFile(server, file);
+      nameUnixPeers(server, file);
+    }
+    return server;
   };
   const app = Fastify({
     serverFactory,
@@ -220,9 +227,10 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     await app.listen({ host: first, port: wanted, backlog: BACKLOG });
     const { port } = server.address() as AddressInfo;
     const address = `${host}:${port}`;
-    const others = await listenTcp({ address, tls, except: first }, (socket) => {
+    const beside = { address, tls: null, proxyHeaders: null, except: first };
+    const others = await listenTcp(beside, (socket) => {
       socket.setNoDelay(); // As Node's own HTTP servers do.
-      server.emit(accepted, socket);
+      server.emit("connection", socket);
     }).catch(async (error) => {
       await app.close();
       throw error;
@@ -235,7 +243,6 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     address,
     reloadTls: (changed) => {
       if (server instanceof HttpsServer) server.setSecureContext(changed);
-      others?.reloadTls(changed);
     },
     drain: () => {
       draining = true;
@@ -244,7 +251,9 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       const cut = setTimeout(() => server.closeAllConnections(), grace);
       // Connections that were busy when the server closed are kept alive when they are not.
       const idle = setInterval(() => server.closeIdleConnections(), IDLE_INTERVAL);
-      await Promise.all([app.close(), others?.close()]);
+      const closed = Promise.all([app.close(), others?.close()]);
+      dropUnread();
+      await closed;
       clearTimeout(cut);
       clearInterval(idle);
     },
