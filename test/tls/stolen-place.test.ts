@@ -1,84 +1,54 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { after, test } from "node:test";
-import { connect as connectTls } from "node:tls";
+import { withGuarded } from "../authentication/accounts.js";
 import { createAuthority } from "../transports/certificates.js";
+import { dialFrom, EVERYWHERE, freePort, meetInOnePlace, openFrom, type Person } from "./places.js";
 import { startTls } from "./trial.js";
-import { speakOn, WIRES, type WireName } from "./wires.js";
+import { WIRES } from "./wires.js";
 
 const authority = createAuthority();
 after(() => authority.close());
 const ca = authority.cert;
-const own = authority.issue("localhost");
-const certificates = { ann: authority.issue("ann"), nobody: authority.issue("nobody") };
-
-/** A connection to one of this machine's addresses, from a port of its own choice. */
-async function dial(host: string, port: number, localPort: number): Promise<Socket> {
-  const socket = connect({ host, port, localAddress: "127.0.0.1", localPort });
-  await once(socket, "connect");
-  return socket;
-}
-
-/** A port that nothing uses just now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), "close");
-  return port;
-}
-
-async function secure(name: WireName, socket: Socket, who: keyof typeof certificates) {
-  const protocols = name === "grpc" ? { ALPNProtocols: ["h2"] } : {};
-  const options = { socket, ca, servername: "localhost", ...certificates[who], ...protocols };
-  const over = connectTls(options);
-  await once(over, "secureConnect");
-  over.on("error", () => {});
-  return over;
-}
-
-const everywhere = { grpc: "0.0.0.0:0", http: "0.0.0.0:0", command: "0.0.0.0:0" };
-const portOf = (address: string) => Number(address.slice(address.lastIndexOf(":") + 1));
+const mutual = { ...authority.issue("localhost"), clientCa: ca };
+const ann: Person = { account: "ann", tls: { ca, ...authority.issue("ann") } };
+const nobody: Person = {
+  account: "unauthenticated",
+  tls: { ca, ...authority.issue("nobody") },
+};
 
 // Two connections from one address and port are possible where they go to different addresses.
-for (const [first, second] of [
-  ["ann", "nobody"],
-  ["nobody", "ann"],
+for (const people of [
+  [ann, nobody],
+  [nobody, ann],
 ] as const) {
-  test(`of two connections from one port, ${second}'s is not taken for ${first}'s, nor ends it`, async (t) => {
-    const { addresses } = await startTls(t, { ...own, clientCa: ca }, everywhere);
-    const accountOf = { ann: "ann", nobody: "unauthenticated" };
+  const [first, second] = people.map(({ account }) => account);
+  test(`of two certificates from one port, ${second} is not taken for ${first}, nor ends it`, async (t) => {
+    const { addresses } = await startTls(t, mutual, EVERYWHERE);
     for (const name of WIRES) {
-      const port = portOf(addresses[name]);
-      const from = await freePort();
-      const plain = await dial("127.0.0.1", port, from);
-      const one = speakOn(name, addresses, await secure(name, plain, first));
-      assert.equal(await one.whoAmI(), accountOf[first], name);
-      const beside = await dial("127.0.0.2", port, from);
-      const other = speakOn(name, addresses, await secure(name, beside, second));
-      assert.equal(await other.whoAmI(), accountOf[second], name);
-      if (name !== "command" || first === "ann") {
-        assert.equal(await one.whoAmI(), accountOf[first], name);
-      }
-      const closed = other.socket.closed || once(other.socket, "close");
-      other.close();
-      await closed;
-      if (first === "ann") assert.equal(await one.whoAmI(), "ann", name);
-      one.close();
+      assert.deepEqual(await meetInOnePlace(name, addresses, people), []);
     }
   });
 }
 
+test("without TLS, a stranger from a caller's port is a stranger", () =>
+  withGuarded(async (server) => {
+    const { name: account, password, key } = server.ann;
+    const caller = { account, sent: { key, login: [account, password] }, tls: null } as const;
+    const stranger = { account: "unauthenticated", tls: null };
+    for (const name of WIRES) {
+      assert.deepEqual(await meetInOnePlace(name, server, [caller, stranger]), []);
+      assert.deepEqual(await meetInOnePlace(name, server, [stranger, caller]), []);
+    }
+  }, EVERYWHERE));
+
 test("a bare connection from a caller's port does not cut it off", async (t) => {
-  const { addresses } = await startTls(t, { ...own, clientCa: ca }, everywhere);
+  const { addresses } = await startTls(t, mutual, EVERYWHERE);
   for (const name of WIRES) {
-    const port = portOf(addresses[name]);
-    const from = await freePort();
-    const plain = await dial("127.0.0.1", port, from);
-    const one = speakOn(name, addresses, await secure(name, plain, "ann"));
+    const port = await freePort();
+    const one = await openFrom(port, "127.0.0.1", name, addresses, ann);
     assert.equal(await one.whoAmI(), "ann", name);
-    const bare = await dial("127.0.0.2", port, from);
+    const bare = await dialFrom(port, "127.0.0.2", addresses[name]);
     assert.equal(await one.whoAmI(), "ann", name);
     bare.destroy();
     await once(bare, "close");

@@ -2,12 +2,12 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import { pino } from "pino";
 import type { Config } from "../../src/config.js";
 import { hashApiKey, newApiKey } from "../../src/domain/account.js";
 import { start } from "../../src/main.js";
 import { openAccountStore } from "../../src/stores/sqlite/accounts.js";
+import type { Scope } from "../process/program.js";
 import type { Certificate } from "../transports/certificates.js";
 import { RKE } from "../transports/server.js";
 
@@ -67,7 +67,7 @@ export async function openAccounts(path: string, ...names: string[]) {
 }
 
 /** A server with all listeners over TLS and a SQLite file, with the accounts ann and bob. */
-export async function startTls(t: TestContext, given: Files, settings: Partial<Config> = {}) {
+export async function startTls(t: Scope, given: Files, settings: Partial<Config> = {}) {
   const files = createFiles(given);
   const path = join(files.folder, "latchkey.db");
   const accounts = await openAccounts(path, "ann", "bob");

@@ -8,6 +8,7 @@ export const TRIALS = {
   soak: "a moderate load for long; memory, descriptors and log must stay flat",
   model: "random sequences of commands against each store and a model, and many at once",
   starts: "starts servers, loads them and stops them by SIGTERM; each must end by itself",
+  places: "two callers connect from one port to two addresses; none may be taken for the other",
   watch: "cuts a watcher 200 times while 50,000 mutations run",
 } as const;
 
@@ -20,6 +21,7 @@ export interface Options {
   readonly servers: number;
   readonly cuts: number;
   readonly starts: number;
+  readonly meetings: number;
   readonly minutes: number;
   readonly rate: number;
   readonly sequences: number;
@@ -35,6 +37,7 @@ const COUNTS = {
   servers: ["io: the same in a whole server under load", 30],
   cuts: ["power: how many", 400],
   starts: ["starts: how many", 100],
+  meetings: ["places: how many", 10_000],
   minutes: ["soak: how long", 30],
   rate: ["soak: calls a second", 2_000],
   sequences: ["model: how many for each store", 10_000],
@@ -52,6 +55,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     options: {
       ...{ kills: text, points: text, servers: text, cuts: text, minutes: text },
       ...{ rate: text, starts: text, sequences: text, lanes: text, seed: text },
+      meetings: text,
       control: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false },
     },
@@ -73,6 +77,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     ...{ cuts: count("cuts"), minutes: count("minutes"), rate: count("rate") },
     ...{ sequences: count("sequences"), lanes: Math.max(1, count("lanes")) },
     starts: count("starts"),
+    meetings: count("meetings"),
     seed: number("seed", randomInt(2 ** 31)),
     control: values.control,
   };

@@ -7,6 +7,7 @@ import { EARLY_ANSWERS } from "./controls.js";
 import { meetFaults } from "./faults.js";
 import { torture } from "./kills.js";
 import type { Options, TrialName } from "./options.js";
+import { meetOften } from "./places.js";
 import { cutPower } from "./power-cuts.js";
 import { meetFaultsAsServer } from "./server-faults.js";
 import { runSoak } from "./soak.js";
@@ -48,6 +49,9 @@ export const TRIALS_BY_NAME: Record<TrialName, Trial> = {
     say(told({ ...whole, problems: whole.problems.length }));
     return whole.problems;
   },
+
+  places: ({ scope, meetings, say }) =>
+    meetOften(scope, { meetings, met: every(1_000, "meetings", say) }),
 
   async power({ scope, cuts, seed, folder, control, say }) {
     const { problems, ...counts } = await cutPower(scope, {
