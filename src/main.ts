@@ -6,6 +6,8 @@ import type { Config } from "./config.js";
 import { LatchkeyError } from "./domain/error.js";
 import type { KeyExchange } from "./domain/key-exchange.js";
 import { createNetworkRule } from "./domain/network.js";
+import { rest } from "./domain/slices.js";
+import { createTurns } from "./domain/turns.js";
 import { type Identities, openIdentities } from "./identities.js";
 import { createRandomSource } from "./random.js";
 import { createKeyring } from "./rke/keyring.js";
@@ -99,6 +101,7 @@ export async function start(options: StartOptions): Promise<Server> {
     randomBytes: random,
     newSessionId: (msecs) => uuidv7({ msecs, random: random(16) }),
     log,
+    takeTurn: createTurns({ clock, pause: rest }),
   });
   const watches = createWatches({ store, now, observer: metrics.watchObserver });
   metrics.watchWatchers(() => watches.count());

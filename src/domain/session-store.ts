@@ -30,9 +30,14 @@ export interface ListQuery {
 /** A page of a listing, the newest created first. */
 export interface ListPage {
   readonly sessions: readonly Session[];
+  /** Of their data, as JSON in UTF-8. */
+  readonly bytes: number;
   /** Where the next page begins, or null if there is none. Positions are never reused. */
   readonly next: number | null;
 }
+
+/** Does a piece of work when it may be done, and answers what it answers. */
+export type Turn = <T>(work: () => T) => Promise<T>;
 
 /** What came of a creation. */
 export interface Created {
@@ -185,8 +190,21 @@ export interface SessionStore {
   /** A page of the app's live sessions. */
   list(app: string, now: number, query: ListQuery): Promise<ListPage>;
 
-  /** How many different users have a live session accessed at or after `since` (ms). */
-  countActiveUsers(app: string, since: number, now: number): Promise<number>;
+  /** The app's live sessions of these ids, unchanged and in their order; those that are gone are
+   * left out. */
+  withIds(app: string, ids: readonly string[], now: number): Promise<Session[]>;
+
+  /**
+   * How many different users have a live session accessed at or after `since` (ms). What takes
+   * long is done in pieces, each by `turn`; once `cancelled`, any number may be answered.
+   */
+  countActiveUsers(
+    app: string,
+    since: number,
+    now: number,
+    turn?: Turn,
+    cancelled?: () => boolean,
+  ): Promise<number>;
 
   /** Removes at most `limit` expired sessions, and as many answers kept too long; answers
    * whether there may be more. */

@@ -1,7 +1,7 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 
 /** Waits so many milliseconds, but keeps no process from ending. */
-const wait = (milliseconds: number): Promise<void> =>
+export const rest = (milliseconds: number): Promise<void> =>
   milliseconds > 0 ? setTimeout(milliseconds, undefined, { ref: false }) : setImmediate();
 
 export interface SlicePace {
@@ -20,7 +20,7 @@ export interface SlicePace {
  */
 export async function inSlices(
   slice: () => Promise<boolean>,
-  { clock, rests = 1, pause = wait }: SlicePace,
+  { clock, rests = 1, pause = rest }: SlicePace,
 ): Promise<void> {
   for (;;) {
     const start = clock();

@@ -28,6 +28,7 @@ export const PERMISSIONS = {
   deleteUser: "app",
   deleteApp: "admin",
   list: "app",
+  withIds: "app",
   countActiveUsers: "app",
   getPolicy: "app",
   setPolicy: "admin",
@@ -91,6 +92,8 @@ export function createAuthorization(options: AuthorizationOptions) {
 
   /** As `sessions`, with a line for each call that ends many or sets a policy, and each theft. */
   const logged = (caller: CallerSession | null): Sessions => {
+    // By the account, so that no number of connections gets more.
+    const asker = { who: caller?.account.name ?? "" };
     const who = { account: caller?.account.name, address: caller?.address };
     const ended = (app: string, all: "of a user" | "of the app", count: number) => {
       log.info({ ...who, app, all, count }, "sessions ended");
@@ -124,6 +127,10 @@ export function createAuthorization(options: AuthorizationOptions) {
         ended(app, "of a user", await sessions.deleteUser(app, userId, keep, options).catch(fail)),
       deleteApp: async (app, cancelled, requestId) =>
         ended(app, "of the app", await sessions.deleteApp(app, cancelled, requestId)),
+      list: (request, more) => sessions.list(request, { ...more, ...asker }),
+      withIds: (app, ids, more) => sessions.withIds(app, ids, { ...more, ...asker }),
+      countActiveUsers: (app, activeWithin, more) =>
+        sessions.countActiveUsers(app, activeWithin, { ...more, ...asker }),
       setPolicy: async (app, request) => {
         const policy = await sessions.setPolicy(app, request);
         log.info({ ...who, app, policy }, "app policy set");
@@ -225,13 +232,17 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
       may("deleteApp", app);
       return deleteApp(app, cancelled, requestId);
     },
-    async list(request) {
+    async list(request, asker) {
       may("list", request.app);
-      return list(request);
+      return list(request, asker);
     },
-    async countActiveUsers(app, activeWithin) {
+    async withIds(app, ids, asker) {
+      may("withIds", app);
+      return sessions.withIds(app, ids, asker);
+    },
+    async countActiveUsers(app, activeWithin, asker) {
       may("countActiveUsers", app);
-      return sessions.countActiveUsers(app, activeWithin);
+      return sessions.countActiveUsers(app, activeWithin, asker);
     },
     getPolicy(app) {
       may("getPolicy", app);

@@ -93,6 +93,14 @@ export interface ListRequest {
   readonly currentToken?: string;
 }
 
+/** Who asks for what takes long. */
+export interface Asker {
+  /** Callers of another name have turns of their own; absent: nobody's. */
+  readonly who?: string;
+  /** Whether the answer is wanted no more; it may then be anything. */
+  readonly cancelled?: () => boolean;
+}
+
 export interface ListAnswer {
   readonly sessions: readonly Session[];
   /** Empty on the last page. */

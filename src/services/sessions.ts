@@ -18,14 +18,16 @@ import {
   LIMITS,
 } from "../domain/limits.js";
 import { type Change, type Session, touched } from "../domain/session.js";
-import type { ListPage, SessionKey, SessionStore } from "../domain/session-store.js";
+import type { ListPage, ListQuery, SessionKey, SessionStore } from "../domain/session-store.js";
 import { hashToken, type RandomBytes, type TokenHash } from "../domain/token.js";
+import type { TakeTurn } from "../domain/turns.js";
 import { createAppPolicies, lifetimeOf } from "./app-policies.js";
 import { type BatchRequest, readBatch } from "./batch.js";
 import { createBindings } from "./bindings.js";
 import { decodePageToken, encodePageToken } from "./page-token.js";
 import { broughtToken, createToken, repeatable } from "./repeatable.js";
 import type {
+  Asker,
   CreateRequest,
   DeleteOptions,
   DeleteUserOptions,
@@ -47,7 +49,12 @@ export interface SessionsOptions {
   readonly newSessionId: (now: number) => string;
   /** Gets a line where a session is not used as its app's policy wants. */
   readonly log: Pick<Logger, "warn">;
+  /** When the pieces of what takes long are done; if absent, at once. */
+  readonly takeTurn?: TakeTurn;
 }
+
+/** What one turn of a listing reads, and of how many of these a page is made at most. */
+const PIECE = { sessions: 100, bytes: 131_072, most: 64 };
 
 export type Sessions = ReturnType<typeof createSessions>;
 
@@ -58,7 +65,9 @@ export type Sessions = ReturnType<typeof createSessions>;
  * live one of that name, and the `theft` if that ended it. Those that may have a request id
  * reject with `exists` if it was another request's. Storage failures reject with `unavailable`.
  */
-export function createSessions({ store, now, randomBytes, newSessionId, log }: SessionsOptions) {
+export function createSessions(options: SessionsOptions) {
+  const { store, now, randomBytes, newSessionId, log } = options;
+  const { takeTurn = async (_, work) => work() } = options;
   const bindings = createBindings({ store, log });
 
   /** Reads by a method of the store, once the session is held to what the policy binds it to. */
@@ -82,6 +91,29 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
 
   const peek = (app: string, token: string, seen?: Seen): Awaitable<Session> =>
     read(store.peek, app, token, seen);
+
+  /** A page read in pieces, none of which takes long. */
+  const readPage = async (
+    app: string,
+    at: number,
+    { who = "", cancelled = () => false }: Asker,
+    query: ListQuery,
+  ): Promise<Pick<ListPage, "sessions" | "next">> => {
+    const sessions: Session[] = [];
+    let room = query.maxBytes;
+    let from = query;
+    for (let piece = 1; ; piece++) {
+      const limit = Math.min(PIECE.sessions, query.limit - sessions.length);
+      const maxBytes = Math.min(PIECE.bytes, room);
+      const part = await takeTurn(who, () => store.list(app, at, { ...from, limit, maxBytes }));
+      sessions.push(...part.sessions);
+      room -= part.bytes;
+      const { next } = part;
+      const isFull = sessions.length >= query.limit || room < 0 || piece === PIECE.most;
+      if (next === null || isFull || cancelled()) return { sessions, next };
+      from = { ...from, before: next };
+    }
+  };
 
   return {
     ...createAppPolicies(store),
@@ -266,7 +298,7 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
     },
 
     /** A page of live sessions, the newest created first. */
-    async list(request: ListRequest): Promise<ListAnswer> {
+    async list(request: ListRequest, asker: Asker = {}): Promise<ListAnswer> {
       const app = checkApp(request.app);
       const userId = request.userId === undefined ? "" : checkUserId(request.userId);
       const limit = checkPageSize(request.pageSize ?? 0);
@@ -282,7 +314,7 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
         pageToken === ""
           ? { activeSince: since, before: undefined }
           : decodePageToken(pageToken, asked);
-      const page: ListPage = await store.list(app, at, {
+      const page = await readPage(app, at, asker, {
         activeSince,
         limit,
         maxBytes: LIMITS.pageBytes,
@@ -299,10 +331,22 @@ export function createSessions({ store, now, randomBytes, newSessionId, log }: S
     },
 
     /** How many users (not sessions) were active within the seconds given. */
-    async countActiveUsers(app: string, activeWithin: number): Promise<number> {
+    async countActiveUsers(
+      app: string,
+      activeWithin: number,
+      { who = "", cancelled }: Asker = {},
+    ): Promise<number> {
       checkApp(app);
       const at = now();
-      return store.countActiveUsers(app, at - checkSeconds("active_within", activeWithin), at);
+      const since = at - checkSeconds("active_within", activeWithin);
+      return store.countActiveUsers(app, since, at, (work) => takeTurn(who, work), cancelled);
+    },
+
+    /** The app's live sessions of these public ids, in their order, without those that are gone. */
+    async withIds(app: string, ids: readonly string[], { who = "" }: Asker = {}) {
+      checkApp(app);
+      const at = now();
+      return takeTurn(who, () => store.withIds(app, ids, at));
     },
   };
 }

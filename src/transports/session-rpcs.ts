@@ -144,26 +144,24 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       return { deletedCount: BigInt(deleted) };
     },
 
-    async listSessions({ app, activeWithin, pageSize, pageToken, currentToken }, { caller }) {
-      const page = await sessionsOf(caller).list({
-        app,
-        pageSize,
-        pageToken,
-        currentToken,
-        ...optionalSeconds("active_within", "activeWithin", activeWithin),
-      });
-      return toList(page);
+    async listSessions(request, { cancelled, caller }) {
+      const { app, activeWithin, pageSize, pageToken, currentToken } = request;
+      const within = optionalSeconds("active_within", "activeWithin", activeWithin);
+      const asked = { app, pageSize, pageToken, currentToken, ...within };
+      return toList(await sessionsOf(caller).list(asked, { cancelled }));
     },
 
-    async listUserSessions({ app, userId, pageSize, pageToken, currentToken }, { caller }) {
-      const request = { app, userId, pageSize, pageToken, currentToken };
-      return toList(await sessionsOf(caller).list(request));
+    async listUserSessions(request, { cancelled, caller }) {
+      const { app, userId, pageSize, pageToken, currentToken } = request;
+      const asked = { app, userId, pageSize, pageToken, currentToken };
+      return toList(await sessionsOf(caller).list(asked, { cancelled }));
     },
 
-    async countActiveUsers({ app, activeWithin }, { caller }) {
+    async countActiveUsers({ app, activeWithin }, { cancelled, caller }) {
       if (!activeWithin) throw invalid("active_within", "missing", "active_within is required");
       const within = toSeconds("active_within", activeWithin);
-      return { userCount: BigInt(await sessionsOf(caller).countActiveUsers(app, within)) };
+      const count = await sessionsOf(caller).countActiveUsers(app, within, { cancelled });
+      return { userCount: BigInt(count) };
     },
 
     getAppPolicy({ app }, { caller }) {

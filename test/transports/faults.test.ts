@@ -21,6 +21,7 @@ function failingStore(fault: () => unknown): SessionStore {
     policy: () => NO_POLICY,
     setPolicy: fail,
     create: fail,
+    withIds: fail,
     peek: fail,
     touch: fail,
     update: fail,

@@ -224,6 +224,11 @@ export function createMemoryStore(
       return page([...entries.of(app, query.userId)], now, query);
     },
 
+    async withIds(app, ids, now) {
+      assertOpen();
+      return ids.flatMap((id) => entries.find(app, { id }, now)?.session ?? []);
+    },
+
     async countActiveUsers(app, since, now) {
       assertOpen();
       let active = 0;
@@ -304,10 +309,10 @@ function page(ofApp: Entry[], now: number, query: ListQuery): ListPage {
   let bytes = 0;
   for (const { position, session } of matching) {
     if (sessions.length === limit || bytes > maxBytes) {
-      return { sessions, next: matching[sessions.length - 1]?.position ?? position };
+      return { sessions, bytes, next: matching[sessions.length - 1]?.position ?? position };
     }
     sessions.push(session);
     bytes += Buffer.byteLength(JSON.stringify(session.data));
   }
-  return { sessions, next: null };
+  return { sessions, bytes, next: null };
 }

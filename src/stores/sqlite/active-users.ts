@@ -1,4 +1,5 @@
 import Sqlite, { type Database } from "better-sqlite3";
+import type { Turn } from "../../domain/session-store.js";
 import type { BulkEnds } from "./bulk-ends.js";
 
 /** Rows that one turn of the event loop works through. */
@@ -68,21 +69,40 @@ export function createActiveUsers(db: Database, ends: Pick<BulkEnds, "of">) {
     )
     .raw();
 
-  return async ({ app, appId, since, now }: ActiveUsersQuery): Promise<number> => {
+  /** Counts a slice of the rows after one; answers its last, null if there were none. */
+  const slice = (
+    users: ReturnType<typeof createUserSet>,
+    { app, appId, since, now }: ActiveUsersQuery,
+    after: number,
+  ): number | null => {
+    const last = lastOf.get(appId, after, SLICE) ?? null;
+    if (last === null) return null;
+    for (const [row, userId] of activeIn.all(appId, after, last, since, now, now)) {
+      if (!ends.of({ app, userId, row })) users.add(userId);
+    }
+    return last;
+  };
+
+  return async (
+    query: ActiveUsersQuery,
+    turn: Turn = atOnce,
+    cancelled: () => boolean = () => false,
+  ): Promise<number> => {
     const users = createUserSet();
     try {
-      let after = 0;
-      for (;;) {
-        const last = lastOf.get(appId, after, SLICE) ?? null;
-        if (last === null) return users.size();
-        for (const [row, userId] of activeIn.all(appId, after, last, since, now, now)) {
-          if (!ends.of({ app, userId, row })) users.add(userId);
-        }
-        after = last;
-        await new Promise(setImmediate);
+      let after: number | null = 0;
+      while (after !== null && !cancelled()) {
+        const from: number = after;
+        after = await turn(() => slice(users, query, from));
       }
+      return users.size();
     } finally {
       users.close();
     }
   };
+}
+
+async function atOnce<T>(work: () => T): Promise<T> {
+  await new Promise(setImmediate);
+  return work();
 }

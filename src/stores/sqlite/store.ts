@@ -79,7 +79,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const events = createEventLog(db, options.keptEvents);
   const totals = createTotals(rows);
   const removals = createRemovals({ events, memory, ends, totals });
-  const list = createListing({ rows, apps, memory, ends });
+  const listing = createListing({ rows, apps, memory, ends });
   const countActive = createActiveUsers(db, ends);
   let closing: Promise<void> | undefined;
 
@@ -299,15 +299,17 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       return (await bulk.endAll({ app, key: undefined, now, once }, null, () => true)) ?? 0;
     },
 
-    list: async (app, now, query) => guard.read(() => list(app, now, query)),
+    list: async (app, now, query) => guard.read(() => listing.list(app, now, query)),
 
-    async countActiveUsers(app, since, now) {
+    withIds: async (app, ids, now) => guard.read(() => listing.withIds(app, ids, now)),
+
+    async countActiveUsers(app, since, now, turn, cancelled) {
       guard.assertUsable();
       assertRoom();
       await touches.writeAll();
       return guard.attempt(() => {
         const appId = apps.idOf(app);
-        return appId === null ? 0 : countActive({ app, appId, since, now });
+        return appId === null ? 0 : countActive({ app, appId, since, now }, turn, cancelled);
       });
     },
 

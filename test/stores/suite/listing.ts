@@ -55,6 +55,29 @@ export function listingCases(check: Case): void {
     assert.deepEqual((await listAll(store, "shop", NOW, since)).at(-1), change?.after);
   });
 
+  check(
+    "sessions are found by their ids, in the order asked, without those that are gone",
+    async (trial) => {
+      const { store, add } = trial;
+      const [first, second, ended, expired, other] = [
+        await add(),
+        await add({ userId: "bob" }),
+        await add(),
+        await add({ idleTtl: MINUTE }),
+        await add({ app: "blog" }),
+      ];
+      await store.delete("shop", { tokenHash: ended.tokenHash }, NOW);
+      const touch = await store.touch("shop", first.tokenHash, NOW + SECOND);
+      const asked = [second, other, expired, ended, first, second].map(({ session }) => session.id);
+      const found = await store.withIds("shop", asked, NOW + MINUTE);
+      assert.deepEqual(found, [second.session, touch?.after, second.session]);
+      assert.deepEqual(await store.withIds("shop", [], NOW), []);
+      assert.deepEqual(await store.withIds("nowhere", asked, NOW), []);
+      await store.deleteApp("shop", NOW);
+      assert.deepEqual(await store.withIds("shop", asked, NOW), []);
+    },
+  );
+
   check("a listing does not count as an access", async ({ store, add }) => {
     const { session, tokenHash } = await add();
     await listAll(store, "shop", NOW + SECOND);
@@ -79,10 +102,11 @@ export function listingCases(check: Case): void {
   check("a page that shows the last session says that there is no next", async (trial) => {
     const { store, add } = trial;
     const empty = await store.list("shop", NOW, { limit: 1, maxBytes: 1 });
-    assert.deepEqual(empty, { sessions: [], next: null });
+    assert.deepEqual(empty, { sessions: [], bytes: 0, next: null });
     const { session } = await add();
     const full = await store.list("shop", NOW, { limit: 1, maxBytes: 1 });
-    assert.deepEqual(full, { sessions: [session], next: null });
+    const bytes = Buffer.byteLength(JSON.stringify(session.data));
+    assert.deepEqual(full, { sessions: [session], bytes, next: null });
   });
 
   const datas = { ASCII: "x", Korean: "한", emoji: "🔑" };

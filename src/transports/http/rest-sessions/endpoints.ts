@@ -6,6 +6,7 @@ import type { ListRequest } from "../../../services/session-requests.js";
 import type { Sessions } from "../../../services/sessions.js";
 import { sessionAnswer } from "./answer.js";
 import { readData, readFlag, readInitialData, readSeconds, readText, readToken } from "./input.js";
+import { pagesByRecency, pagesOf, sessionTexts } from "./session-texts.js";
 
 /** What an endpoint reads of a request: decoded path and query parameters and the JSON body. */
 export interface RestRequest {
@@ -23,20 +24,22 @@ export interface EndpointOptions {
 
 /**
  * The endpoints of rest-sessions 2.0.1, each by the name of its verb: request and
- * the use cases as its caller may use them in, answer (a JSON value) out. Parameters are checked in the order in which
+ * the use cases as its caller may use them in, answer out: a JSON value, or the parts of one's
+ * text. Parameters are checked in the order in which
  * rest-sessions checked them.
  */
 export function createEndpoints({ now, ping }: EndpointOptions) {
-  const listAll = async (sessions: Sessions, request: ListRequest): Promise<Session[]> => {
-    const all: Session[] = [];
-    let pageToken = "";
-    do {
-      const page = await sessions.list({ ...request, pageSize: 1000, pageToken });
-      all.push(...page.sessions);
-      pageToken = page.nextPageToken;
-      if (pageToken !== "") await new Promise(setImmediate);
-    } while (pageToken !== "");
-    return all;
+  /** What is answered of sessions: at once if they are a page, else part by part. */
+  const sessionsAnswer = async (
+    sessions: Sessions,
+    request: ListRequest,
+    arrange: (page: readonly Session[]) => readonly Session[],
+    pages: typeof pagesOf,
+  ) => {
+    const first = await sessions.list({ ...request, pageSize: 1000 });
+    const at = now();
+    if (first.nextPageToken !== "") return sessionTexts(pages(sessions, request), at);
+    return { sessions: arrange(first.sessions).map((session) => sessionAnswer(session, at)) };
   };
 
   return {
@@ -80,18 +83,14 @@ export function createEndpoints({ now, ping }: EndpointOptions) {
     async soapp({ params, query }: RestRequest, sessions: Sessions) {
       const app = checkApp(params["app"] ?? "");
       const seconds = readSeconds("dt", query["dt"]);
-      const active = await listAll(sessions, { app, activeWithin: seconds });
-      active.sort((a, b) => b.lastAccessedAt - a.lastAccessedAt);
-      const at = now();
-      return { sessions: active.map((session) => sessionAnswer(session, at)) };
+      const request = { app, activeWithin: seconds };
+      return sessionsAnswer(sessions, request, latestFirst, pagesByRecency);
     },
 
     async soid({ params }: RestRequest, sessions: Sessions) {
       const app = checkApp(params["app"] ?? "");
       const userId = params["id"] ?? "";
-      const all = await listAll(sessions, { app, userId });
-      const at = now();
-      return { sessions: all.map((session) => sessionAnswer(session, at)) };
+      return sessionsAnswer(sessions, { app, userId }, (page) => page, pagesOf);
     },
 
     async kill({ params }: RestRequest, sessions: Sessions) {
@@ -124,6 +123,10 @@ export function createEndpoints({ now, ping }: EndpointOptions) {
 }
 
 export type Endpoints = ReturnType<typeof createEndpoints>;
+
+function latestFirst(sessions: readonly Session[]): readonly Session[] {
+  return sessions.toSorted((a, b) => b.lastAccessedAt - a.lastAccessedAt);
+}
 
 /** A session that is not there is `{}` here, not an error. */
 function orEmpty<T>(answer: () => Awaitable<T>): Awaitable<T | Record<string, never>> {

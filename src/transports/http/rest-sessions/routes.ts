@@ -8,6 +8,7 @@ import type { Calls } from "../../calls.js";
 import { RETRY_AFTER } from "../../error-details.js";
 import { STATUS } from "../../status.js";
 import { createJsonAnswers, JSON_TYPE } from "../json-answers.js";
+import { createJsonStreams } from "../json-streams.js";
 import {
   createEndpoints,
   type EndpointOptions,
@@ -44,6 +45,18 @@ export interface RestSessionsOptions extends EndpointOptions {
   readonly isDraining: () => boolean;
 }
 
+interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+/** Of an answer that was written already. */
+const SENT = Symbol("sent");
+
+function isTexts(value: unknown): value is AsyncGenerator<string> {
+  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+}
+
 /** Who made a request; throws or rejects with LatchkeyError. */
 export type CallerOf = (request: FastifyRequest) => Awaitable<CallerSession | null>;
 
@@ -51,24 +64,30 @@ export type CallerOf = (request: FastifyRequest) => Awaitable<CallerSession | nu
 export function addRestSessions(app: FastifyInstance, options: RestSessionsOptions): void {
   const { callerOf, sessionsOf } = options;
   const endpoints = createEndpoints(options);
+  const streams = createJsonStreams();
   const answers = createJsonAnswers({ ...options, afterTurn: setImmediate });
   for (const [method, url, name] of ROUTES) {
     const run = options.calls.of("http", name);
     const answer: (request: RestRequest, sessions: Sessions) => unknown = endpoints[name];
-    const call = (request: FastifyRequest) =>
-      then(callerOf(request), (caller) =>
+    const call = ({ request, reply }: Exchange) =>
+      then(callerOf(request), (caller) => {
         // Fastify's router and parser make what RestRequest says of it.
-        answer(request as unknown as RestRequest, sessionsOf(caller)),
-      );
+        const answered = answer(request as unknown as RestRequest, sessionsOf(caller));
+        return then(answered, (value) => {
+          if (!isTexts(value)) return value;
+          return streams.send(reply, caller?.account.name ?? "", value).then(() => SENT);
+        });
+      });
     const toText: (value: unknown) => string = name === "ping" ? String : JSON.stringify;
     const handler = (request: FastifyRequest, reply: FastifyReply) => {
       const send = (value: unknown) => {
+        if (value === SENT) return;
         const text = toText(value);
         // Written without the framework, whose reply has nothing to add and costs as much as a read.
         reply.hijack();
         answers.send(reply.raw, text);
       };
-      return then(run(call, request), send);
+      return then(run(call, { request, reply }), send);
     };
     app.route({ method, url, handler, config: { document: schemas[name] } });
   }
