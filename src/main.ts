@@ -7,6 +7,7 @@ import { LatchkeyError } from "./domain/error.js";
 import type { KeyExchange } from "./domain/key-exchange.js";
 import { createNetworkRule } from "./domain/network.js";
 import { rest } from "./domain/slices.js";
+import { createSteadyClock } from "./domain/steady-clock.js";
 import { createTurns } from "./domain/turns.js";
 import { type Identities, openIdentities } from "./identities.js";
 import { createRandomSource } from "./random.js";
@@ -57,8 +58,10 @@ export interface StartOptions {
   readonly config: Config;
   readonly log: Logger;
   readonly version: string;
-  /** Milliseconds since 1970. */
+  /** The wall clock, if not the system's: milliseconds since 1970. */
   readonly now?: () => number;
+  /** The monotonic clock that tells when the wall clock jumps; if a wall clock is given, that. */
+  readonly monotonic?: () => number;
   /** What makes RKE keys, if not exchanges over the network. */
   readonly keyExchange?: KeyExchange;
   /** What ends streams in which nothing moves, if not the system's timers. */
@@ -81,8 +84,19 @@ export interface Server {
 /** Starts a server; rejects, with nothing left running, if any part of it cannot start. */
 export async function start(options: StartOptions): Promise<Server> {
   disarmProto();
-  const { config, log, version, now = Date.now } = options;
+  const { config, log, version, now: wallClock = Date.now } = options;
   const clock = () => performance.now();
+  const { now, removalTime } = createSteadyClock({
+    now: wallClock,
+    clock: options.monotonic ?? options.now ?? clock,
+    onJump: (milliseconds) =>
+      log.warn(
+        { milliseconds },
+        "the system's clock jumped: until it has agreed with the monotonic clock for 5 minutes, time is told by that, and nothing that expired is removed",
+      ),
+    onAgreement: (milliseconds) =>
+      log.info({ milliseconds }, "the system's clock is believed again"),
+  });
   for (const warning of config.warnings) log.warn(warning);
 
   const metrics = createMetrics();
@@ -107,7 +121,7 @@ export async function start(options: StartOptions): Promise<Server> {
   metrics.watchWatchers(() => watches.count());
   const sweeper = startSweeper({
     store,
-    now,
+    removalTime,
     clock,
     interval: SWEEP_INTERVAL,
     onError: (err) => log.error({ err }, "sweep failed"),
@@ -140,7 +154,7 @@ export async function start(options: StartOptions): Promise<Server> {
   });
   const keySweeper = startSweeper({
     store: keyring,
-    now,
+    removalTime,
     clock,
     interval: KEY_SWEEP_INTERVAL,
     onError: (err) => log.error({ err }, "sweep of keys failed"),
@@ -212,7 +226,9 @@ export async function start(options: StartOptions): Promise<Server> {
   };
   try {
     identities =
-      config.auth === "required" ? await openIdentities(config.store, { log, now, clock }) : null;
+      config.auth === "required"
+        ? await openIdentities(config.store, { log, now: wallClock, clock })
+        : null;
     const connections = identities?.connections ?? null;
     const { authorize, sessionsOf, watchOf, rkeOf } = createAuthorization({
       sessions,

@@ -3,8 +3,8 @@ import { inSlices } from "../domain/slices.js";
 
 export interface SweeperOptions {
   readonly store: Pick<SessionStore, "sweep">;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
+  /** Milliseconds since 1970; null while no clock can be relied on, and nothing is removed. */
+  readonly removalTime: () => number | null;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
   /** Milliseconds between the end of a sweep and the next. */
@@ -21,13 +21,17 @@ const RESTS = 2;
 /**
  * Reclaims from time to time what expired sessions take, slice by slice. Whether a session lives never depends on it.
  */
-export function startSweeper({ store, now, clock, interval, onError }: SweeperOptions) {
+export function startSweeper({ store, removalTime, clock, interval, onError }: SweeperOptions) {
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
 
   const sweep = async () => {
     try {
-      const slice = async () => !stopped && (await store.sweep(now(), SLICE));
+      const slice = async () => {
+        // Asked for each slice: a clock may jump while a long sweep goes on.
+        const now = stopped ? null : removalTime();
+        return now !== null && (await store.sweep(now, SLICE));
+      };
       await inSlices(slice, { clock, rests: RESTS });
     } catch (error) {
       if (!stopped) onError(error);

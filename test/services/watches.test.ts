@@ -191,7 +191,7 @@ test("an expiry is told within a second of the deadline, by the clock of the ser
   });
   for (let n = 0; n < 600; n++) await add({ idleTtl: 10 * SECOND + n * 17 });
   const sweeper = startSweeper({
-    ...{ store, now, clock: () => 0, interval: 250 },
+    ...{ store, removalTime: now, clock: () => 0, interval: 250 },
     onError: (error) => {
       throw error;
     },

@@ -18,15 +18,24 @@ export const NOW = Date.UTC(2040, 1, 29, 12);
 /** A clock that stands still until it is moved. Milliseconds since 1970. */
 export interface Clock {
   readonly now: () => number;
+  /** Milliseconds by which it was advanced, whatever it jumped. */
+  readonly monotonic: () => number;
   advance(milliseconds: number): void;
+  /** Sets it ahead, or back, while no time passes. */
+  jump(milliseconds: number): void;
 }
 
 export function createClock(): Clock {
-  let now = NOW;
+  let passed = 0;
+  let jumped = 0;
   return {
-    now: () => now,
+    now: () => NOW + passed + jumped,
+    monotonic: () => passed,
     advance(milliseconds) {
-      now += milliseconds;
+      passed += milliseconds;
+    },
+    jump(milliseconds) {
+      jumped += milliseconds;
     },
   };
 }
@@ -139,6 +148,7 @@ export async function startServer(
     log: pino({ level: logLevel }, { write: (line) => log.push(line) }),
     version: "0.0.0-test",
     now: clock.now,
+    monotonic: clock.monotonic,
     keyExchange: exchange,
     startIdleTimer: timers.start,
     onFatal: (error) => {
