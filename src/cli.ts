@@ -60,16 +60,21 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
     log,
     version,
     onFatal: (err) => {
-      // No restart mends a file.
-      const remedy = isDamage(err)
-        ? "the database is damaged: restore a backup"
-        : "the storage failed: restart to recover";
-      log.fatal({ err }, remedy);
+      log.fatal({ err }, remedyOf(err));
       void stop("storage failure", 1);
     },
   });
   const { fields, text } = readVersions();
   log.info(fields, text);
+}
+
+/** What an operator is told to do about a storage that failed. */
+function remedyOf(error: unknown): string {
+  if (error instanceof LatchkeyError) return error.message;
+  // No restart mends a file.
+  return isDamage(error)
+    ? "the database is damaged: restore a backup"
+    : "the storage failed: restart to recover";
 }
 
 /**

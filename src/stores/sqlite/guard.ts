@@ -26,6 +26,14 @@ export function createGuard(onFatal: (error: unknown) => void) {
   /** The same of an error of a write. */
   const fail = (error: unknown): Error => failAs(error, "write");
 
+  /** From here on nothing is done any more: the files that are open are the database no more. */
+  const lose = (cause: LatchkeyError): void => {
+    if (failure) return;
+    const message = "the database was deleted or replaced: the server must restart";
+    failure = new LatchkeyError("unavailable", message, { cause });
+    onFatal(cause);
+  };
+
   const assertDisk = () => {
     if (failure) throw failure;
   };
@@ -47,6 +55,7 @@ export function createGuard(onFatal: (error: unknown) => void) {
 
   return {
     fail,
+    lose,
     assertDisk,
     assertUsable,
     read,

@@ -1,5 +1,11 @@
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
+import { isFileThere } from "./file-presence.js";
+import { LOOK_INTERVAL } from "./file-watch.js";
+import { createPrivate } from "./private-file.js";
+
+/** Milliseconds in which a server notices that its lock's file is gone, and refuses all calls. */
+const NOTICE = 3 * LOOK_INTERVAL;
 
 export interface DatabaseLock {
   /** Lets another server have the database. May be called again. */
@@ -12,9 +18,14 @@ export interface DatabaseLock {
  * with the process, however that ends; the file may stay. Readers and the
  * command line do not ask for it.
  *
+ * Where there is a log but no lock's file, a server may be at work whose lock was deleted, and nobody
+ * can see it: this waits by `rest` (ms, holding the thread) until such a one has noticed and ended.
+ *
  * Throws `unavailable` if another server holds it.
  */
-export function lockDatabase(path: string): DatabaseLock {
+export function lockDatabase(path: string, rest: (milliseconds: number) => void): DatabaseLock {
+  const isUnseen = !isFileThere(`${path}.lock`) && isFileThere(`${path}-wal`);
+  createPrivate(`${path}.lock`);
   const lock = new Sqlite(`${path}.lock`, { timeout: 0 });
   try {
     // With a journal in memory there is no second file, and nothing to recover.
@@ -30,5 +41,6 @@ export function lockDatabase(path: string): DatabaseLock {
     }
     throw error;
   }
+  if (isUnseen) rest(NOTICE);
   return { release: () => lock.close() };
 }

@@ -7,6 +7,7 @@ import type { SessionStore, StoreObserver } from "../../domain/session-store.js"
 import { openConnection } from "./connection.js";
 import { openFailure } from "./failure.js";
 import { freeBytesAt } from "./file-presence.js";
+import { type FileWatchOptions, watchFiles } from "./file-watch.js";
 import { type DatabaseLock, lockDatabase } from "./lock.js";
 import { openPrefetch, type Prefetch, type PrefetchOptions } from "./prefetch.js";
 import { createPrivate } from "./private-file.js";
@@ -36,6 +37,10 @@ export interface OpenOptions {
   readonly slice?: number;
   /** What writes to the file at a path; a thread if absent. */
   readonly openWriter?: (options: WriterOptions) => Writer;
+  /** Does work again and again; the system's timers if absent. */
+  readonly every?: FileWatchOptions["every"];
+  /** Holds the thread so many milliseconds; it does if absent. */
+  readonly rest?: (milliseconds: number) => void;
   /** What reads rows ahead; threads if absent. */
   readonly openPrefetch?: (options: PrefetchOptions) => Prefetch;
 }
@@ -51,8 +56,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
   let db: Database | undefined;
   try {
     const file = createPrivate(path);
-    createPrivate(`${file}.lock`);
-    const held = lockDatabase(file);
+    const held = lockDatabase(file, options.rest ?? rest);
     lock = held;
     const opened = openSync(file, "r+");
     handle = opened;
@@ -78,6 +82,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
       keptEvents: options.keptEvents ?? KEPT_EVENTS,
       waiting: options.waiting ?? null,
       walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,
+      watchFiles: (onLost) => watchFiles({ path: file, every: options.every ?? every, onLost }),
       onFatal: options.onFatal,
       onClose(isLetGo) {
         if (isLetGo) closeSync(opened);
@@ -92,4 +97,13 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
     const reason = openFailure(error, () => freeBytesAt(path));
     throw new LatchkeyError("unavailable", `cannot use ${path}: ${reason}`, { cause: error });
   }
+}
+
+function every(milliseconds: number, work: () => void): () => void {
+  const timer = setInterval(work, milliseconds).unref();
+  return () => clearInterval(timer);
+}
+
+function rest(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }

@@ -1,7 +1,7 @@
 import type { Database } from "better-sqlite3";
 import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
-import { sessionExists } from "../../domain/error.js";
+import { type LatchkeyError, sessionExists } from "../../domain/error.js";
 import { rotatedAlready, spareAfter } from "../../domain/rotation.js";
 import { type Session, touched } from "../../domain/session.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
@@ -56,6 +56,8 @@ export interface SqliteStoreOptions {
   readonly clock: () => number;
   /** Size of the write-ahead log. */
   readonly walBytes: () => number;
+  /** Watches the database's files; answers what ends the watch. */
+  readonly watchFiles: (onLost: (error: LatchkeyError) => void) => () => void;
   /** Called once, when the disk fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
   /** Called last by `close`: whether the database was let go of, which it is unless the disk failed. */
@@ -88,6 +90,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     options.onFatal(error);
   });
   const writer = options.openWriter(guard.fail);
+  const unwatchFiles = options.watchFiles(guard.lose);
   const commits = createCommitQueue({
     writer,
     translate: guard.fail,
@@ -346,6 +349,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       guard.close();
       closing ??= (async () => {
         touches.stop();
+        unwatchFiles();
         try {
           if (!guard.hasFailed()) {
             // Behind all writes accepted before.
