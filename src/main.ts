@@ -102,6 +102,7 @@ export async function start(options: StartOptions): Promise<Server> {
   const metrics = createMetrics();
   const store = openStore(config.store, {
     observer: metrics.storeObserver,
+    onDamage: createDamageLog(log, clock),
     waiting: config.turnCalls === null ? null : WAITING,
     clock,
     cacheBytes: config.cacheBytes,
@@ -329,6 +330,17 @@ export async function start(options: StartOptions): Promise<Server> {
       return stopping;
     },
   };
+}
+
+/** What logs now and then that calls meet damage, with how many did since. */
+function createDamageLog(log: Logger, clock: () => number): (cause: unknown) => void {
+  const notify = createSparseLog<unknown>(clock, (_, err, count) =>
+    log.error(
+      { err, count },
+      "a page of the database is damaged: calls that need it fail, and others go on. Stop the server and restore a backup",
+    ),
+  );
+  return (cause) => notify("damage", cause);
 }
 
 /**

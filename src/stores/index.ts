@@ -19,6 +19,8 @@ export interface StoreOptions {
   readonly clock: () => number;
   /** About how much memory (bytes) the cache of sessions may take, where there is one. */
   readonly cacheBytes: number;
+  /** Told of every damaged part of the storage that something met: that fails, and nothing else. */
+  readonly onDamage: (error: unknown) => void;
   /** Called once, if the storage fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
 }

@@ -10,16 +10,24 @@ import { hasCode } from "./suite/fixture.js";
 
 const failed = (code: string) => new Sqlite.SqliteError("disk I/O error", code);
 
-test("a damaged page that a read meets is told as damage, and that nothing was written", () => {
-  for (const code of ["SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX", "SQLITE_NOTADB"]) {
-    const { message } = translateFailure(failed(code), "read");
-    assert.match(message, /database is damaged.*restored from a backup.*wrote nothing/);
-    assert.doesNotMatch(message, /unknown|restart/);
+test("a file without the head of a database is told as damage, and that nothing was written", () => {
+  const { message } = translateFailure(failed("SQLITE_NOTADB"), "read");
+  assert.match(message, /database is damaged.*restored from a backup.*wrote nothing/);
+  assert.doesNotMatch(message, /unknown|restart/);
+});
+
+test("a damaged page fails the call that needs it, and no word of it is shown", () => {
+  for (const code of ["SQLITE_CORRUPT", "SQLITE_CORRUPT_INDEX"]) {
+    for (const work of ["read", "write"] as const) {
+      const error = translateFailure(failed(code), work);
+      assert.ok(hasCode("internal")(error));
+      assert.equal(error.message, "internal server error");
+    }
   }
 });
 
 test("a write that meets a failing disk or damage is told that its outcome is unknown", () => {
-  for (const code of ["SQLITE_CORRUPT", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_WRITE"]) {
+  for (const code of ["SQLITE_NOTADB", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_WRITE"]) {
     assert.match(translateFailure(failed(code)).message, /unknown what was written/);
   }
   assert.match(translateFailure(failed("SQLITE_IOERR_READ"), "read").message, /wrote nothing/);

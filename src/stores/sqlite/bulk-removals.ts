@@ -2,12 +2,13 @@ import { createCallsUnderWay } from "../../domain/calls-under-way.js";
 import type { Once } from "../../domain/request-record.js";
 import { inSlices } from "../../domain/slices.js";
 import type { Apps } from "./apps.js";
-import { type BulkEnd, type BulkEnds, reasonOf } from "./bulk-ends.js";
+import { type BulkEnd, type BulkEndScope, type BulkEnds, reasonOf } from "./bulk-ends.js";
 import type { RunWrite } from "./commit-queue.js";
 import type { Entry } from "./entry.js";
+import { isDamagedPage } from "./failure.js";
 import type { Removals } from "./removals.js";
 import type { Requests } from "./requests.js";
-import type { Rows } from "./rows.js";
+import type { Rows, SessionHead } from "./rows.js";
 import type { SessionChange, Target } from "./session-change.js";
 import type { StoreTotals } from "./totals.js";
 
@@ -44,6 +45,17 @@ export function createBulkRemovals(options: BulkRemovalsOptions) {
       return false;
     });
 
+  /** Null if they are too many to be removed at once, or cannot be read: damage spares none. */
+  const readHeads = (scope: BulkEndScope): SessionHead[] | null => {
+    try {
+      const heads = rows.toEnd(scope, slice + 1);
+      return heads.length > slice ? null : heads;
+    } catch (error) {
+      if (isDamagedPage(error)) return null;
+      throw error;
+    }
+  };
+
   return {
     /**
      * Ends the sessions of an app, or of a user of it, that exist now, all in one step; answers how
@@ -67,8 +79,8 @@ export function createBulkRemovals(options: BulkRemovalsOptions) {
           if (appId === null) return 0;
           const before = totals.nextRow();
           const scope = { app, appId, userId, before, keep: kept?.row ?? null, at: now };
-          const heads = rows.toEnd(scope, slice + 1);
-          if (heads.length <= slice) {
+          const heads = readHeads(scope);
+          if (heads) {
             return removals.removeAll(transaction, heads, reasonOf(scope), now);
           }
           end = ends.begin(transaction, scope);

@@ -20,6 +20,7 @@ export function translateFailure(error: unknown, work: "read" | "write" = "write
       cause: error,
     });
   }
+  if (isDamagedPage(error)) return damagedPage(error);
   if (isDamage(error)) return damaged(work, error);
   if (isFatal(error)) return diskFailed(work, error);
   if (error.code.startsWith("SQLITE_BUSY") || error.code.startsWith("SQLITE_LOCKED")) {
@@ -36,7 +37,7 @@ export function translateFailure(error: unknown, work: "read" | "write" = "write
 export function isFatal(error: unknown): boolean {
   return (
     error instanceof Sqlite.SqliteError &&
-    /^SQLITE_(IOERR|CORRUPT|NOTADB|CANTOPEN|READONLY)/.test(error.code)
+    /^SQLITE_(IOERR|NOTADB|CANTOPEN|READONLY)/.test(error.code)
   );
 }
 
@@ -57,6 +58,23 @@ export function isOwnFault(error: unknown): boolean {
 /** Whether the file itself is wrong, so that no restart mends it. */
 export function isDamage(error: unknown): boolean {
   return error instanceof Sqlite.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+}
+
+/**
+ * Whether a page that was needed is damaged. Whatever needs none that is goes on; a transaction
+ * that met one was rolled back.
+ */
+export function isDamagedPage(error: unknown): boolean {
+  return error instanceof Sqlite.SqliteError && error.code.startsWith("SQLITE_CORRUPT");
+}
+
+/** Whether this is what a call is answered that met a damaged page. */
+export function isDamageAnswer(error: unknown): boolean {
+  return error instanceof LatchkeyError && isDamagedPage(error.cause);
+}
+
+function damagedPage(cause: Error): LatchkeyError {
+  return new LatchkeyError("internal", "internal server error", { cause });
 }
 
 const UNKNOWN = "it is unknown what was written";

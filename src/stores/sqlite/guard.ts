@@ -1,18 +1,19 @@
 import type { Awaitable } from "../../domain/awaitable.js";
 import { LatchkeyError } from "../../domain/error.js";
-import { isDamage, isFatal, translateFailure } from "./failure.js";
+import { isDamage, isDamagedPage, isFatal, translateFailure } from "./failure.js";
 
 export type Guard = ReturnType<typeof createGuard>;
 
 /** Knows whether the store can be used. `onFatal` is called once, when the disk fails so that
- * only a restart is safe. */
-export function createGuard(onFatal: (error: unknown) => void) {
+ * only a restart is safe; `onDamage` whenever a damaged page is met, which fails a call only. */
+export function createGuard(onFatal: (error: unknown) => void, onDamage: (error: unknown) => void) {
   let failure: LatchkeyError | undefined;
   let isClosed = false;
 
   /** What a caller is told of an error; if it is the disk's, nothing is done any more. */
   const failAs = (error: unknown, work: "read" | "write"): Error => {
     const translated = translateFailure(error, work);
+    if (isDamagedPage(error)) onDamage(error);
     if (isFatal(error) && !failure) {
       const message = isDamage(error)
         ? "the database is damaged, and must be restored from a backup"

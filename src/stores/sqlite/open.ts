@@ -28,6 +28,8 @@ export interface OpenOptions {
   readonly clock: () => number;
   /** Called once, when the disk fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
+  /** Told of every damaged page that something met: that fails, and nothing else. */
+  readonly onDamage?: (error: unknown) => void;
   /** About how much memory (bytes) the cache of sessions may take. */
   readonly cacheBytes: number;
   readonly keptEvents?: number;
@@ -84,6 +86,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
       walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,
       watchFiles: (onLost) => watchFiles({ path: file, every: options.every ?? every, onLost }),
       onFatal: options.onFatal,
+      onDamage: options.onDamage ?? (() => undefined),
       onClose(isLetGo) {
         if (isLetGo) closeSync(opened);
         held.release();

@@ -153,12 +153,27 @@ export function createRows(db: Database) {
         `SELECT ${HEAD}, app_id FROM sessions WHERE sweep_at <= ? ORDER BY sweep_at LIMIT ?`,
       )
       .raw(),
+    // Both columns are of the index: a damaged page of the table is not read.
+    rowsToSweep: db
+      .prepare<[number, number], number>(
+        `SELECT id FROM sessions INDEXED BY sessions_by_sweep WHERE sweep_at <= ?
+         ORDER BY sweep_at LIMIT ?`,
+      )
+      .pluck(),
+    headToSweep: db
+      .prepare<[number], [...HeadRow, number]>(`SELECT ${HEAD}, app_id FROM sessions WHERE id = ?`)
+      .raw(),
     appToEnd: selectHead("INDEXED BY sessions_by_app WHERE app_id = ?"),
     userToEnd: selectHead("INDEXED BY sessions_by_user WHERE app_id = ? AND user_id = ?"),
     firstSweep: db
       .prepare<[], number>("SELECT sweep_at FROM sessions ORDER BY sweep_at LIMIT 1")
       .pluck(),
     totals: db.prepare<[], Totals>("SELECT sessions, last_id AS lastRow FROM totals"),
+  };
+
+  const headOfApp = (row: [...HeadRow, number]): SessionHead => {
+    const [appId] = row.slice(-1) as [number];
+    return headFromRow(statements.appName.get(appId) ?? "", row as unknown as HeadRow);
   };
 
   return {
@@ -226,10 +241,16 @@ export function createRows(db: Database) {
 
     /** At most `limit` sessions whose time to be looked at has come. */
     toSweep(now: number, limit: number): SessionHead[] {
-      return statements.toSweep.all(now, limit).map((row) => {
-        const [appId] = row.slice(-1) as [number];
-        return headFromRow(statements.appName.get(appId) ?? "", row as unknown as HeadRow);
-      });
+      return statements.toSweep.all(now, limit).map(headOfApp);
+    },
+
+    /** The numbers of the same rows. */
+    rowsToSweep: (now: number, limit: number): number[] => statements.rowsToSweep.all(now, limit),
+
+    /** One of them; null if there is none. */
+    headToSweep(row: number): SessionHead | null {
+      const found = statements.headToSweep.get(row);
+      return found ? headOfApp(found) : null;
     },
 
     /** At most `limit` of the rows of a scope, the oldest first. */

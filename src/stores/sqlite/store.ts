@@ -1,7 +1,7 @@
 import type { Database } from "better-sqlite3";
 import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
-import { type LatchkeyError, sessionExists } from "../../domain/error.js";
+import { LatchkeyError, sessionExists } from "../../domain/error.js";
 import { rotatedAlready, spareAfter } from "../../domain/rotation.js";
 import { type Session, touched } from "../../domain/session.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
@@ -13,7 +13,7 @@ import { createBulkRemovals } from "./bulk-removals.js";
 import { createCommitQueue, type RunWrite, type Transaction } from "./commit-queue.js";
 import { type Entry, latestOf } from "./entry.js";
 import { createEventLog } from "./event-log.js";
-import { isOwnFault } from "./failure.js";
+import { isDamageAnswer, isOwnFault } from "./failure.js";
 import { createGuard } from "./guard.js";
 import { createListing } from "./listing.js";
 import { createLookup } from "./lookup.js";
@@ -60,6 +60,8 @@ export interface SqliteStoreOptions {
   readonly watchFiles: (onLost: (error: LatchkeyError) => void) => () => void;
   /** Called once, when the disk fails so that only a restart is safe. */
   readonly onFatal: (error: unknown) => void;
+  /** Told of every damaged page that something met: that fails, and nothing else. */
+  readonly onDamage: (error: unknown) => void;
   /** Called last by `close`: whether the database was let go of, which it is unless the disk failed. */
   readonly onClose: (isLetGo: boolean) => void;
 }
@@ -88,7 +90,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const guard = createGuard((error) => {
     touches.stop();
     options.onFatal(error);
-  });
+  }, options.onDamage);
   const writer = options.openWriter(guard.fail);
   const unwatchFiles = options.watchFiles(guard.lose);
   const commits = createCommitQueue({
@@ -158,7 +160,16 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     ...{ rows, apps, ends, totals, requests, removals, change, write, slice },
     clock: options.clock,
   });
-  const sweep = createSweep({ rows, memory, removals, guard, write, swept: observer.swept });
+  const sweep = createSweep({
+    ...{ rows, memory, removals, guard, write },
+    swept: observer.swept,
+    clock: options.clock,
+  });
+  const sweepParts = [
+    sweep.part(sweep.requests),
+    sweep.part((_, limit) => bulk.removeLeft(limit)),
+    sweep.part(sweep.sessions),
+  ];
 
   /** What a read answers that found no session. */
   const absent = (app: string, tokenHash: TokenHash, now: number): Awaitable<null> => {
@@ -317,14 +328,19 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async sweep(now, limit) {
-      const requestsLeft = await sweep.requests(now, limit);
-      const endsLeft = await bulk.removeLeft(limit);
-      const sessionsLeft = await sweep.sessions(now, limit);
-      return requestsLeft || endsLeft || sessionsLeft;
+      let isMore = false;
+      for (const part of sweepParts) isMore = (await part(now, limit)) || isMore;
+      return isMore;
     },
 
     async ping() {
-      guard.read(() => rows.totals());
+      try {
+        guard.read(() => rows.totals());
+      } catch (error) {
+        if (!isDamageAnswer(error)) throw error;
+        const message = "the database is damaged, and must be restored from a backup";
+        throw new LatchkeyError("unavailable", message, { cause: error });
+      }
     },
 
     stats: () => ({

@@ -1,5 +1,6 @@
 import type { CommitQueue, Reads, Transaction } from "./commit-queue.js";
 import type { Entry } from "./entry.js";
+import { isDamageAnswer } from "./failure.js";
 import { rowWrites } from "./row-writes.js";
 import type { WorkingSet } from "./working-set.js";
 
@@ -19,7 +20,7 @@ const MAX_SLICE = 512;
 
 export interface TouchWriterOptions {
   readonly commits: CommitQueue;
-  readonly memory: Pick<WorkingSet, "take" | "touchedEntries" | "hasTouched">;
+  readonly memory: Pick<WorkingSet, "take" | "touchedEntries" | "hasTouched" | "giveUp">;
   /** The transaction writes touches of the entry. */
   readonly onWrite: (transaction: Transaction, entry: Entry) => void;
   /** Monotonic milliseconds. */
@@ -43,6 +44,22 @@ export function createTouchWriter({ commits, memory, onWrite, clock }: TouchWrit
       }
     });
 
+  /** The same; touches of rows on damaged pages are given up, so that all others are written. */
+  const writeAround = async (reads: Reads, entries: readonly Entry[]): Promise<void> => {
+    try {
+      await write(reads, entries);
+    } catch (error) {
+      if (!isDamageAnswer(error)) throw error;
+      const half = Math.ceil(entries.length / 2);
+      if (entries.length > 1) {
+        await writeAround(reads, entries.slice(0, half));
+        await writeAround(reads, entries.slice(half));
+      } else {
+        for (const entry of entries) memory.giveUp(entry);
+      }
+    }
+  };
+
   /** In the order of the rows, so that those of one page of the file are written with it once. */
   const takeTouched = () => memory.touchedEntries().sort((a, b) => a.row - b.row);
 
@@ -62,7 +79,7 @@ export function createTouchWriter({ commits, memory, onWrite, clock }: TouchWrit
         const rest = pause((PERIOD * slice.length) / entries.length);
         const start = clock();
         // A failure is reported where commits fail; what was not written is tried again.
-        await write("memory", slice).catch(() => {});
+        await writeAround("memory", slice).catch(() => {});
         const took = clock() - start;
         if (took > 2 * SLICE_TIME) size = Math.max(MIN_SLICE, size / 2);
         else if (took < SLICE_TIME / 2 && slice.length === size) {
@@ -91,7 +108,7 @@ export function createTouchWriter({ commits, memory, onWrite, clock }: TouchWrit
         entries = takeTouched();
       });
       for (let from = 0; from < entries.length; from += MAX_SLICE) {
-        await write("rows", entries.slice(from, from + MAX_SLICE));
+        await writeAround("rows", entries.slice(from, from + MAX_SLICE));
       }
     },
 

@@ -175,6 +175,9 @@ export function createWorkingSet(maxBytes: number, onTouched: () => void) {
     touchedEntries: touched.all,
     hasTouched: (): boolean => touched.size() > 0,
 
+    /** Forgets that the file does not have the latest touches of the session: it cannot. */
+    giveUp: untouch,
+
     /** The transaction creates the session. */
     create: (transaction: Transaction, created: StoredSession) =>
       replace(transaction, created.tokenHash, createEntry(created)),
