@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { statSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import Sqlite, { type Database } from "better-sqlite3";
@@ -237,13 +237,35 @@ describe("checkpoints", () => {
 });
 
 describe("a thread that copies the log", () => {
-  test("that ended fails each copy as one that was not synced, and is closed all the same", () =>
+  test("that cannot start fails each copy as one that did not begin, until it can", () =>
     withFolder(async (folder) => {
-      const path = join(folder, "no-such-folder", "log.db");
-      const checkpointer = openCheckpointer({ path, file: 0 });
+      const path = join(folder, "folder", "log.db");
+      const file = openSync(join(folder, "synced"), "w");
+      const checkpointer = openCheckpointer({ path, file });
       for (let copy = 0; copy < 3; copy++) {
-        await assert.rejects(checkpointer.copy(), { code: "SQLITE_IOERR_FSYNC" });
+        await assert.rejects(checkpointer.copy(), { code: "SQLITE_CANTOPEN" });
       }
+      mkdirSync(join(folder, "folder"));
+      const db = openConnection(path);
+      db.exec("CREATE TABLE pages (content)");
+      await checkpointer.copy();
       await checkpointer.close();
+      db.close();
+      closeSync(file);
+    }));
+
+  test("that cannot start is closed all the same", () =>
+    withFolder(async (folder) => {
+      await openCheckpointer({ path: join(folder, "folder", "log.db"), file: 0 }).close();
+    }));
+
+  test("whose sync fails fails the copy as one that was not synced", () =>
+    withFolder(async (folder) => {
+      const path = join(folder, "log.db");
+      const db = openConnection(path);
+      const checkpointer = openCheckpointer({ path, file: -1 });
+      await assert.rejects(checkpointer.copy(), { code: "SQLITE_IOERR_FSYNC" });
+      await checkpointer.close();
+      db.close();
     }));
 });

@@ -1,7 +1,7 @@
 // The thread of `openCheckpointer`: copies the log into the database, and syncs that.
 import { fdatasyncSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
-import type { CheckpointThreadData } from "./checkpointer.js";
+import { type CheckpointThreadData, READY } from "./checkpointer.js";
 import { openConnection } from "./connection.js";
 import { isSyncFailure } from "./failure.js";
 import { type Failure, toFailure, unsyncedBy } from "./thread-failure.js";
@@ -37,3 +37,5 @@ port.on("message", (asked: "copy" | "end") => {
   }
   port.postMessage(copy());
 });
+
+port.postMessage(READY);

@@ -1,6 +1,6 @@
 import type { Worker } from "node:worker_threads";
 import { endThread, startThread, type ThreadData } from "./database-thread.js";
-import { type Failure, fromFailure, unsyncedBy } from "./thread-failure.js";
+import { type Failure, fromFailure, notCopiedBy, unsyncedBy } from "./thread-failure.js";
 
 /** What the thread is started with. */
 export interface CheckpointThreadData extends ThreadData {
@@ -19,8 +19,12 @@ export interface Checkpointer {
   close(): Promise<void>;
 }
 
+/** What the thread tells first, when it has opened all that it needs. */
+export const READY = "ready";
+
 /**
- * A checkpointer in a thread of its own, which starts with the first copy. SQLite itself syncs the
+ * A checkpointer in a thread of its own, which starts at once: later, the process may have as many
+ * open files as it may. One that cannot start is started again with the next copy. SQLite itself syncs the
  * database only when it has all of the log, which a writer at work makes longer all the time.
  */
 export function openCheckpointer(data: CheckpointThreadData): Checkpointer {
@@ -30,15 +34,26 @@ export function openCheckpointer(data: CheckpointThreadData): Checkpointer {
 
   const start = () => {
     const started = startThread("#checkpoint-thread", data);
+    let isReady = false;
     const leave = (cause: unknown) => {
-      death ??= unsyncedBy(cause);
-      settle(death);
+      if (isReady) {
+        death ??= unsyncedBy(cause);
+        settle(death);
+      } else if (thread === started) {
+        // It copied nothing: the log has all, and is copied later.
+        thread = undefined;
+        settle(notCopiedBy(cause));
+      }
     };
-    started.on("message", (failure: Failure | null) => settle(failure));
+    started.on("message", (told: typeof READY | Failure | null) => {
+      if (told === READY) isReady = true;
+      else settle(told);
+    });
     started.on("error", leave);
     started.on("exit", (status) => leave(`its thread ended with ${status}`));
     return started;
   };
+  thread = start();
 
   return {
     copy: () =>

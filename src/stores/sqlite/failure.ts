@@ -23,6 +23,12 @@ export function translateFailure(error: unknown, work: "read" | "write" = "write
   if (isDamagedPage(error)) return damagedPage(error);
   if (isDamage(error)) return damaged(work, error);
   if (isFatal(error)) return diskFailed(work, error);
+  if (error.code.startsWith("SQLITE_CANTOPEN")) {
+    // The database is open since the start. What may not be opened now is a file for a while, for the
+    // process has as many as it may.
+    const message = "the server has too many files open: nothing was written, try again later";
+    return new LatchkeyError("unavailable", message, { cause: error });
+  }
   if (error.code.startsWith("SQLITE_BUSY") || error.code.startsWith("SQLITE_LOCKED")) {
     return new LatchkeyError("unavailable", "the database is busy: try again", { cause: error });
   }
@@ -35,10 +41,7 @@ export function translateFailure(error: unknown, work: "read" | "write" = "write
  * not write, so only a restart, which reads the file anew, is safe.
  */
 export function isFatal(error: unknown): boolean {
-  return (
-    error instanceof Sqlite.SqliteError &&
-    /^SQLITE_(IOERR|NOTADB|CANTOPEN|READONLY)/.test(error.code)
-  );
+  return error instanceof Sqlite.SqliteError && /^SQLITE_(IOERR|NOTADB|READONLY)/.test(error.code);
 }
 
 /** Whether the disk may not have what was written before. */
@@ -52,7 +55,7 @@ export function isSyncFailure(error: unknown): error is Error {
  */
 export function isOwnFault(error: unknown): boolean {
   if (!(error instanceof Sqlite.SqliteError)) return false;
-  return !isFatal(error) && !/^SQLITE_(FULL|BUSY|LOCKED)/.test(error.code);
+  return !isFatal(error) && !/^SQLITE_(FULL|BUSY|LOCKED|CANTOPEN)/.test(error.code);
 }
 
 /** Whether the file itself is wrong, so that no restart mends it. */

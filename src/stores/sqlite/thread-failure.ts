@@ -22,6 +22,11 @@ export function unsyncedBy(cause: unknown): Failure {
   return { message: `a checkpoint failed: ${cause}`, code: SYNC_FAILURE };
 }
 
+/** One that could not begin to copy left everything in the log. */
+export function notCopiedBy(cause: unknown): Failure {
+  return { message: `a checkpoint did not begin: ${cause}`, code: "SQLITE_CANTOPEN" };
+}
+
 export function fromFailure({ message, code }: Failure): Error {
   return new Sqlite.SqliteError(message, code);
 }
