@@ -8,7 +8,6 @@ import {
   type HandlerContext,
   type ServiceImpl,
 } from "@connectrpc/connect";
-import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import {
   compressionGzip,
   universalRequestFromNodeRequest,
@@ -37,6 +36,7 @@ import {
   refuseText,
 } from "./connect-bodies.js";
 import { type CallerOf, CHALLENGE } from "./rest-sessions/routes.js";
+import { createStreamAnswer } from "./stream-answer.js";
 
 /** Connect has no limits of its own. A compressed request counts by what it unpacks to. */
 const LIMITS = {
@@ -48,6 +48,8 @@ const LIMITS = {
 
 /** Why a request could not be decoded; empty if it could. */
 const flawKey = createContextKey("");
+/** Sends the headers of a stream. */
+const beginKey = createContextKey((_header: Headers): void => {});
 /** The request as it came. */
 const requestKey = createContextKey<FastifyRequest | null>(null);
 
@@ -95,12 +97,14 @@ export function addConnect<S extends DescService>(
       // In place of a request with a flaw goes an empty one, to be refused by the RPC.
       const body = once(flaw ? emptyBody(request) : sent);
       const context = createContextValues().set(flawKey, flaw).set(requestKey, request);
+      const stream = createStreamAnswer(reply.raw);
+      context.set(beginKey, stream.begin);
       try {
         const universal = universalRequestFromNodeRequest(request.raw, reply.raw, {}, context);
         if (flaw) for (const name of BODY_HEADERS) universal.header.delete(name);
         const answer = await handler({ ...universal, body });
-        const isStream = handler.method.methodKind === "server_streaming";
-        await universalResponseToNodeResponse(isStream ? unbuffered(answer) : answer, reply.raw);
+        if (handler.method.methodKind === "server_streaming") await stream.end(answer);
+        else await universalResponseToNodeResponse(answer, reply.raw);
       } catch {
         // The caller has gone; nobody is left to be answered.
         reply.raw.destroy();
@@ -129,7 +133,7 @@ function serverStream(name: string, rpc: ServerStreamRpc, calls: Calls, callerOf
   const run = calls.of("connect", name);
   return async function* (
     request: Parameters<ServerStreamRpc>[0],
-    { signal, values }: HandlerContext,
+    { responseHeader, signal, values }: HandlerContext,
   ) {
     let succeed = () => {};
     let giveUp: (error: unknown) => void = () => {};
@@ -142,6 +146,7 @@ function serverStream(name: string, rpc: ServerStreamRpc, calls: Calls, callerOf
     const answered = Promise.resolve(run(() => ended, undefined)).catch(fail);
     try {
       const caller = await identify(values, callerOf);
+      values.get(beginKey)(responseHeader);
       yield* rpc(request, { cancelled: () => signal.aborted, caller, signal });
     } catch (error) {
       giveUp(error);
@@ -178,13 +183,6 @@ function fail(error: LatchkeyError): never {
   const code = STATUS[error.code].grpc as number as Code;
   const headers = HEADERS[error.code];
   throw new ConnectError(error.message, code, headers, errorDetails(error));
-}
-
-/** A stream that proxies do not hold back: nginx heeds this header, and others after it. */
-function unbuffered(answer: UniversalServerResponse): UniversalServerResponse {
-  const header = new Headers(answer.header);
-  header.set("x-accel-buffering", "no");
-  return { ...answer, header };
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
