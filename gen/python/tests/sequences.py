@@ -103,10 +103,14 @@ def django_act(rng: random.Random) -> Act:
     expiry = rng.choice([age, datetime(rng.choice([2020, 2090]), 1, 1, tzinfo=timezone.utc)])
     user = rng.choice(["1", "2"])
 
+    # Django's database store has a key of nothing if these fail halfway, so they fail before.
     def cycle_key(session: Any, _: bool) -> None:
-        # Django's database store has a key of nothing if this fails halfway.
         session.encode(dict(session.items()))
         session.cycle_key()
+
+    def save(session: Any, _: bool) -> None:
+        session.encode(dict(session.items()))
+        session.save()
 
     def login(session: Any, own: bool) -> None:
         cycle_key(session, own)
@@ -116,7 +120,7 @@ def django_act(rng: random.Random) -> Act:
         lambda session, _: session.flush(),
         cycle_key,
         lambda session, _: session.set_expiry(expiry),
-        lambda session, _: session.save(),
+        save,
         lambda session, _: session.is_empty(),
         lambda session, _: session.get_expire_at_browser_close(),
         lambda session, _: type(session)(session.session_key).delete(),

@@ -252,6 +252,18 @@ def test_saving_does_not_revive_a_session_that_was_ended_elsewhere(session: Sess
         unloaded.save()
 
 
+def test_a_value_that_cannot_be_stored_is_told_before_that_the_session_has_ended(
+    session: SessionStore,
+) -> None:
+    session.create()
+    ended = SessionStore(session.session_key)
+    session.delete()
+    ended.clear()
+    ended["x"] = object()
+    with pytest.raises(TypeError):
+        ended.save()
+
+
 def test_clear_expired_has_nothing_to_do() -> None:
     SessionStore.clear_expired()
     asyncio.run(SessionStore.aclear_expired())

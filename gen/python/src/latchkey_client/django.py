@@ -131,6 +131,7 @@ class SessionStore(SessionBase):
         elif must_create or old is None or old == self._ended_key:
             self._create(values)
         elif not self._is_stored(old):
+            data.changes(Struct(), values, self._codec())  # Raises as above, and before the other.
             raise UpdateError
         elif self._stored is not None and is_of(self._stored.user_id, values.get(_USER_KEY)):
             self._update(old, values)
