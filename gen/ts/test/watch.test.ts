@@ -77,6 +77,26 @@ test("a watch goes on after any break that Latchkey did not explain, as proxies 
   assert.equal(told.length, codes.length);
 });
 
+test("a watch goes on when an overloaded server takes it up again", async () => {
+  const overloaded = latchkeySays(Code.ResourceExhausted, "OVERLOADED");
+  const { told, asked } = await watch([[overloaded], [events, overloaded], []]);
+  assert.deepEqual(told, ["events"]);
+  assert.deepEqual(asked, [undefined, undefined, 6n]);
+});
+
+test("a watch that is refused for a limit before it was told anything ends", async () => {
+  const transport = createRouterTransport(({ service }) =>
+    service(SessionService, {
+      // biome-ignore lint/correctness/useYield: it tells nothing.
+      async *watchSessions() {
+        throw slow;
+      },
+    }),
+  );
+  const sessions = createClient(SessionService, transport);
+  await assert.rejects(watchSessions(sessions, { app: "shop" }).next(), { reason: "LIMIT" });
+});
+
 test("a watch of a server that is not Latchkey ends", async () => {
   const transport = createRouterTransport(() => undefined);
   const sessions = createClient(SessionService, transport);

@@ -15,9 +15,10 @@ class Watch(Iterator[WatchSessionsResponse]):
     """The responses of WatchSessions, over as many calls as it takes.
 
     A call that ends with OK or UNAVAILABLE, or with RESOURCE_EXHAUSTED because the watcher was
-    slow, or by a break on its way, which is any error without a reason of Latchkey, is followed by
-    another, which resumes after the last response that was taken from here; if that is too old, or
-    was half a snapshot, the next response is `reset`, and a snapshot follows.
+    slow or the server is overloaded, or by a break on its way, which is any error without a reason
+    of Latchkey, is followed by another. It resumes after the last response that was taken from
+    here; if that is too old, or was half a snapshot, the next response is `reset`, and a snapshot
+    follows.
     Any other error is raised as LatchkeyError.
 
     `close` may be called from any thread and ends the iteration.
@@ -36,6 +37,8 @@ class Watch(Iterator[WatchSessionsResponse]):
         self._failures = 0
         self._answered = False
         """Whether the current call was."""
+        self._begun = False
+        """Whether any call was answered."""
 
     def __next__(self) -> WatchSessionsResponse:
         while True:
@@ -49,10 +52,11 @@ class Watch(Iterator[WatchSessionsResponse]):
                     self.close()
                     raise
                 self._call = None
-                self._closed.wait(backoff(self._failures, self._clock))
+                asked = end.retry_after if isinstance(end, LatchkeyError) else None
+                self._closed.wait(max(asked or 0.0, backoff(self._failures, self._clock)))
                 self._failures += 1
                 continue
-            self._answered = True
+            self._answered = self._begun = True
             self._failures = 0
             self._request.resume_revision = response.revision
             return response
@@ -81,8 +85,11 @@ class Watch(Iterator[WatchSessionsResponse]):
 
     def _may_resume(self, error: LatchkeyError) -> bool:
         if not error.reason:
-            # Nobody who speaks of UNIMPLEMENTED is Latchkey; after an answer it is a proxy.
-            return error.code is not grpc.StatusCode.UNIMPLEMENTED or self._answered
+            # Nobody who speaks of UNIMPLEMENTED is Latchkey; once anything was answered it is a
+            # proxy whose server is away.
+            return error.code is not grpc.StatusCode.UNIMPLEMENTED or self._begun
+        if error.reason == "OVERLOADED":
+            return True
         if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED:
             # Without an answer it is not the watcher that was slow.
             return self._answered
