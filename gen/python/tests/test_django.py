@@ -252,6 +252,19 @@ def test_saving_does_not_revive_a_session_that_was_ended_elsewhere(session: Sess
         unloaded.save()
 
 
+def test_a_change_that_cannot_be_stored_fails_the_save_and_nothing_before(
+    session: SessionStore,
+) -> None:
+    session["cart"] = {}
+    session.create()
+    read = SessionStore(session.session_key)
+    read["cart"]["x"] = object()
+    assert read.pop("tea", "none") == "none"
+    assert read.modified
+    with pytest.raises(TypeError):
+        read.save()
+
+
 def test_a_value_that_cannot_be_stored_is_told_before_that_the_session_has_ended(
     session: SessionStore,
 ) -> None:

@@ -101,7 +101,10 @@ class SessionStore(SessionBase):
         values: dict[str, Any] | None = getattr(self, "_session_cache", None)
         if values is None or self._stored is None:
             return False
-        return bool(data.changes(self._stored.data, values, self._codec()).fields)
+        try:
+            return bool(data.changes(self._stored.data, values, self._codec()).fields)
+        except Exception:  # What a serializer raises is its own, and raised by `save`.
+            return True
 
     @modified.setter
     def modified(self, value: bool) -> None:
