@@ -252,6 +252,33 @@ def test_saving_does_not_revive_a_session_that_was_ended_elsewhere(session: Sess
         unloaded.save()
 
 
+def test_a_change_within_a_value_is_noticed_after_a_pop_of_a_key_that_is_not_there(
+    session: SessionStore,
+) -> None:
+    session["cart"] = []
+    session.create()
+    pops: list[Callable[[SessionStore], Any]] = [
+        lambda one: one.pop("tea", None),
+        lambda one: asyncio.run(one.apop("tea", None)),
+    ]
+    for pop in pops:
+        read = SessionStore(session.session_key)
+        assert pop(read) is None
+        assert not read.modified
+        read["cart"].append("milk")
+        assert read.modified
+
+
+def test_a_session_that_is_said_not_to_be_modified_stays_so_after_a_pop(
+    session: SessionStore,
+) -> None:
+    session["cart"] = []
+    session.modified = False
+    with pytest.raises(KeyError):
+        session.pop("tea")
+    assert not session.modified
+
+
 def test_a_change_that_cannot_be_stored_fails_the_save_and_nothing_before(
     session: SessionStore,
 ) -> None:

@@ -110,6 +110,23 @@ class SessionStore(SessionBase):
     def modified(self, value: bool) -> None:
         self._modified = value
 
+    # Django's set `modified` to False where the key is not there and nothing has changed yet, which
+    # is not to say that nothing will.
+
+    def pop(self, key: str, *default: Any) -> Any:
+        said = self._modified
+        try:
+            return super().pop(key, *default)
+        finally:
+            self._modified = self._modified or said
+
+    async def apop(self, key: str, *default: Any) -> Any:
+        said = self._modified
+        try:
+            return await super().apop(key, *default)
+        finally:
+            self._modified = self._modified or said
+
     def load(self) -> dict[str, Any]:
         self._stored = self._read(self.session_key)
         if self._stored is not None:
