@@ -17,68 +17,13 @@ import (
 	sessionv1 "latchkey.dev/go/latchkey/session/v1"
 )
 
-// proxies are programs that pass gRPC on, with their configuration: LISTEN and
-// SERVER are addresses, PORT is LISTEN's, SERVER_PORT the server's, FOLDER may be written.
-var proxies = map[string]struct{ config, arguments string }{
-	"nginx": {`daemon off; pid FOLDER/pid; error_log FOLDER/error.log;
-events {}
-http {
-  access_log off;
-  client_body_temp_path FOLDER/a; proxy_temp_path FOLDER/b; fastcgi_temp_path FOLDER/c; uwsgi_temp_path FOLDER/d; scgi_temp_path FOLDER/e;
-  server { listen LISTEN http2; location / { grpc_pass grpc://SERVER; grpc_read_timeout 1h; } }
-}
-`, "-c CONFIG -e FOLDER/error.log"},
-	"haproxy": {`defaults
-  mode http
-  timeout connect 5s
-  timeout client 1h
-  timeout server 1h
-frontend near
-  bind LISTEN proto h2
-  default_backend far
-backend far
-  server latchkey SERVER proto h2
-`, "-q -f CONFIG"},
-	"caddy": {`{
-  admin off
-  auto_https off
-  servers {
-    protocols h1 h2 h2c
-  }
-}
-http://:PORT {
-  bind 127.0.0.1
-  reverse_proxy h2c://SERVER {
-    flush_interval -1
-  }
-}
-`, "run --adapter caddyfile --config CONFIG"},
-	"envoy": {`static_resources:
-  listeners:
-  - address: { socket_address: { address: 127.0.0.1, port_value: PORT } }
-    filter_chains:
-    - filters:
-      - name: envoy.filters.network.http_connection_manager
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: near
-          codec_type: HTTP2
-          route_config:
-            virtual_hosts:
-            - { name: all, domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: far, timeout: 0s } }] }
-          http_filters:
-          - name: envoy.filters.http.router
-            typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }
-  clusters:
-  - name: far
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: { http2_protocol_options: {} }
-    load_assignment:
-      cluster_name: far
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: SERVER_PORT } } } }] }]
-`, "-c CONFIG --log-level off --disable-hot-restart"},
+// proxies are programs that pass gRPC on, with their arguments: see
+// test/clients/proxies, which has their configuration.
+var proxies = map[string]string{
+	"nginx":   "-c CONFIG -e FOLDER/error.log",
+	"haproxy": "-q -f CONFIG",
+	"caddy":   "run --adapter caddyfile --config CONFIG",
+	"envoy":   "-c CONFIG --log-level off --disable-hot-restart",
 }
 
 // start answers the address of a proxy of the server.
@@ -88,19 +33,21 @@ func start(t *testing.T, name, server string) string {
 	if err != nil {
 		t.Skipf("%s is not installed", name)
 	}
-	address, err := servers.FreeAddress()
+	template, err := os.ReadFile(filepath.Join(servers.Root(), "test", "clients", "proxies", name+".conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	address, port := freePort(t)
+	_, httpPort := freePort(t)
 	folder := t.TempDir()
-	_, port, _ := net.SplitHostPort(address)
 	_, serverPort, _ := net.SplitHostPort(server)
-	fill := strings.NewReplacer("LISTEN", address, "SERVER_PORT", serverPort, "SERVER", server, "PORT", port,
+	// Nothing calls by HTTP, so that what the proxy has behind it does not matter.
+	fill := strings.NewReplacer("GRPC_PORT", port, "HTTP_PORT", httpPort, "GRPC_SERVER", serverPort, "HTTP_SERVER", serverPort,
 		"FOLDER", folder, "CONFIG", filepath.Join(folder, "config.yaml")).Replace
-	if err := os.WriteFile(filepath.Join(folder, "config.yaml"), []byte(fill(proxies[name].config)), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(folder, "config.yaml"), []byte(fill(string(template))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(program, strings.Fields(fill(proxies[name].arguments))...)
+	command := exec.Command(program, strings.Fields(fill(proxies[name]))...)
 	command.Env = append(os.Environ(), "HOME="+folder)
 	said, err := os.Create(filepath.Join(folder, "said"))
 	if err != nil {
@@ -120,6 +67,19 @@ func start(t *testing.T, name, server string) string {
 		t.Fatalf("%s: %v\n%s", name, err, text)
 	}
 	return address
+}
+
+func freePort(t *testing.T) (address, port string) {
+	t.Helper()
+	address, err := servers.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err = net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address, port
 }
 
 func TestWatchResumesBehindAProxyWhoseServerIsKilled(t *testing.T) {
