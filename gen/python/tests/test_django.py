@@ -22,6 +22,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer
 from django.test import Client as Browser
 from django.test import override_settings
 from google.protobuf.duration_pb2 import Duration
+from markupsafe import Markup
 
 from latchkey_client import Client, LatchkeyError, django
 from latchkey_client.django import SessionStore, client
@@ -277,6 +278,17 @@ def test_a_session_that_is_said_not_to_be_modified_stays_so_after_a_pop(
     with pytest.raises(KeyError):
         session.pop("tea")
     assert not session.modified
+
+
+@pytest.mark.parametrize("value", [(1, 2), Markup("<b>"), None, 1.0, {"a": (None, 2**60)}])
+def test_a_value_that_was_stored_and_is_only_read_is_no_change(
+    session: SessionStore, value: object
+) -> None:
+    session["x"] = value
+    session.create()
+    read = SessionStore(session.session_key)
+    assert "x" in read
+    assert not read.modified
 
 
 def test_a_change_that_cannot_be_stored_fails_the_save_and_nothing_before(

@@ -119,8 +119,9 @@ def _name(key: object) -> str:
 def _is_same(before: Value, after: Value, value: Any, codec: Codec) -> bool:
     if before == after:
         return True
+    # What was stored may come back as what JSON has: Django's JSON makes tuples lists.
     packed = _packed_in(before)
-    if packed is None or _packed_in(after) is None:
+    if packed is None:
         return False
     return codec.fingerprint(codec.unpack(packed)) == codec.fingerprint(value)
 
