@@ -23,12 +23,16 @@ const MESSAGES: ReadonlyMap<Code, string> = new Map([
 /** Whether the call failed because nothing listens where the server should be, or nobody knows it. */
 export function isRefused({ reason, cause }: LatchkeyError): boolean {
   if (reason !== undefined) return false;
-  for (let inner: unknown = cause; inner instanceof Error; inner = inner.cause) {
+  for (let inner: unknown = cause; isError(inner); inner = inner.cause) {
     if (/\b(ECONNREFUSED|ENOENT|ENOTFOUND)\b/.test(inner.message)) return true;
     if ("code" in inner && inner.code === "ECONNREFUSED") return true;
   }
   return false;
 }
+
+/** Jest and Vitest may give tests a realm of their own, whose Error is not that of Node's errors. */
+const isError = (value: unknown): value is Error =>
+  value instanceof Error || Object.prototype.toString.call(value) === "[object Error]";
 
 /**
  * The transport, failing with UNAVAILABLE where no answer came for the network's sake, as gRPC
@@ -41,7 +45,7 @@ export function withUnavailable(
   const translate = (error: unknown): never => {
     const { code, cause } = ConnectError.from(error);
     if (code === Code.Canceled || code === Code.DeadlineExceeded) throw networkError(code, error);
-    if (!(cause instanceof Error) || !isNetworkFailure(cause)) throw error;
+    if (!isError(cause) || !isNetworkFailure(cause)) throw error;
     throw networkError(Code.Unavailable, cause);
   };
   const read = async function* <T>(messages: AsyncIterable<T>): AsyncIterable<T> {

@@ -19,6 +19,6 @@ export interface LatchkeyOptions extends PolicyOptions {
 export function createLatchkey({ baseUrl, ...options }: LatchkeyOptions): Latchkey {
   const transport = createConnectTransport({ baseUrl, useBinaryFormat: true });
   // That is how fetch fails where the network does.
-  const kind = withUnavailable(transport, (cause) => cause instanceof TypeError);
+  const kind = withUnavailable(transport, (cause) => cause.name === "TypeError");
   return createClients(kind, options, () => {});
 }
