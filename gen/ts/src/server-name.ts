@@ -28,7 +28,8 @@ export function serverNameOf(address: string): ServerName {
 /** The name under which DNS has an address (RFC 1035, section 3.5, and RFC 3596, section 2.5). */
 function reverseName(host: string, version: number): string {
   if (version === 4) return `${host.split(".").reverse().join(".")}.in-addr.arpa`;
-  const [head = "", tail] = host.replace(/%.*$/, "").split("::");
+  const [address = ""] = host.split("%", 1);
+  const [head = "", tail] = address.split("::");
   const groups = (part: string) => part.split(":").filter(Boolean).flatMap(widen);
   const before = groups(head);
   const after = groups(tail ?? "");

@@ -7,6 +7,7 @@ import { STATUS } from "../status.js";
 import { createHostRule, type HostRuleOptions } from "./host-rule.js";
 import { JSON_TYPE } from "./json-answers.js";
 import { HEALTH_PATHS } from "./operations.js";
+import { pathOf } from "./request-path.js";
 import { errorAnswer } from "./rest-sessions/input.js";
 
 export interface OriginGuardOptions extends HostRuleOptions {
@@ -127,7 +128,7 @@ function isPreflight({ method, headers }: IncomingMessage): boolean {
 
 /** Whether it is a probe's question. */
 function isHealth({ method, url = "" }: IncomingMessage): boolean {
-  return method === "GET" && HEALTH_PATHS.has(url.replace(/\/*(?:\?.*)?$/, ""));
+  return method === "GET" && HEALTH_PATHS.has(pathOf(url));
 }
 
 /**

@@ -7,6 +7,7 @@ import { encodeStatus, errorDetails, RETRY_AFTER } from "../error-details.js";
 import { STATUS } from "../status.js";
 import { JSON_TYPE } from "./json-answers.js";
 import { HEALTH_PATHS } from "./operations.js";
+import { pathOf } from "./request-path.js";
 import { errorAnswer } from "./rest-sessions/input.js";
 import { rkeErrorAnswer } from "./rke/routes.js";
 
@@ -29,7 +30,7 @@ export function createAdmit(admission: Admission): Admit {
   return (request, response) => {
     if (admission.admits()) return true;
     const { url = "", headers } = request;
-    const path = url.replace(/\/*(?:\?.*)?$/, "");
+    const path = pathOf(url);
     if (ALWAYS.has(path)) return true;
     const { isConnect, answer } = chooseAnswer(answers, path, headers["content-type"] ?? "");
     admission.refuse(isConnect ? "connect" : "http", () => {

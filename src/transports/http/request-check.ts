@@ -7,8 +7,8 @@ import { rkeErrorAnswer } from "./rke/routes.js";
 /** Headers that name one thing. Of two, each program on the way could believe another. */
 const SINGLE = ["host", "authorization"] as const;
 
-/** An absolute URI in the place of a path: RFC 9112, 3.2.2. */
-const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/is;
+/** How an absolute URI begins that is in the place of a path: RFC 9112, 3.2.2. */
+const ABSOLUTE = /^https?:\/\/([^/?#]*)/i;
 
 /**
  * Refuses what is ambiguous: programs before and behind this one could read two hosts, two
@@ -27,10 +27,11 @@ export function checkRequest(request: IncomingMessage, response: ServerResponse)
     if (count > 1) return refuse(request, response, `the header ${single} must be given once`);
   }
   if (!url.startsWith("/") && url !== "*") {
-    const [, authority, path = ""] = ABSOLUTE.exec(url) ?? [];
+    const [start = "", authority] = ABSOLUTE.exec(url) ?? [];
     if (!authority) return refuse(request, response, "the request must name a path");
     // The host of the URI goes before the header's.
     request.headers.host = authority;
+    const path = url.slice(start.length);
     request.url = path.startsWith("/") ? path : `/${path}`;
   }
   const repeated = repeatedParameter(request.url ?? "");
