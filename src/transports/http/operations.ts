@@ -16,6 +16,14 @@ export interface OperationsOptions {
 /** Where probes ask. They change nothing, and tell nothing of sessions. */
 export const HEALTH_PATHS: ReadonlySet<string> = new Set(["/livez", "/readyz"]);
 
+/** The paths below, by the part that opens them to everybody. */
+export const OPERATIONS: ReadonlyMap<string, PublicPart> = new Map([
+  ["/livez", "health"],
+  ["/readyz", "health"],
+  ["/metrics", "metrics"],
+  ["/openapi.json", "reflection"],
+]);
+
 /** The paths for those who run the server: health, metrics, and what the API is. */
 export function addOperations(app: FastifyInstance, options: OperationsOptions): void {
   const { ready, metrics, callerOf, isPublic } = options;

@@ -30,6 +30,7 @@ import { STATUS } from "../status.js";
 import { BACKLOG, listenTcp } from "../tcp.js";
 import { HANDSHAKE_TIMEOUT, type Tls } from "../tls.js";
 import { bindWithMode, nameUnixPeers, removeStale } from "../unix-socket.js";
+import { createCallerCheck } from "./caller-check.js";
 import { addConnect } from "./connect.js";
 import { addCurrentSession } from "./current-session.js";
 import { transform } from "./openapi.js";
@@ -110,8 +111,12 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     callOrigins.addressOf(socket, (name) => headerOf(headers, name));
   const guard = createOriginGuard({ ...options, boundTo: host, addressOf });
   const admit = createAdmit(admission);
-  const callerOf: CallerOf = ({ raw }) =>
-    callOrigins.bySocket(raw.socket, (name) => headerOf(raw.headers, name));
+  const callers = createCallerCheck({
+    ...options,
+    identify: ({ socket, headers }) =>
+      callOrigins.bySocket(socket, (name) => headerOf(headers, name)),
+  });
+  const callerOf: CallerOf = ({ raw }) => callers.callerOf(raw);
   /** The last that was found to be a media type: nearly always the next one, too. */
   let lastType: string | undefined;
   const accepted = tls ? "secureConnection" : "connection";
@@ -121,6 +126,9 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       // Node closes the connection after this answer, and says so in it.
       if (connectionAges.isOver(request.socket)) response.shouldKeepAlive = false;
       if (!checkRequest(request, response) || !guard(request, response)) return;
+      callers.check(request, response, () => take(request, response));
+    };
+    const take: RequestListener = (request, response) => {
       if (!admit(request, response)) return;
       // Fastify refuses what is no media type at all, before any parser sees it.
       const type = request.headers["content-type"];

@@ -1,0 +1,105 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Awaitable } from "../../domain/awaitable.js";
+import { LatchkeyError } from "../../domain/error.js";
+import type { CallerSession } from "../../services/connections.js";
+import type { Calls } from "../calls.js";
+import type { IsPublic, PublicPart } from "../listener.js";
+import { createErrorAnswers, isConnect } from "./error-answers.js";
+import { OPERATIONS } from "./operations.js";
+import { pathOf } from "./request-path.js";
+import { discardBody } from "./unread-body.js";
+
+/** Under what name calls are counted that are refused before it is known which they are. */
+const UNKNOWN = "unknown";
+
+const CALLER = Symbol("caller");
+
+/** A request with what was found out about its caller. */
+type Request = IncomingMessage & { [CALLER]?: CallerSession | null };
+
+export interface CallerCheckOptions {
+  /** Who made a request, by its connection and headers; throws or rejects with LatchkeyError. */
+  readonly identify: (request: IncomingMessage) => Awaitable<CallerSession | null>;
+  readonly isPublic: IsPublic;
+  readonly calls: Calls;
+}
+
+export type CallerCheck = ReturnType<typeof createCallerCheck>;
+
+/**
+ * Finds out from the headers who makes a request, before anything of its body is read. A stranger
+ * is refused at once, in the form of the API that the request is for, and what comes of the body
+ * is thrown away.
+ */
+export function createCallerCheck({ identify, isPublic, calls }: CallerCheckOptions) {
+  const counted = {
+    http: calls.of("http", UNKNOWN),
+    connect: calls.of("connect", UNKNOWN),
+  };
+
+  const isOpen = ({ method, url = "" }: IncomingMessage): boolean => {
+    // What is public takes no body.
+    if (method !== "GET" && method !== "HEAD") return false;
+    const part: PublicPart | undefined = OPERATIONS.get(pathOf(url));
+    return part !== undefined && isPublic(part);
+  };
+
+  const refuse = (request: IncomingMessage, response: ServerResponse, reason: unknown): void => {
+    if (response.destroyed) return;
+    const run = counted[isConnect(request) ? "connect" : "http"];
+    const { status, headers, body } = createErrorAnswers(toCallerError(run, reason))(request);
+    response.writeHead(status, headers).end(body);
+    discardBody(request, (isWhole) => {
+      if (!isWhole) request.socket.destroy();
+    });
+  };
+
+  return {
+    /** Calls `next` with the request of a caller who is known, and of one whom nobody asks. */
+    check(request: Request, response: ServerResponse, next: () => void): void {
+      if (isOpen(request)) {
+        next();
+        return;
+      }
+      const proceed = (caller: CallerSession | null) => {
+        request[CALLER] = caller;
+        next();
+      };
+      let caller: Awaitable<CallerSession | null>;
+      try {
+        caller = identify(request);
+      } catch (error) {
+        refuse(request, response, error);
+        return;
+      }
+      if (!(caller instanceof Promise)) {
+        proceed(caller);
+        return;
+      }
+      caller.then(
+        (found) => {
+          if (!response.destroyed) proceed(found);
+        },
+        (error) => refuse(request, response, error),
+      );
+    },
+
+    /** Who made a request, as it was found before. */
+    callerOf(request: Request): Awaitable<CallerSession | null> {
+      const known = request[CALLER];
+      return known === undefined ? identify(request) : known;
+    },
+  };
+}
+
+/** The error as a caller may see it, counted and logged. */
+function toCallerError(run: ReturnType<Calls["of"]>, reason: unknown): LatchkeyError {
+  try {
+    run(() => {
+      throw reason;
+    }, undefined);
+  } catch (error) {
+    if (error instanceof LatchkeyError) return error;
+  }
+  throw new Error("a call that throws was answered");
+}
