@@ -23,6 +23,7 @@ import { startSweeper } from "./services/sweeper.js";
 import { createWatches } from "./services/watches.js";
 import { openStore } from "./stores/index.js";
 import { createAdmission } from "./transports/admission.js";
+import { createByteBudget } from "./transports/byte-budget.js";
 import { createCallOrigins } from "./transports/call-origin.js";
 import { createCalls } from "./transports/calls.js";
 import { listenCommand } from "./transports/command/listener.js";
@@ -184,6 +185,8 @@ export async function start(options: StartOptions): Promise<Server> {
     after: (milliseconds, work) => void setTimeout(work, milliseconds).unref(),
   });
 
+  const budget = createByteBudget();
+
   const listeners = new Map<ListenerName, Listener>();
   let identities: Identities | null = null;
   let unwatchTls = () => {};
@@ -253,6 +256,8 @@ export async function start(options: StartOptions): Promise<Server> {
       },
       calls,
       admission,
+      observer: metrics.callObserver,
+      budget,
       isPublic: (part: PublicPart) => !connections || config.publicParts.includes(part),
       tls: config.tls && readTls(config.tls),
     };
@@ -271,6 +276,7 @@ export async function start(options: StartOptions): Promise<Server> {
         rkeRpcs,
         callOrigins: createCallOrigins(connections, "grpc", isTrustedProxy),
         maxConnectionAge: config.maxConnectionAge,
+        clock,
         startIdleTimer: options.startIdleTimer ?? startIdleTimer,
       }),
     );

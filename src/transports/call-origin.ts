@@ -3,7 +3,7 @@ import type { Awaitable } from "../domain/awaitable.js";
 import { LatchkeyError } from "../domain/error.js";
 import { forwardedAddress, type ReadForwarded } from "../domain/forwarded.js";
 import type { CallerSession, Connection, Connections } from "../services/connections.js";
-import { certifiedName, namePeer, peerOf, textOfPeer } from "./peer.js";
+import { certifiedName, peerOf, textOfPeer } from "./peer.js";
 
 /** Reads one of a call's headers, repeated ones joined by commas; undefined if it has none. */
 export type ReadHeader = (
@@ -29,8 +29,6 @@ export function createCallOrigins(
   isTrustedProxy: (ip: string) => boolean,
 ) {
   const bySocket = new WeakMap<object, Origin>();
-  const byName = new Map<string, Origin>();
-  let names = 0;
 
   /** Who made a call with these headers. */
   const identify = (origin: Origin | undefined, header: ReadHeader): Awaitable<CallerSession> => {
@@ -59,28 +57,9 @@ export function createCallOrigins(
       socket.once("close", () => connection.close());
     },
 
-    /**
-     * As `add`, for grpc-js, which tells of a call's connection by address and port alone. Whoever
-     * connects chooses both, and two connections to different addresses of this machine may have
-     * the same: so the socket is given a name that no other has, and `byName` knows the call by it.
-     */
-    addNamed(socket: Socket): void {
-      this.add(socket);
-      const origin = bySocket.get(socket);
-      if (!origin) return;
-      const name = { ip: "connection", port: ++names };
-      namePeer(socket, name);
-      byName.set(textOfPeer(name), origin);
-      socket.once("close", () => byName.delete(textOfPeer(name)));
-    },
-
     /** Who made a call by this socket; throws or rejects with `unauthenticated`. */
     bySocket: (socket: object, header: ReadHeader): Awaitable<CallerSession | null> =>
       connections ? identify(bySocket.get(socket), header) : null,
-
-    /** As `bySocket`; `name` is how grpc-js tells of the other end. */
-    byName: (name: () => string, header: ReadHeader): Awaitable<CallerSession | null> =>
-      connections ? identify(byName.get(name()), header) : null,
 
     /** Where a call by this socket comes from: the peer as `textOfPeer` has it, or the IP address
      * that a trusted proxy makes it for. */

@@ -8,8 +8,8 @@ export type Transport = "grpc" | "connect" | "http" | "command";
 /** How a call ended: `cancelled` if its caller left before its answer was made. */
 export type Outcome = ErrorCode | "ok" | "cancelled";
 
-/** What had no time for a refused call: the event loop, or the writer of the store. */
-export type Bottleneck = "event_loop" | "store";
+/** What had no time or room for a refused call: the event loop, the writer of the store, or memory. */
+export type Bottleneck = "event_loop" | "store" | "memory";
 
 export interface CallObserver {
   /** Watches a method on a wire: what it answers is told of every call that was answered. */

@@ -12,6 +12,7 @@ import { createSessions } from "../../src/services/sessions.js";
 import { createWatches } from "../../src/services/watches.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
 import { createAdmission } from "../../src/transports/admission.js";
+import { type ByteBudget, createByteBudget } from "../../src/transports/byte-budget.js";
 import { createCallOrigins } from "../../src/transports/call-origin.js";
 import { createCalls } from "../../src/transports/calls.js";
 import { listenGrpc } from "../../src/transports/grpc/server.js";
@@ -48,6 +49,10 @@ export interface ListenersOptions {
   readonly tls?: Tls | null;
   /** What decides which calls are taken up; if absent, all are. */
   readonly gate?: LoadGate;
+  /** What requests may hold of memory. */
+  readonly budget?: ByteBudget;
+  /** By which gRPC calls have their time; monotonic milliseconds. */
+  readonly clock?: () => number;
 }
 
 /** Runs `body` with both listeners over parts of the test's choosing, and closes them. */
@@ -58,6 +63,8 @@ export async function withListeners(
     rpcs = (usual) => usual,
     tls = null,
     gate = { admits: () => true },
+    budget = createByteBudget(),
+    clock = () => performance.now(),
   }: ListenersOptions,
   body: (listeners: Listeners) => Promise<void>,
 ): Promise<void> {
@@ -109,7 +116,14 @@ export async function withListeners(
     observer: metrics.callObserver,
     after: (milliseconds, work) => void setTimeout(work, milliseconds).unref(),
   });
-  const open = { admission, isPublic: () => true, tls, proxyHeaders: NO_PROXY_HEADERS };
+  const open = {
+    admission,
+    observer: metrics.callObserver,
+    budget,
+    isPublic: () => true,
+    tls,
+    proxyHeaders: NO_PROXY_HEADERS,
+  };
   const grpc = await listenGrpc({
     address,
     sessionRpcs,
@@ -117,6 +131,7 @@ export async function withListeners(
     calls,
     callOrigins: createCallOrigins(null, "grpc", () => false),
     maxConnectionAge: null,
+    clock,
     startIdleTimer,
     ...open,
   });

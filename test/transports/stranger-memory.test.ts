@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { status } from "@grpc/grpc-js";
 import { makeFolder, type Server, startServer } from "../process/server.js";
+import { beginMessage, openHalfCalls } from "./half-call.js";
 
 const MIB = 2 ** 20;
 /** Messages that each attack begins, each of a MiB. */
@@ -59,6 +61,26 @@ const httpBodies =
     }
   };
 
+/** Messages by gRPC of 1 MiB of which the last byte never comes, on two connections. */
+const grpcMessages =
+  (path: string): Attack =>
+  async ({ grpc }) => {
+    const message = beginMessage(MIB, MIB - 1);
+    const connections = [openHalfCalls(grpc), openHalfCalls(grpc)];
+    try {
+      for (let round = 0; round < MESSAGES; round += 64) {
+        const answers = connections.flatMap((calls) =>
+          Array.from({ length: 32 }, () => calls.begin(path, message).answer),
+        );
+        for (const { code } of await Promise.all(answers)) {
+          assert.ok(code === status.UNAUTHENTICATED || code === status.RESOURCE_EXHAUSTED);
+        }
+      }
+    } finally {
+      for (const calls of connections) calls.close();
+    }
+  };
+
 const RPC = "/latchkey.session.v1.SessionService/UpdateSession";
 
 /** By what a stranger attacks, and how. */
@@ -67,6 +89,9 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
   "bodies that never end, by Connect": httpBodies(RPC, "application/json"),
   "bodies that never end, by gRPC-Web": httpBodies(RPC, "application/grpc-web+proto"),
   "bodies that never end, to no path": httpBodies("/nowhere", "application/json"),
+  "messages that never end, by gRPC": grpcMessages(RPC),
+  "messages that never end, to a stream": grpcMessages("/latchkey.rke.v1.RkeService/EncryptStream"),
+  "messages that never end, to what is public": grpcMessages("/grpc.health.v1.Health/Watch"),
 };
 
 const skip = process.platform === "linux" ? false : "the system tells of no peak of memory";

@@ -3,7 +3,6 @@ import type { DescService } from "@bufbuild/protobuf";
 import {
   type ChannelOptions,
   logVerbosity,
-  type Metadata,
   Server,
   ServerCredentials,
   setLogVerbosity,
@@ -12,24 +11,29 @@ import { HealthImplementation } from "grpc-health-check";
 import { RkeService } from "../../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import type { Admission } from "../admission.js";
-import type { CallOrigins, ReadHeader } from "../call-origin.js";
-import type { Calls } from "../calls.js";
+import type { ByteBudget } from "../byte-budget.js";
+import type { CallOrigins } from "../call-origin.js";
+import type { CallObserver, Calls } from "../calls.js";
 import type { StartIdleTimer } from "../idle-timer.js";
 import type { IsPublic, Listener } from "../listener.js";
 import type { ProxyHeaders } from "../proxied-connections.js";
 import type { Rpcs } from "../rpcs.js";
 import { listenTcp } from "../tcp.js";
 import type { Tls } from "../tls.js";
-import { protectedServer } from "./protected.js";
+import { createIntake } from "./intake.js";
 import { addReflection } from "./reflection.js";
 import { toGrpcService } from "./service.js";
-import type { CallerOf } from "./unary.js";
+
+/** Bytes of a request. The largest is an update of 60,000 bytes of JSON, at most about seven times
+ * that as a Struct; RKE's batches end here. */
+const MAX_MESSAGE = 1024 * 1024;
+
+/** Milliseconds between looks for calls whose messages do not become whole. */
+const EXPIRY_INTERVAL = 1_000;
 
 /** grpc-js leaves all of these but the first unlimited. */
 const LIMITS: ChannelOptions = {
-  // The largest request is an update of 60,000 bytes of JSON, at most about
-  // seven times that as a Struct; RKE's batches end here.
-  "grpc.max_receive_message_length": 1024 * 1024,
+  "grpc.max_receive_message_length": MAX_MESSAGE,
   // A page of a list ends at 1 MiB of JSON; this is what clients accept by default.
   "grpc.max_send_message_length": 4 * 1024 * 1024,
   "grpc.max_concurrent_streams": 1024,
@@ -56,6 +60,12 @@ export interface GrpcOptions {
   readonly calls: Calls;
   readonly admission: Admission;
   readonly callOrigins: CallOrigins;
+  /** Gets notice of calls that are refused for what they would take of memory. */
+  readonly observer: Pick<CallObserver, "refused">;
+  /** Bytes that requests may hold. */
+  readonly budget: ByteBudget;
+  /** Monotonic milliseconds. */
+  readonly clock: () => number;
   /** What may be called without credentials. */
   readonly isPublic: IsPublic;
   readonly tls: Tls | null;
@@ -68,7 +78,7 @@ export interface GrpcOptions {
 
 /** Serves gRPC with health and reflection. Rejects if the address cannot be bound. */
 export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
-  const { address, sessionRpcs, rkeRpcs, callOrigins, isPublic, tls, proxyHeaders } = options;
+  const { address, sessionRpcs, rkeRpcs, callOrigins, tls, proxyHeaders } = options;
   const { maxConnectionAge } = options;
   // It writes to standard error what it also throws, in lines that are no log lines.
   setLogVerbosity(logVerbosity.NONE);
@@ -80,20 +90,22 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
   };
   const server = new Server({ ...LIMITS, ...ageLimits });
   limitMetadata(server);
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const intake = createIntake({
+    ...options,
+    server,
+    maxMessage: MAX_MESSAGE,
+    streaming: new Set([...streamsOf(SessionService), ...streamsOf(RkeService)]),
+    identify: (socket = NO_SOCKET, header) => callOrigins.bySocket(socket, header),
+  });
   const services: DescService[] = [];
-  const callerOf: CallerOf = (call) =>
-    callOrigins.byName(
-      () => call.getPeer(),
-      (name) => headerOf(call.metadata, name),
-    );
   const serve = <S extends DescService>(service: S, rpcs: Rpcs<S>) => {
-    const { definition, implementation } = toGrpcService(service, rpcs, { ...options, callerOf });
+    const { definition, implementation } = toGrpcService(service, rpcs, { ...options, ...intake });
     server.addService(definition, implementation);
     services.push(service);
   };
   serve(SessionService, sessionRpcs);
   serve(RkeService, rkeRpcs);
-  const protectedOne = protectedServer(server, callerOf) as Server; // Of which libraries use `addService` alone.
 
   const names = ["", ...services.map(({ typeName }) => typeName)];
   const health = new HealthImplementation();
@@ -101,20 +113,21 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
     for (const name of names) health.setStatus(name, status);
   };
   setHealth("SERVING");
-  health.addToServer(isPublic("health") ? server : protectedOne);
-  addReflection(isPublic("reflection") ? server : protectedOne, services);
+  health.addToServer(server);
+  addReflection(server, services);
 
-  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const sockets = new Set<Socket>();
   const listening = await listenTcp(
     { address, tls: tls && { ...tls, ALPNProtocols: ["h2"] }, proxyHeaders },
     (socket) => {
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
-      callOrigins.addNamed(socket);
-      injector.injectConnection(socket);
+      callOrigins.add(socket);
+      intake.connect(socket, injector.injectConnection);
     },
   );
+
+  const expiring = setInterval(intake.expire, EXPIRY_INTERVAL).unref();
 
   return {
     address: listening.address,
@@ -131,15 +144,19 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
       server.tryShutdown(() => {});
       await closed;
       clearTimeout(timer);
+      clearInterval(expiring);
     },
   };
 }
 
-/** An `authorization` is the first of its kind; what proxies append to is one list. */
-function headerOf(metadata: Metadata, name: Parameters<ReadHeader>[0]): string | undefined {
-  const values = metadata.get(name);
-  if (name === "authorization") return values[0]?.toString();
-  return values.length === 0 ? undefined : values.join(",");
+/** In place of a connection that has ended; nobody calls by it. */
+const NO_SOCKET = {};
+
+/** The paths of a service's RPCs whose requests are streams. */
+function streamsOf({ typeName, methods }: DescService): string[] {
+  return methods
+    .filter(({ methodKind }) => methodKind === "bidi_streaming")
+    .map(({ name }) => `/${typeName}/${name}`);
 }
 
 /**

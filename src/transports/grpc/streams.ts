@@ -21,24 +21,27 @@ export interface BidiOptions {
   readonly calls: Calls;
   readonly callerOf: CallerOf;
   readonly startIdleTimer: StartIdleTimer;
+  /** A message of the call's was taken. */
+  readonly taken: (call: object) => void;
 }
 
 /**
  * A bidirectional RPC as grpc-js takes it. A request is taken up only when the answers to those
  * before it are on their way, so that a caller who does not read is not read from: what waits is
- * the queues of grpc-js, 16 messages each way, and the answers to one request. A stream of which
- * nothing moves for STREAM_IDLE ends with `limit`.
+ * the queues of grpc-js, two requests and 16 answers, and the answers to one request. A stream of
+ * which nothing moves for STREAM_IDLE ends with `limit`.
  */
 export function bidi(
   method: BidiMethod,
   name: string,
   rpc: BidiRpc,
-  { calls, callerOf, startIdleTimer }: BidiOptions,
+  { calls, callerOf, startIdleTimer, taken }: BidiOptions,
 ): (call: Call) => void {
   const run = calls.of("grpc", name);
   const decode = decoderOf(method);
   const encode = encoderOf(method);
   const serve = async (call: Call): Promise<Ending> => {
+    limitReadAhead(call);
     const caller = await callerOf(call);
     const bidiCall = rpc({ cancelled: () => call.cancelled, caller });
     const answer = (responses: readonly Parameters<typeof encode>[0][]): boolean => {
@@ -47,7 +50,10 @@ export function bidi(
       return hasRoom;
     };
     return forEach(call, startIdleTimer, {
-      next: (bytes) => answer(bidiCall.next(decode(bytes))),
+      next: (bytes) => {
+        taken(call);
+        return answer(bidiCall.next(decode(bytes)));
+      },
       end: () => answer(bidiCall.end()),
     });
   };
@@ -122,6 +128,12 @@ function forEach(call: Call, startIdleTimer: StartIdleTimer, { next, end }: Work
     call.on("cancelled", onClose);
     if (call.cancelled) onClose();
   });
+}
+
+/** Has grpc-js read one message ahead: it would 16, each of up to a MiB, and has no option for it. */
+function limitReadAhead(call: Call): void {
+  const state: unknown = Reflect.get(call, "_readableState");
+  if (state instanceof Object) Reflect.set(state, "highWaterMark", 1);
 }
 
 function idleError(): LatchkeyError {

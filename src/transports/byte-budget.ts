@@ -1,0 +1,66 @@
+/** Bytes of requests that are not answered yet, of all callers, */
+const MOST = 64 * 2 ** 20;
+/** and of one. */
+const MOST_OF_ONE = 16 * 2 ** 20;
+
+/** What one request holds. */
+export interface Charge {
+  /** Counts more bytes; false if there is no room for them, and then they are not counted. */
+  add(bytes: number): boolean;
+  /** So many are held no more. */
+  remove(bytes: number): void;
+  /** Nothing is held any more; may be called again. */
+  end(): void;
+}
+
+export interface ByteBudgetOptions {
+  /** Bytes of all callers. */
+  readonly most?: number;
+  /** Bytes of one caller. */
+  readonly mostOfOne?: number;
+}
+
+export type ByteBudget = ReturnType<typeof createByteBudget>;
+
+/**
+ * Counts the bytes of requests that are being received or answered, in sum and by their owners,
+ * who are accounts, or connections where there are no accounts.
+ */
+export function createByteBudget(options: ByteBudgetOptions = {}) {
+  const { most = MOST, mostOfOne = MOST_OF_ONE } = options;
+  const byOwner = new Map<unknown, number>();
+  let sum = 0;
+
+  const change = (owner: unknown, bytes: number) => {
+    sum += bytes;
+    const rest = (byOwner.get(owner) ?? 0) + bytes;
+    if (rest === 0) byOwner.delete(owner);
+    else byOwner.set(owner, rest);
+  };
+
+  return {
+    /** Begins a request of the owner; it holds nothing yet. */
+    open(owner: unknown): Charge {
+      let held = 0;
+      const remove = (bytes: number) => {
+        if (bytes === 0) return;
+        change(owner, -bytes);
+        held -= bytes;
+      };
+      return {
+        add(bytes) {
+          const ofOne = byOwner.get(owner) ?? 0;
+          if (sum + bytes > most || ofOne + bytes > mostOfOne) return false;
+          change(owner, bytes);
+          held += bytes;
+          return true;
+        },
+        remove: (bytes) => remove(Math.min(bytes, held)),
+        end: () => remove(held),
+      };
+    },
+
+    /** Bytes that are held now. */
+    held: () => sum,
+  };
+}

@@ -1,0 +1,77 @@
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import { constants } from "node:http2";
+import type { Server as NetServer, Socket } from "node:net";
+import type { Server, StatusObject } from "@grpc/grpc-js";
+
+/** Begins a call: `proceed` hands it to grpc-js. */
+export type TakeStream = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  proceed: () => void,
+) => void;
+
+/**
+ * Puts `take` before grpc-js, whose own hooks come when it has begun a call. Returns what a
+ * connection is handed over with, and by which socket a session came. To be called once the server
+ * has its injector.
+ */
+export function interceptStreams(server: Server, take: TakeStream) {
+  const servers: unknown = Reflect.get(server, "http2Servers");
+  const [http2] = servers instanceof Map ? (servers.keys() as Iterable<NetServer>) : [];
+  const [serve, ...others] = http2?.listeners("stream") ?? [];
+  if (!http2 || !serve || others.length > 0) {
+    throw new Error("grpc-js takes its HTTP/2 streams elsewhere");
+  }
+  http2.removeAllListeners("stream");
+  http2.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) =>
+    take(stream, headers, () => serve.call(http2, stream, headers)),
+  );
+  const sockets = new WeakMap<object, Socket>();
+  let opening: Socket | undefined;
+  http2.on("session", (session: ServerHttp2Session) => {
+    // A session is made while its connection is handed over.
+    if (opening) sockets.set(session, opening);
+  });
+  return {
+    /** Hands a connection over by `inject`. */
+    connect(socket: Socket, inject: (socket: Socket) => void): void {
+      opening = socket;
+      inject(socket);
+      opening = undefined;
+    },
+    socketOf: (stream: ServerHttp2Stream): Socket | undefined =>
+      stream.session && sockets.get(stream.session),
+  };
+}
+
+/** The HTTP/2 stream of a call as handlers of grpc-js are given it; undefined if it is elsewhere. */
+export function streamOf(call: object): object | undefined {
+  const inner: unknown = Reflect.get(call, "call");
+  const stream: unknown = inner instanceof Object ? Reflect.get(inner, "stream") : undefined;
+  return stream instanceof Object ? stream : undefined;
+}
+
+/**
+ * Ends a call with a status, or resets its stream if an answer was begun. What comes of its request
+ * later is thrown away.
+ */
+export function endStream(stream: ServerHttp2Stream, status: Partial<StatusObject>): void {
+  if (stream.destroyed || stream.closed || stream.writableEnded) return;
+  if (stream.headersSent) {
+    stream.close(constants.NGHTTP2_CANCEL);
+    return;
+  }
+  const headers = {
+    ":status": 200,
+    "content-type": "application/grpc+proto",
+    "grpc-status": `${status.code}`,
+    "grpc-message": encodeURI(status.details ?? ""),
+    ...status.metadata?.toHttp2Headers(),
+  };
+  stream.respond(headers, { endStream: true });
+  // grpc-js may have the call, and its deadline may pass before the stream is closed.
+  stream.respond = () => {};
+  stream.resume();
+  // Earlier, the answer itself would be dropped. RFC 9113, 8.1, has this for requests that are not whole.
+  stream.once("finish", () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
+}
