@@ -161,7 +161,7 @@ export function createAuthorization(options: AuthorizationOptions) {
       if (!caller) return forNobody;
       const made = known.get(caller);
       if (made) return made;
-      const guarded = guard(logged(caller), permissionsOf(caller));
+      const guarded = guard(logged(caller), permissionsOf(caller), caller.account.name);
       known.set(caller, guarded);
       return guarded;
     },
@@ -187,8 +187,12 @@ export function createAuthorization(options: AuthorizationOptions) {
   };
 }
 
-/** `sessions`, each method behind `may`, which throws if the caller may not. */
-function guard(sessions: Sessions, may: (operation: Operation, app: string) => void): Sessions {
+/** `sessions`, each method behind `may`, which throws if the caller, of this account, may not. */
+function guard(
+  sessions: Sessions,
+  may: (operation: Operation, app: string) => void,
+  account: string,
+): Sessions {
   const { create, touch, peek, batch, update, extend, rotate, deleteUser, deleteApp, list } =
     sessions;
   return {
@@ -234,7 +238,7 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
     },
     async list(request, asker) {
       may("list", request.app);
-      return list(request, asker);
+      return list({ ...request, account }, asker);
     },
     async withIds(app, ids, asker) {
       may("withIds", app);

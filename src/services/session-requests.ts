@@ -91,6 +91,8 @@ export interface ListRequest {
   readonly pageToken?: string;
   /** The token of the caller's own session, which the answer then names; empty: none. */
   readonly currentToken?: string;
+  /** The account that asks, which alone may have the next page; empty or absent: nobody's. */
+  readonly account?: string;
 }
 
 /** Who asks for what takes long. */

@@ -24,7 +24,7 @@ import type { TakeTurn } from "../domain/turns.js";
 import { createAppPolicies, lifetimeOf } from "./app-policies.js";
 import { type BatchRequest, readBatch } from "./batch.js";
 import { createBindings } from "./bindings.js";
-import { decodePageToken, encodePageToken } from "./page-token.js";
+import { createPageTokens } from "./page-token.js";
 import { broughtToken, createToken, repeatable } from "./repeatable.js";
 import type {
   Asker,
@@ -69,6 +69,7 @@ export function createSessions(options: SessionsOptions) {
   const { store, now, randomBytes, newSessionId, log } = options;
   const { takeTurn = async (_, work) => work() } = options;
   const bindings = createBindings({ store, log });
+  const pageTokens = createPageTokens(randomBytes);
 
   /** Reads by a method of the store, once the session is held to what the policy binds it to. */
   const read = <T>(
@@ -303,17 +304,17 @@ export function createSessions(options: SessionsOptions) {
       const userId = request.userId === undefined ? "" : checkUserId(request.userId);
       const limit = checkPageSize(request.pageSize ?? 0);
       const at = now();
-      const { activeWithin = 0, pageToken = "", currentToken = "" } = request;
+      const { activeWithin = 0, pageToken = "", currentToken = "", account = "" } = request;
       const currentHash =
         currentToken === "" ? null : hashToken(checkToken(currentToken, "current_token"));
       const since =
         request.activeWithin === undefined ? 0 : at - checkSeconds("active_within", activeWithin);
-      const asked = { app, userId, activeWithin };
+      const asked = { app, userId, activeWithin, account };
       // The first page's bound holds for all: a session within it stays within it.
       const { activeSince, before } =
         pageToken === ""
           ? { activeSince: since, before: undefined }
-          : decodePageToken(pageToken, asked);
+          : pageTokens.decode(pageToken, asked);
       const page = await readPage(app, at, asker, {
         activeSince,
         limit,
@@ -325,7 +326,7 @@ export function createSessions(options: SessionsOptions) {
       return {
         sessions: page.sessions,
         nextPageToken:
-          page.next === null ? "" : encodePageToken({ ...asked, activeSince, before: page.next }),
+          page.next === null ? "" : pageTokens.encode(asked, { activeSince, before: page.next }),
         currentId: current?.id ?? null,
       };
     },

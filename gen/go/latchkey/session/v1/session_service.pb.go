@@ -1624,7 +1624,9 @@ type ListSessionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The sessions of this page; may be empty even if there is a next page.
 	Sessions []*Session `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
-	// Opaque. Empty on the last page.
+	// Opaque. Empty on the last page. It is good for this account and this
+	// listing, until the server restarts: INVALID_ARGUMENT after that means to
+	// begin with the first page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

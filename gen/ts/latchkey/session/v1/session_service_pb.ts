@@ -887,7 +887,9 @@ export type ListSessionsResponse = Message<"latchkey.session.v1.ListSessionsResp
   sessions: Session[];
 
   /**
-   * Opaque. Empty on the last page.
+   * Opaque. Empty on the last page. It is good for this account and this
+   * listing, until the server restarts: INVALID_ARGUMENT after that means to
+   * begin with the first page.
    *
    * @generated from field: string next_page_token = 2;
    */

@@ -846,7 +846,10 @@ class ListSessionsResponse(_message.Message):
     SESSIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Opaque. Empty on the last page."""
+    """Opaque. Empty on the last page. It is good for this account and this
+    listing, until the server restarts: INVALID_ARGUMENT after that means to
+    begin with the first page.
+    """
     @_builtins.property
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[_session_pb2.Session]:
         """The sessions of this page; may be empty even if there is a next page."""
