@@ -110,7 +110,10 @@ def django_act(rng: random.Random) -> Act:
 
     def save(session: Any, _: bool) -> None:
         session.encode(dict(session.items()))
+        modified = session.modified
         session.save()
+        if modified:  # In Django it stays so, which `nested` says to Django's only.
+            session.modified = True
 
     def login(session: Any, own: bool) -> None:
         cycle_key(session, own)
