@@ -4,7 +4,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { startServer } from "../../../test/process/server.js";
 import { eventually } from "../../../test/transports/eventually.js";
-import { ErrorInfoSchema } from "../google/rpc/error_details_pb.js";
+import { ErrorInfoSchema, RetryInfoSchema } from "../google/rpc/error_details_pb.js";
 import {
   SessionService,
   type WatchSessionsResponse,
@@ -77,9 +77,13 @@ test("a watch goes on after any break that Latchkey did not explain, as proxies 
   assert.equal(told.length, codes.length);
 });
 
-test("a watch goes on when an overloaded server takes it up again", async () => {
-  const overloaded = latchkeySays(Code.ResourceExhausted, "OVERLOADED");
-  const { told, asked } = await watch([[overloaded], [events, overloaded], []]);
+test("a watch goes on when an overloaded server takes it up again, as late as that asks", async () => {
+  const overloaded = new ConnectError("overloaded", Code.ResourceExhausted, undefined, [
+    { desc: ErrorInfoSchema, value: { reason: "OVERLOADED", domain: "latchkey" } },
+    { desc: RetryInfoSchema, value: { retryDelay: { seconds: 7n } } },
+  ]);
+  const { told, asked, waits } = await watch([[overloaded], [events, overloaded], []]);
+  assert.deepEqual(waits, [7_000, 7_000]);
   assert.deepEqual(told, ["events"]);
   assert.deepEqual(asked, [undefined, undefined, 6n]);
 });
