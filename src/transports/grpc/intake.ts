@@ -101,8 +101,8 @@ export function createIntake(options: IntakeOptions) {
         else if (!unfinished.has(stream)) unfinished.set(stream, clock());
       }
     });
-    stream.once("end", () => unfinished.delete(stream));
-    stream.once("close", () => {
+    stream.on("end", () => unfinished.delete(stream));
+    stream.on("close", () => {
       unfinished.delete(stream);
       charge?.end();
     });
@@ -112,7 +112,7 @@ export function createIntake(options: IntakeOptions) {
   const { connect, socketOf } = interceptStreams(server, (stream: Stream, headers, proceed) => {
     const path = headers[":path"] as string; // HTTP/2 has it in every request.
     // Until grpc-js listens, too.
-    stream.on("error", () => {});
+    stream.on("error", ignore);
     const part = publicPartOf(path);
     if (part && isPublic(part)) {
       if (!publicCalls.add(stream)) endStream(stream, tooMany());
@@ -188,3 +188,6 @@ const tooMany = () =>
   toStatus(
     new LatchkeyError("limit", `a connection may have ${PUBLIC_CALLS} such calls at a time`),
   );
+
+/** An error of a stream is followed by its `close`. */
+function ignore(): void {}

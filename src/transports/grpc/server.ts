@@ -7,7 +7,6 @@ import {
   ServerCredentials,
   setLogVerbosity,
 } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
 import { RkeService } from "../../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import type { Admission } from "../admission.js";
@@ -20,6 +19,7 @@ import type { ProxyHeaders } from "../proxied-connections.js";
 import type { Rpcs } from "../rpcs.js";
 import { listenTcp } from "../tcp.js";
 import type { Tls } from "../tls.js";
+import { addHealth } from "./health.js";
 import { createIntake } from "./intake.js";
 import { addReflection } from "./reflection.js";
 import { toGrpcService } from "./service.js";
@@ -108,12 +108,7 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
   serve(RkeService, rkeRpcs);
 
   const names = ["", ...services.map(({ typeName }) => typeName)];
-  const health = new HealthImplementation();
-  const setHealth = (status: "SERVING" | "NOT_SERVING") => {
-    for (const name of names) health.setStatus(name, status);
-  };
-  setHealth("SERVING");
-  health.addToServer(server);
+  const health = addHealth(server, { names });
   addReflection(server, services);
 
   const sockets = new Set<Socket>();
@@ -132,7 +127,7 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
   return {
     address: listening.address,
     reloadTls: listening.reloadTls,
-    drain: () => setHealth("NOT_SERVING"),
+    drain: health.stop,
     async close(grace) {
       const closed = listening.close();
       // What outlives the grace, a health watch say, is cut.
