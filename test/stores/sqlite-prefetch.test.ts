@@ -28,6 +28,7 @@ function createHeldPrefetch() {
         waiting.push(() => resolve(rows.get(one.tokenHash) ?? null));
       });
     },
+    fill: () => {},
     close: async () => {},
   });
   const release = () => {

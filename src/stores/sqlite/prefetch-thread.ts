@@ -2,8 +2,10 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { openConnection } from "./connection.js";
 import type { ThreadData } from "./database-thread.js";
+import { fillTokenFilter } from "./filter-fill.js";
 import type { Asked, Fetched } from "./prefetch.js";
 import { createRows } from "./rows.js";
+import { createTokenFilter, type FilterMemory } from "./token-filter.js";
 
 const port = parentPort;
 if (!port) throw new Error("this is the entry of a thread");
@@ -28,8 +30,25 @@ const read = ({ app, appId, tokenHash }: Asked): Fetched => {
   }
 };
 
-port.on("message", (asked: Asked | "end") => {
+let filling: Generator<void> | undefined;
+
+/** Reads of rows come between two slices. */
+const fill = () => {
+  try {
+    if (!filling?.next().done) setImmediate(fill);
+  } catch {
+    // Of a file that cannot be read as a whole, no token is known to be a stranger's.
+  }
+};
+
+port.on("message", (asked: Asked | FilterMemory | "end") => {
+  if (asked instanceof SharedArrayBuffer) {
+    filling = fillTokenFilter(db, createTokenFilter(asked));
+    fill();
+    return;
+  }
   if (asked === "end") {
+    filling?.return(undefined);
     db.close();
     port.close();
     return;

@@ -2,6 +2,7 @@ import { withAccess } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
 import { endThread, startThread } from "./database-thread.js";
 import type { StoredSession } from "./rows.js";
+import type { FilterMemory } from "./token-filter.js";
 
 /** Reads that wait for the disk at once. */
 const THREADS = 2;
@@ -23,6 +24,8 @@ export interface Prefetch {
    * disk; never rejects. Undefined if that would take longer than to read it.
    */
   session(asked: Asked): Promise<Fetched> | undefined;
+  /** Has a filter know all tokens of the file, in time. */
+  fill(filter: FilterMemory): void;
   /** Lets go of the database. */
   close(): Promise<void>;
 }
@@ -31,7 +34,11 @@ export interface PrefetchOptions {
   readonly path: string;
 }
 
-export const NO_PREFETCH: Prefetch = { session: () => undefined, close: async () => {} };
+export const NO_PREFETCH: Prefetch = {
+  session: () => undefined,
+  fill: () => {},
+  close: async () => {},
+};
 
 /**
  * Prefetches in threads of their own: the event loop never waits for the disk. They start when the
@@ -39,16 +46,27 @@ export const NO_PREFETCH: Prefetch = { session: () => undefined, close: async ()
  */
 export function openPrefetch({ path }: PrefetchOptions): Prefetch {
   let readers: Reader[] | undefined;
+  let filter: FilterMemory | undefined;
+
+  const start = (): Reader[] => {
+    const started = Array.from({ length: THREADS }, () => startReader(path));
+    if (filter) started[0]?.fill(filter);
+    return started;
+  };
 
   return {
     session(asked) {
-      readers ??= Array.from({ length: THREADS }, () => startReader(path));
+      readers ??= start();
       let idlest: Reader | undefined;
       for (const reader of readers) {
         if (!reader.isReady()) continue;
         if (!idlest || reader.waiting() < idlest.waiting()) idlest = reader;
       }
       return idlest?.read(asked);
+    },
+    fill(memory) {
+      // Who never asks for a row that is not in memory asks for no unknown token either.
+      filter = memory;
     },
     async close() {
       await Promise.all((readers ?? []).map((reader) => reader.close()));
@@ -93,6 +111,7 @@ function startReader(path: string) {
         waiting.push(resolve);
         thread.postMessage(asked);
       }),
+    fill: (filter: FilterMemory) => thread.postMessage(filter),
     close: () => endThread(thread),
   };
 }

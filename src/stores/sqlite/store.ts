@@ -22,9 +22,10 @@ import type { Prefetch } from "./prefetch.js";
 import { createRemovals } from "./removals.js";
 import { createRequests } from "./requests.js";
 import { rowWrites } from "./row-writes.js";
-import { createRows } from "./rows.js";
+import { createRows, type Rows } from "./rows.js";
 import { createSessionChange, isFirstUse } from "./session-change.js";
 import { createSweep } from "./sweep.js";
+import { createTokenFilter, filterMemoryFor, type TokenFilter } from "./token-filter.js";
 import { createTotals } from "./totals.js";
 import { createTouchWriter } from "./touch-writer.js";
 import { createUserCap } from "./user-cap.js";
@@ -77,7 +78,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const apps = createApps(rows);
   const requests = createRequests(rows.request);
   const ends = createBulkEnds(db);
-  const lookup = createLookup({ rows, memory, apps, ends });
+  const filter = createTokenFilter(filterMemoryFor(rows.totals().sessions));
+  prefetch.fill(filter.memory);
+  const lookup = createLookup({ rows: filtered(rows, filter), memory, apps, ends });
   const policies = createPolicies(db);
   const userCap = createUserCap(rows, memory, ends);
   const events = createEventLog(db, options.keptEvents);
@@ -122,7 +125,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return guard.attempt(() => {
       const appId = apps.idOf(app);
       const known = commits.committed();
-      const fetched = appId === null ? undefined : prefetch.session({ app, appId, tokenHash });
+      const isKnown = appId !== null && filter.mayHave(tokenHash);
+      const fetched = !isKnown ? undefined : prefetch.session({ app, appId, tokenHash });
       if (!fetched) return query();
       return fetched.then((stored) =>
         guard.read(() => {
@@ -215,6 +219,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         if (origin === "caller" && lookup.isTaken(tokenHash)) {
           throw sessionExists();
         }
+        filter.add(tokenHash);
         const policy = policies.of(session.app);
         const isCapped = policy.maxSessionsPerUser > 0;
         const known = isCapped ? apps.idOf(session.app) : null;
@@ -276,6 +281,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const isAgain = entry.tokenHash !== tokenHash;
         if (isAgain && !lookup.isRepeatable(app, tokenHash, now)) throw rotatedAlready();
         const spare = spareAfter(tokenHash, rotation);
+        filter.add(to);
         const session = apply(latestOf(entry));
         const { row } = entry;
         transaction.add(rowWrites.setToken(row, to, spare, session));
@@ -383,5 +389,17 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       })();
       return closing;
     },
+  };
+}
+
+/** `rows` for a lookup, without reads for tokens that the file never had. */
+function filtered(rows: Rows, { mayHave }: Pick<TokenFilter, "mayHave">) {
+  return {
+    ...rows,
+    byToken: (app: string, appId: number, tokenHash: TokenHash) =>
+      mayHave(tokenHash) ? rows.byToken(app, appId, tokenHash) : null,
+    byRotatedToken: (app: string, appId: number, tokenHash: TokenHash) =>
+      mayHave(tokenHash) ? rows.byRotatedToken(app, appId, tokenHash) : null,
+    hasToken: (tokenHash: TokenHash) => mayHave(tokenHash) && rows.hasToken(tokenHash),
   };
 }
