@@ -9,6 +9,10 @@ import { createEventHub, type Subscription } from "./event-hub.js";
 /** Events wait this long (ms) for others to travel with. */
 const DELAY = 10;
 
+/** Bytes of data after which a page of a snapshot ends: one is in memory for each watcher who does
+ * not read. */
+const PAGE_BYTES = 131_072;
+
 /** How long (ms) a stream may be silent before a mark of progress is sent. */
 const PROGRESS_INTERVAL = 10_000;
 
@@ -83,7 +87,7 @@ export function createWatches(options: WatchesOptions) {
         ...(userId === undefined ? {} : { userId }),
         ...(before === undefined ? {} : { before }),
         limit: LIMITS.pageSize,
-        maxBytes: LIMITS.pageBytes,
+        maxBytes: PAGE_BYTES,
         includeEnding: true,
       });
       yield page.sessions;
