@@ -61,10 +61,9 @@ export function toItemError({
 
 /** The message of an instant, in milliseconds since 1970. */
 export function toTimestamp(milliseconds: number) {
-  return {
-    seconds: BigInt(Math.floor(milliseconds / 1000)),
-    nanos: (milliseconds % 1000) * 1_000_000,
-  };
+  const seconds = Math.floor(milliseconds / 1000);
+  // Never negative, also before 1970.
+  return { seconds: BigInt(seconds), nanos: (milliseconds - seconds * 1000) * 1_000_000 };
 }
 
 /** A duration's seconds; throws `invalid` naming `field` if it is not whole. */
