@@ -5,7 +5,7 @@ import { createAccountCommand } from "./account-command.js";
 import { processActor } from "./actor.js";
 import { workInBackground } from "./background.js";
 import { readConfig } from "./config.js";
-import { LatchkeyError } from "./domain/error.js";
+import { describeFault, LatchkeyError } from "./domain/error.js";
 import { createLog } from "./log.js";
 import type { Server } from "./main.js";
 import { createRkeCommand } from "./rke-command.js";
@@ -144,7 +144,7 @@ export async function runCommand(argv: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(argv);
   } catch (error) {
-    process.stderr.write(`latchkey: ${describe(error)}\n`);
+    process.stderr.write(`latchkey: ${describeFault(error)}\n`);
     process.exit(1);
   }
 }
@@ -153,9 +153,4 @@ export async function runCommand(argv: readonly string[]): Promise<void> {
 function flagsOf(options: Record<string, string | undefined>) {
   const camelCase = (flag: string) => flag.replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
   return Object.fromEntries(SETTINGS.map(({ flag }) => [flag, options[camelCase(flag)]]));
-}
-
-/** One line: what our own errors and the system's say is meant for the operator. */
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

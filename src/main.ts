@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
 import { v7 as uuidv7 } from "uuid";
 import type { Config } from "./config.js";
-import { LatchkeyError } from "./domain/error.js";
+import { describeFault, LatchkeyError } from "./domain/error.js";
 import type { KeyExchange } from "./domain/key-exchange.js";
 import { createNetworkRule } from "./domain/network.js";
 import { rest } from "./domain/slices.js";
@@ -213,8 +213,7 @@ export async function start(options: StartOptions): Promise<Server> {
     try {
       listeners.set(name, await open(address));
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      const message = `LATCHKEY_${name.toUpperCase()} cannot listen on ${address}: ${reason}`;
+      const message = `LATCHKEY_${name.toUpperCase()} cannot listen on ${address}: ${describeFault(cause)}`;
       throw new LatchkeyError("unavailable", message, { cause });
     }
   };

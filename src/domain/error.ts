@@ -83,3 +83,13 @@ export function sessionExists(cause?: unknown): LatchkeyError {
 export function noSession(details: ErrorDetails = {}): LatchkeyError {
   return new LatchkeyError("not_found", "the app has no live session of this name", details);
 }
+
+/** What a fault says, in one line for a log, whatever was thrown: also what a thread threw, which may
+ * arrive as an object of no class. */
+export function describeFault(fault: unknown): string {
+  if (typeof fault !== "object" || fault === null) return String(fault);
+  const { message, code } = fault as { readonly message?: unknown; readonly code?: unknown };
+  if (typeof message === "string" && message !== "") return message;
+  if (typeof code === "string") return code;
+  return fault instanceof Error ? fault.name : "an unknown fault";
+}

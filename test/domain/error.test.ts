@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { invalid, LatchkeyError } from "../../src/domain/error.js";
+import { describeFault, invalid, LatchkeyError } from "../../src/domain/error.js";
 
 test("an error has its code, words and cause", () => {
   const cause = new Error("inside");
@@ -22,4 +22,20 @@ test("an error of one field names it and what is wrong with it", () => {
   assert.equal(error.code, "invalid");
   assert.equal(error.message, "user_id must be text");
   assert.deepEqual(error.violation, { field: "user_id", problem: "format" });
+});
+
+test("a fault is told in words, whatever was thrown", () => {
+  for (const [fault, text] of [
+    [new Error("the disk failed"), "the disk failed"],
+    [new TypeError(), "TypeError"],
+    [{ message: "the disk failed", code: "EIO" }, "the disk failed"],
+    [{ code: "EIO" }, "EIO"],
+    [{}, "an unknown fault"],
+    [Object.create(null), "an unknown fault"],
+    ["text", "text"],
+    [null, "null"],
+    [undefined, "undefined"],
+  ] as const) {
+    assert.equal(describeFault(fault), text);
+  }
 });

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import Sqlite from "better-sqlite3";
 import { openFailure, translateFailure } from "../../src/stores/sqlite/failure.js";
 import { isFileThere } from "../../src/stores/sqlite/file-presence.js";
+import { brokenBy, notCopiedBy, unsyncedBy } from "../../src/stores/sqlite/thread-failure.js";
 import { withFolder } from "./database.js";
 import { hasCode } from "./suite/fixture.js";
 
@@ -44,6 +45,15 @@ test("a database that a full disk keeps from being opened is told so", () => {
     openFailure(failed("SQLITE_IOERR_READ"), () => 2 ** 30),
     "disk I/O error",
   );
+});
+
+test("a fault of a thread is told in words, also one that lost its class on the way", () => {
+  for (const told of [brokenBy, unsyncedBy, notCopiedBy]) {
+    for (const cause of [new Error("no space"), { message: "no space" }, "no space"]) {
+      assert.match(told(cause).message, /: no space$/);
+    }
+    assert.doesNotMatch(told({}).message, /object/);
+  }
 });
 
 test("a file that cannot be looked at is not told as missing", () =>

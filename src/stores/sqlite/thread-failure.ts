@@ -1,4 +1,5 @@
 import Sqlite from "better-sqlite3";
+import { describeFault } from "../../domain/error.js";
 import { SYNC_FAILURE } from "./failure.js";
 
 /** An SqliteError in a form that can leave its thread. */
@@ -14,17 +15,20 @@ export function toFailure(error: unknown): Failure {
 
 /** Any other fault of a thread counts as one of the disk: what was written is unknown. */
 export function brokenBy(cause: unknown): Failure {
-  return { message: `the writer failed: ${cause}`, code: "SQLITE_IOERR" };
+  return { message: `the writer failed: ${describeFault(cause)}`, code: "SQLITE_IOERR" };
 }
 
 /** A checkpointer that fails counts as a failed sync of what it copied. */
 export function unsyncedBy(cause: unknown): Failure {
-  return { message: `a checkpoint failed: ${cause}`, code: SYNC_FAILURE };
+  return { message: `a checkpoint failed: ${describeFault(cause)}`, code: SYNC_FAILURE };
 }
 
 /** One that could not begin to copy left everything in the log. */
 export function notCopiedBy(cause: unknown): Failure {
-  return { message: `a checkpoint did not begin: ${cause}`, code: "SQLITE_CANTOPEN" };
+  return {
+    message: `a checkpoint did not begin: ${describeFault(cause)}`,
+    code: "SQLITE_CANTOPEN",
+  };
 }
 
 export function fromFailure({ message, code }: Failure): Error {
