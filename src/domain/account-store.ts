@@ -93,7 +93,8 @@ export interface AccountStore {
   /** Replaces the hash of an unchanged password; false, and nothing done, if it is not `from` any more. */
   rehash(accountId: number, from: string, to: string): Promise<boolean>;
 
-  /** Notes when (ms since 1970) a key was used last; does nothing if there is no such key. */
+  /** Notes when (ms since 1970) a key was used last; does nothing if there is no such key. Never
+   * waits for the disk: a crash may lose it. */
   noteKeyUse(keyId: number, at: number): Promise<void>;
 
   /** Releases everything. May be called again. */

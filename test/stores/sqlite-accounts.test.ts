@@ -283,6 +283,67 @@ describe("accounts in SQLite", () => {
       assert.equal(ann?.keys[0]?.lastUsedAt, NOW + 5);
     }));
 
+  test("the use of a key waits for nobody who writes, and is noted when they are done", () =>
+    withAccounts(async (store, path) => {
+      await store.add(ANN, null);
+      const { id } = await store.addKey("ann", mintKey());
+      const { id: other } = await store.addKey("ann", mintKey());
+      const writer = new Sqlite(path);
+      writer.exec("BEGIN IMMEDIATE");
+      let noted = 0;
+      const notes = [NOW + 5, NOW + 9, NOW + 7].map((at) =>
+        store.noteKeyUse(id, at).then(() => noted++),
+      );
+      notes.push(store.noteKeyUse(other, NOW + 1).then(() => noted++));
+      // It tries more than once meanwhile.
+      for (let look = 0; look < 5; look++) await new Promise((resolve) => setTimeout(resolve, 20));
+      assert.equal(noted, 0);
+      writer.exec("COMMIT");
+      writer.close();
+      await Promise.all(notes);
+      const [ann] = (await store.load()).accounts;
+      assert.deepEqual(
+        ann?.keys.map(({ lastUsedAt }) => lastUsedAt),
+        [NOW + 9, NOW + 1],
+      );
+    }));
+
+  test("the use of a key is noted without a sync, and changes are synced as before", () =>
+    withFolder(async (folder) => {
+      const path = join(folder, "latchkey.db");
+      const { exec, pragma } = Sqlite.prototype;
+      const levels: unknown[] = [];
+      const store = openAccounts(path);
+      try {
+        await store.add(ANN, null);
+        const { id } = await store.addKey("ann", mintKey());
+        Sqlite.prototype.pragma = function (this: Sqlite.Database, source, options) {
+          if (/^synchronous = /.test(source)) levels.push(source);
+          return pragma.call(this, source, options);
+        };
+        await store.noteKeyUse(id, NOW);
+        assert.deepEqual(levels, ["synchronous = NORMAL", "synchronous = FULL"]);
+      } finally {
+        Object.assign(Sqlite.prototype, { exec, pragma });
+        store.close();
+      }
+    }));
+
+  test("a use that waits when the accounts are closed is noted, unless others write", () =>
+    withFolder(async (folder) => {
+      const path = join(folder, "latchkey.db");
+      const store = openAccounts(path);
+      await store.add(ANN, null);
+      const { id } = await store.addKey("ann", mintKey());
+      const note = store.noteKeyUse(id, NOW + 5);
+      store.close();
+      await note;
+      const again = openAccounts(path);
+      const [ann] = (await again.load()).accounts;
+      assert.equal(ann?.keys[0]?.lastUsedAt, NOW + 5);
+      again.close();
+    }));
+
   test("a change that was answered outlives the process, and is synced by SQLite", () =>
     withAccounts(async (store, path) => {
       const child = await runChild(`

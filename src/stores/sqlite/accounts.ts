@@ -8,9 +8,10 @@ import type {
   StoredKey,
 } from "../../domain/account-store.js";
 import { LatchkeyError } from "../../domain/error.js";
-import { openFailure, translateFailure } from "./failure.js";
+import { isBusy, openFailure, translateFailure } from "./failure.js";
 import { freeBytesAt } from "./file-presence.js";
 import { useWriteAheadLog } from "./journal-mode.js";
+import { createKeyUses } from "./key-uses.js";
 import { createPrivate } from "./private-file.js";
 import { migrate } from "./schema.js";
 
@@ -123,8 +124,9 @@ function createAccountStore(db: Database, { actor, now }: AccountStoreOptions): 
        VALUES (?, ?, ?, ?, ?)`,
     ),
     deleteKey: db.prepare("DELETE FROM api_keys WHERE id = ? AND account_id = ?"),
-    useKey: db.prepare("UPDATE api_keys SET last_used_at = ? WHERE id = ?"),
   };
+
+  const keyUses = createKeyUses({ db, isBusy });
 
   /** What `work` answers, with SQLite's failures translated. */
   const attempt = async <T>(work: () => T): Promise<T> => {
@@ -225,12 +227,14 @@ function createAccountStore(db: Database, { actor, now }: AccountStoreOptions): 
         return true;
       }),
 
-    noteKeyUse: (keyId, at) =>
-      attempt(() => {
-        statements.useKey.run(at, keyId);
-      }),
+    async noteKeyUse(keyId, at) {
+      await attempt(() => keyUses.note(keyId, at)).catch((error) => {
+        throw translateFailure(error);
+      });
+    },
 
     close: () => {
+      if (db.open) keyUses.close();
       db.close();
     },
   };

@@ -1,5 +1,5 @@
 import Sqlite from "better-sqlite3";
-import { LatchkeyError, sessionExists } from "../../domain/error.js";
+import { describeFault, LatchkeyError, sessionExists } from "../../domain/error.js";
 
 /** SQLite's code of a failed sync. */
 export const SYNC_FAILURE = "SQLITE_IOERR_FSYNC";
@@ -10,7 +10,7 @@ export const SYNC_FAILURE = "SQLITE_IOERR_FSYNC";
  */
 export function translateFailure(error: unknown, work: "read" | "write" = "write"): Error {
   if (!(error instanceof Sqlite.SqliteError)) {
-    return error instanceof Error ? error : new Error(String(error));
+    return error instanceof Error ? error : new Error(describeFault(error));
   }
   if (error.code.startsWith("SQLITE_CONSTRAINT_UNIQUE")) {
     return sessionExists(error);
@@ -29,7 +29,7 @@ export function translateFailure(error: unknown, work: "read" | "write" = "write
     const message = "the server has too many files open: nothing was written, try again later";
     return new LatchkeyError("unavailable", message, { cause: error });
   }
-  if (error.code.startsWith("SQLITE_BUSY") || error.code.startsWith("SQLITE_LOCKED")) {
+  if (isBusy(error)) {
     return new LatchkeyError("unavailable", "the database is busy: try again", { cause: error });
   }
   return error;
@@ -42,6 +42,11 @@ export function translateFailure(error: unknown, work: "read" | "write" = "write
  */
 export function isFatal(error: unknown): boolean {
   return error instanceof Sqlite.SqliteError && /^SQLITE_(IOERR|NOTADB|READONLY)/.test(error.code);
+}
+
+/** Whether another connection writes, so that the same may work later. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof Sqlite.SqliteError && /^SQLITE_(BUSY|LOCKED)/.test(error.code);
 }
 
 /** Whether the disk may not have what was written before. */
