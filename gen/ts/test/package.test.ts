@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { startProgram } from "../../../test/process/program.js";
@@ -30,6 +30,9 @@ console.log(typeof latchkeyPlugin, typeof createInPage);
 latchkey.close();
 `;
 
+const PRINTED =
+  "ann InvalidArgument\nlatchkey.session.v1.SessionService latchkey.rke.v1.RkeService 5\nfunction function\n";
+
 /** The parts that apps use, as CommonJS has them. */
 const IN_COMMONJS = `
 import client = require("latchkey-client");
@@ -45,7 +48,7 @@ sessions.catch((error: unknown) => {
 });
 `;
 
-test("npm pack gives a package whose parts and types work where it is installed", async (t) => {
+test("npm pack gives a package whose parts and types work where it is installed, and in bundles", async (t) => {
   const copy = await copyProject(t);
   const consumer = await makeFolder(t);
   const run = async (argv: readonly [string, ...string[]], cwd: string) => {
@@ -73,10 +76,7 @@ test("npm pack gives a package whose parts and types work where it is installed"
   await symlink(join(ROOT, "node_modules"), join(installed, "node_modules"));
   await writeFile(join(consumer, "package.json"), '{ "name": "consumer", "type": "module" }');
   await writeFile(join(consumer, "consumer.mjs"), CONSUMER);
-  assert.equal(
-    await run([process.execPath, "consumer.mjs"], consumer),
-    "ann InvalidArgument\nlatchkey.session.v1.SessionService latchkey.rke.v1.RkeService 5\nfunction function\n",
-  );
+  assert.equal(await run([process.execPath, "consumer.mjs"], consumer), PRINTED);
 
   await writeFile(join(consumer, "consumer.mts"), CONSUMER);
   const options = ["--noEmit", "--strict", "--skipLibCheck", "--target", "es2022"];
@@ -97,4 +97,14 @@ test("npm pack gives a package whose parts and types work where it is installed"
   }
   const bundler = ["--module", "esnext", "--moduleResolution", "bundler"];
   await run([tsc, ...options, ...types, ...bundler, "consumer.mts"], consumer);
+
+  const esbuild = join(ROOT, "node_modules/.bin/esbuild");
+  const bundle = [esbuild, "--bundle", "--platform=node", "--log-level=error"] as const;
+  await run([...bundle, "--format=cjs", "--outfile=bundle.cjs", "consumer.cjs"], consumer);
+  assert.equal(await run([process.execPath, "bundle.cjs"], consumer), "function function true\n");
+  const readme = await readFile(join(ROOT, "gen/ts/README.md"), "utf8");
+  const banner = /--banner:js='([^']+)'/.exec(readme)?.[1];
+  const asModule = ["--format=esm", `--banner:js=${banner}`, "--outfile=bundle.mjs"];
+  await run([...bundle, ...asModule, "consumer.mjs"], consumer);
+  assert.equal(await run([process.execPath, "bundle.mjs"], consumer), PRINTED);
 });
