@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from queue import Queue
 from threading import Thread, Timer
+from time import monotonic
 from typing import Any
 
 import grpc
@@ -46,6 +47,21 @@ def test_scenario(scenario: dict[str, Any], servers: Servers) -> None:
             player.play(step)
 
 
+def wait_until_found(client: Client) -> None:
+    """While a watch tries to come back, a channel pauses for up to a second between attempts, in
+    which a call gives up where nothing listened at the last one."""
+    end = monotonic() + 60
+    while True:
+        try:
+            client.sessions.GetCurrentSession(session.GetCurrentSessionRequest())
+            return
+        except LatchkeyError as error:
+            if error.reason:
+                return
+            if monotonic() > end:
+                raise
+
+
 class Player:
     def __init__(self, scenario: dict[str, Any], servers: Servers, at_end: ExitStack) -> None:
         self.server = scenario["server"]
@@ -68,6 +84,9 @@ class Player:
         step = self.fill(step)
         if "stop" in step or "start" in step:
             self.servers.command(f"{'stop' if 'stop' in step else 'start'} {self.server}")
+            if "start" in step:
+                for client in self.clients.values():
+                    wait_until_found(client)
         elif "watch" in step:
             self.watch(step)
         elif "close" in step:
