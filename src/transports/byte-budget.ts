@@ -1,3 +1,6 @@
+/** The most bytes that deflate makes of one. */
+export const MOST_INFLATED = 1_032;
+
 /** Bytes of requests that are not answered yet, of all callers, */
 const MOST = 64 * 2 ** 20;
 /** and of one. */

@@ -155,7 +155,7 @@ for (const framing of ["length", "chunked"] as const) {
     ["/api/rke/encrypt", "application/json", 413],
     ["/latchkey.session.v1.SessionService/GetSession", "application/json", 429],
     ["/latchkey.session.v1.SessionService/GetSession", "application/grpc-web+proto", 200],
-    ["/nowhere", "application/json", 413],
+    ["/nowhere", "application/json", 404],
   ] as const) {
     test(`a sender of 5 MB sees that it was too much, and its connection serves on: ${path} ${type}, ${framing}`, () =>
       withListeners({}, async ({ http }) => {

@@ -1,8 +1,7 @@
+import { MOST_INFLATED } from "../byte-budget.js";
+
 /** Bytes before a message: a flag that says whether it is compressed, and its length. */
 const PREFIX = 5;
-
-/** The most bytes that deflate makes of one. */
-const MOST_INFLATED = 1_032;
 
 export type Frames = ReturnType<typeof createFrames>;
 

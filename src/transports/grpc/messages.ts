@@ -7,14 +7,20 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { LatchkeyError } from "../../domain/error.js";
+import { messageValuesCheck } from "../message-values.js";
 
-/** Returns a function that decodes requests of the type; it throws `invalid` for bytes that are none. */
+/**
+ * Returns a function that decodes requests of the type; it throws `invalid` for bytes
+ * that are none, and for more values than any request needs.
+ */
 export function decoderOf<D extends DescMessage>({
   input,
 }: {
   readonly input: D;
 }): (bytes: Buffer) => MessageShape<D> {
+  const checkValues = messageValuesCheck(input);
   return (bytes) => {
+    checkValues(bytes);
     try {
       return fromBinary(input, bytes);
     } catch (error) {

@@ -84,6 +84,9 @@ export function createCallerCheck({ identify, isPublic, calls }: CallerCheckOpti
       );
     },
 
+    /** To whom what a request holds is counted: its account, or its connection. */
+    ownerOf: (request: Request): unknown => request[CALLER]?.account.id ?? request.socket,
+
     /** Who made a request, as it was found before. */
     callerOf(request: Request): Awaitable<CallerSession | null> {
       const known = request[CALLER];

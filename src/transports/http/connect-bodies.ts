@@ -1,7 +1,10 @@
-import { type DescMessage, fromBinary, fromJsonString } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, fromJsonString, type Message } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { LatchkeyError } from "../../domain/error.js";
+import { MOST_INFLATED } from "../byte-budget.js";
+import { checkJsonValues, messageValuesCheck } from "../message-values.js";
 import { STATUS } from "../status.js";
 
 /** The most bytes of a request's message. */
@@ -67,44 +70,90 @@ function encodingHeaderOf(contentType: string): string {
   return isConnectStream(contentType) ? "connect-content-encoding" : "content-encoding";
 }
 
-/** Why the body, read whole, cannot be decoded as `input`; empty if it can. */
-export async function findFlaw(
-  input: DescMessage,
+/** A request's message, or why it cannot be decoded; null if the library is to say what is wrong. */
+export type Decoded = { readonly message: Message } | { readonly flaw: string } | null;
+
+export interface DecoderOptions {
+  readonly input: DescMessage;
+  /** Counts the most bytes that a body may unpack to; answers why they may not, if so. */
+  readonly unpack: (request: FastifyRequest, bytes: number) => Error | null;
+}
+
+/**
+ * Returns a function that decodes a body, read whole, which is thrown away if there is no memory to
+ * unpack it: then it rejects.
+ */
+export function createDecoder({ input, unpack }: DecoderOptions) {
+  const checkValues = messageValuesCheck(input);
+  return async (request: FastifyRequest, body: Buffer): Promise<Decoded> => {
+    const contentType = typeOf(request);
+    if (!MESSAGE_TYPE.test(contentType)) return null;
+    const packed = body.subarray(prefixOf(contentType));
+    if (packed.length > MAX_REQUEST) return null; // The library refuses it for its size.
+    const message = await unpackMessage(request, body, packed, unpack);
+    if (message === null || "flaw" in message) return message;
+    try {
+      const decoded = decode(input, contentType, message, checkValues);
+      // Of frames that are not one message, the library says what is wrong.
+      return isOneMessage(body, prefixOf(contentType)) ? { message: decoded } : null;
+    } catch (error) {
+      return { flaw: flawOf(error, input, contentType) };
+    }
+  };
+}
+
+/** Whether a body with a prefix of so many bytes holds one whole message. */
+function isOneMessage(body: Buffer, prefix: number): boolean {
+  if (prefix === 0) return true;
+  return body.length >= prefix && body.readUInt32BE(1) === body.length - prefix;
+}
+
+/** The message as it was before it was compressed. */
+async function unpackMessage(
   request: FastifyRequest,
   body: Buffer,
-): Promise<string> {
+  message: Buffer,
+  unpack: DecoderOptions["unpack"],
+): Promise<Uint8Array | { readonly flaw: string } | null> {
   const contentType = typeOf(request);
-  if (!MESSAGE_TYPE.test(contentType)) return "";
   const isFramed = prefixOf(contentType) > 0;
-  let message: Uint8Array = body.subarray(prefixOf(contentType));
-  if (message.length > MAX_REQUEST) return ""; // The library refuses it for its size.
   const encoding = request.headers[encodingHeaderOf(contentType)] ?? "identity";
   const isPacked = isFramed ? ((body[0] ?? 0) & FLAG_COMPRESSED) !== 0 : encoding !== "identity";
-  if (isPacked) {
-    // The library says what is wrong with an encoding that it does not know.
-    if (encoding !== compressionGzip.name) return "";
-    try {
-      message = await compressionGzip.decompress(message, MAX_REQUEST);
-    } catch (error) {
-      const isLarge = error instanceof ConnectError && error.code === Code.ResourceExhausted;
-      return isLarge ? "" : "the request is no gzip stream";
-    }
-  }
+  if (!isPacked) return message;
+  // The library says what is wrong with an encoding that it does not know.
+  if (encoding !== compressionGzip.name) return null;
+  const refusal = unpack(request, Math.min(MAX_REQUEST, message.length * MOST_INFLATED));
+  if (refusal) throw refusal;
   try {
-    if (isJson(contentType)) {
-      const text = new TextDecoder("utf-8", { fatal: true }).decode(message);
-      // As the library does it.
-      fromJsonString(input, text, { ignoreUnknownFields: true });
-    } else {
-      fromBinary(input, message);
-    }
-    return "";
+    return await compressionGzip.decompress(message, MAX_REQUEST);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : "";
-    // What follows in the decoder's words on JSON quotes the request.
-    const shown = isJson(contentType) ? /^cannot decode [\w.]+ [\w.]+/.exec(reason)?.[0] : reason;
-    return `the request is no ${input.typeName}${shown ? `: ${shown}` : ""}`;
+    const isLarge = error instanceof ConnectError && error.code === Code.ResourceExhausted;
+    return isLarge ? null : { flaw: "the request is no gzip stream" };
   }
+}
+
+function decode(
+  input: DescMessage,
+  contentType: string,
+  message: Uint8Array,
+  checkValues: (bytes: Uint8Array) => void,
+): Message {
+  if (!isJson(contentType)) {
+    checkValues(message);
+    return fromBinary(input, message);
+  }
+  checkJsonValues(message);
+  const text = new TextDecoder("utf-8", { fatal: true }).decode(message);
+  // As the library does it.
+  return fromJsonString(input, text, { ignoreUnknownFields: true });
+}
+
+function flawOf(error: unknown, { typeName }: DescMessage, contentType: string): string {
+  if (error instanceof LatchkeyError) return error.message;
+  const reason = error instanceof Error ? error.message : "";
+  // What follows in the decoder's words on JSON quotes the request.
+  const shown = isJson(contentType) ? /^cannot decode [\w.]+ [\w.]+/.exec(reason)?.[0] : reason;
+  return `the request is no ${typeName}${shown ? `: ${shown}` : ""}`;
 }
 
 /** Answers a body that was not read whole, in the form of the protocol it came by. */

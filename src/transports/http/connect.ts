@@ -28,13 +28,16 @@ import {
 import { STATUS } from "../status.js";
 import {
   BODY_HEADERS,
+  createDecoder,
+  type Decoded,
   emptyBody,
-  findFlaw,
   MAX_BODY,
   MAX_REQUEST,
   refuseLarge,
   refuseText,
 } from "./connect-bodies.js";
+import { createErrorAnswers } from "./error-answers.js";
+import type { RequestBodies } from "./request-bodies.js";
 import { type CallerOf, CHALLENGE } from "./rest-sessions/routes.js";
 import { createStreamAnswer } from "./stream-answer.js";
 
@@ -46,8 +49,14 @@ const LIMITS = {
   acceptCompression: [compressionGzip],
 };
 
-/** Why a request could not be decoded; empty if it could. */
-const flawKey = createContextKey("");
+export interface ConnectOptions {
+  readonly calls: Calls;
+  readonly callerOf: CallerOf;
+  readonly bodies: Pick<RequestBodies, "read" | "unpack">;
+}
+
+/** The request's message as it was decoded here; null if the library decodes it. */
+const decodedKey = createContextKey<Decoded>(null);
 /** Sends the headers of a stream. */
 const beginKey = createContextKey((_header: Headers): void => {});
 /** The request as it came. */
@@ -57,15 +66,15 @@ const requestKey = createContextKey<FastifyRequest | null>(null);
  * Serves the service by Connect and gRPC-Web at `/<service>/<method>`.
  *
  * The bodies are read here, so that one over the limit is read to its end and
- * refused while its connection serves on, and tried here, because the library
- * would answer one that cannot be decoded before asking who calls: a binary one
- * with INTERNAL, one in JSON with a quotation of it.
+ * refused while its connection serves on, and decoded here, because the library
+ * would answer a binary one that cannot be with INTERNAL, and one in JSON with a
+ * quotation of it.
  */
 export function addConnect<S extends DescService>(
   scope: FastifyInstance,
   service: S,
   rpcs: Rpcs<S>,
-  { calls, callerOf }: { readonly calls: Calls; readonly callerOf: CallerOf },
+  { calls, callerOf, bodies }: ConnectOptions,
 ): void {
   const implementation: Record<string, unknown> = {};
   for (const { method, name, rpc } of listRpcs(service, rpcs)) {
@@ -79,29 +88,34 @@ export function addConnect<S extends DescService>(
   router.service(service, implementation as Partial<ServiceImpl<S>>);
 
   scope.removeAllContentTypeParsers();
-  const parserOptions = { parseAs: "buffer", bodyLimit: MAX_BODY } as const;
-  scope.addContentTypeParser("*", parserOptions, (_request, body, done) => done(null, body));
-  scope.setErrorHandler((error: FastifyError, request, reply) => {
-    if (error.statusCode === 413) refuseLarge(request, reply);
+  scope.addContentTypeParser("*", (request, payload, done) =>
+    bodies.read(request, payload, MAX_BODY, done),
+  );
+  scope.setErrorHandler((error: FastifyError | LatchkeyError, request, reply) => {
+    if (error instanceof LatchkeyError) {
+      const { status, headers, body } = createErrorAnswers(error)(request.raw);
+      reply.code(status).headers(headers).send(body);
+    } else if (error.statusCode === 413) refuseLarge(request, reply);
     else reply.code(error.statusCode ?? STATUS.internal.http).send();
   });
 
   // HTTP/1.1 has no streams in both directions. Clients take 404 for UNIMPLEMENTED.
   const handlers = router.handlers.filter(({ method }) => method.methodKind !== "bidi_streaming");
   for (const handler of handlers) {
+    const decode = createDecoder({ ...bodies, input: handler.method.input });
     scope.all(handler.requestPath, async (request, reply) => {
       if (refuseText(request, reply)) return reply;
-      reply.hijack();
       const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
-      const flaw = await findFlaw(handler.method.input, request, sent);
-      // In place of a request with a flaw goes an empty one, to be refused by the RPC.
-      const body = once(flaw ? emptyBody(request) : sent);
-      const context = createContextValues().set(flawKey, flaw).set(requestKey, request);
+      const decoded = await decode(request, sent);
+      reply.hijack();
+      // In place of what is decoded goes an empty request, for the library not to decode it again.
+      const body = once(decoded ? emptyBody(request) : sent);
+      const context = createContextValues().set(decodedKey, decoded).set(requestKey, request);
       const stream = createStreamAnswer(reply.raw);
       context.set(beginKey, stream.begin);
       try {
         const universal = universalRequestFromNodeRequest(request.raw, reply.raw, {}, context);
-        if (flaw) for (const name of BODY_HEADERS) universal.header.delete(name);
+        if (decoded) for (const name of BODY_HEADERS) universal.header.delete(name);
         const answer = await handler({ ...universal, body });
         if (handler.method.methodKind === "server_streaming") await stream.end(answer);
         else await universalResponseToNodeResponse(answer, reply.raw);
@@ -118,7 +132,7 @@ function unary(name: string, rpc: Rpc, calls: Calls, callerOf: CallerOf) {
   return (request: Parameters<Rpc>[0], { signal, values }: HandlerContext) => {
     const call = async () => {
       const caller = await identify(values, callerOf);
-      return rpc(request, { cancelled: () => signal.aborted, caller });
+      return rpc(messageOf(values, request), { cancelled: () => signal.aborted, caller });
     };
     const answer = Promise.resolve(run(call, undefined)).catch(fail);
     // The library tells of a deadline that passed, and waits on.
@@ -147,7 +161,7 @@ function serverStream(name: string, rpc: ServerStreamRpc, calls: Calls, callerOf
     try {
       const caller = await identify(values, callerOf);
       values.get(beginKey)(responseHeader);
-      yield* rpc(request, { cancelled: () => signal.aborted, caller, signal });
+      yield* rpc(messageOf(values, request), { cancelled: () => signal.aborted, caller, signal });
     } catch (error) {
       giveUp(error);
       await answered;
@@ -166,9 +180,15 @@ async function identify(
 ): Promise<CallerSession | null> {
   const origin = values.get(requestKey);
   const caller = origin && (await callerOf(origin));
-  const flaw = values.get(flawKey);
-  if (flaw) throw new LatchkeyError("invalid", flaw);
+  const decoded = values.get(decodedKey);
+  if (decoded && "flaw" in decoded) throw new LatchkeyError("invalid", decoded.flaw);
   return caller;
+}
+
+/** The message that was decoded here; `given`, of the same type, is the library's. */
+function messageOf<M>(values: HandlerContext["values"], given: M): M {
+  const decoded = values.get(decodedKey);
+  return decoded && "message" in decoded ? (decoded.message as M) : given;
 }
 
 /** What goes with errors that a client may act upon. */

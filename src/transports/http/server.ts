@@ -37,6 +37,7 @@ import { transform } from "./openapi.js";
 import { addOperations } from "./operations.js";
 import { createOriginGuard } from "./origin-guard.js";
 import { createAdmit } from "./refusal.js";
+import { createRequestBodies, type RequestBodiesOptions } from "./request-bodies.js";
 import { checkRequest } from "./request-check.js";
 import { addBodyParsers } from "./rest-sessions/bodies.js";
 import { addRestSessions, type CallerOf, sendError } from "./rest-sessions/routes.js";
@@ -90,6 +91,8 @@ export interface HttpOptions {
   readonly tls: Tls | null;
   readonly calls: Calls;
   readonly admission: Admission;
+  readonly budget: RequestBodiesOptions["budget"];
+  readonly observer: RequestBodiesOptions["observer"];
   readonly log: Logger;
   readonly metrics: Pick<Metrics, "contentType" | "text">;
   /** Milliseconds since 1970. */
@@ -116,6 +119,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     identify: ({ socket, headers }) =>
       callOrigins.bySocket(socket, (name) => headerOf(headers, name)),
   });
+  const bodies = createRequestBodies({ ...options, ownerOf: callers.ownerOf });
   const callerOf: CallerOf = ({ raw }) => callers.callerOf(raw);
   /** The last that was found to be a media type: nearly always the next one, too. */
   let lastType: string | undefined;
@@ -130,6 +134,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     };
     const take: RequestListener = (request, response) => {
       if (!admit(request, response)) return;
+      bodies.open(request, response);
       // Fastify refuses what is no media type at all, before any parser sees it.
       const type = request.headers["content-type"];
       if (type !== undefined && type !== lastType) {
@@ -156,7 +161,6 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     serverFactory,
     schemaController: { compilersFactory: NO_SCHEMAS },
     logger: false, // Its lines hold URLs, and those hold tokens.
-    bodyLimit: LIMITS.dataBytes,
     forceCloseConnections: "idle",
     routerOptions: {
       ignoreTrailingSlash: true,
@@ -182,6 +186,8 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       done(null, payload);
     });
   });
+  // What has no route has no use for a body.
+  app.removeAllContentTypeParsers();
   app.setNotFoundHandler((_request, reply) =>
     sendError(reply, new LatchkeyError("not_found", "no such path or method: see /openapi.json")),
   );
@@ -198,13 +204,13 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     transformObject,
   });
   await app.register(async (scope) => {
-    addBodyParsers(scope);
+    addBodyParsers(scope, bodies, LIMITS.dataBytes);
     addRestSessions(scope, { ...options, callerOf, isDraining: () => draining });
   });
   await app.register(async (scope) => {
-    addRkeEndpoints(scope, { ...options, callerOf, isDraining: () => draining });
+    addRkeEndpoints(scope, { ...options, callerOf, bodies, isDraining: () => draining });
   });
-  const connectOptions = { calls: options.calls, callerOf };
+  const connectOptions = { calls: options.calls, callerOf, bodies };
   await app.register(async (scope) => {
     addConnect(scope, SessionService, options.sessionRpcs, connectOptions);
   });

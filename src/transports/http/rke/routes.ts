@@ -4,8 +4,10 @@ import { LatchkeyError } from "../../../domain/error.js";
 import { isJsonObject } from "../../../domain/json.js";
 import type { Authorization } from "../../../services/authorization.js";
 import type { Calls } from "../../calls.js";
+import { RETRY_AFTER } from "../../error-details.js";
 import { STATUS } from "../../status.js";
 import { JSON_TYPE } from "../json-answers.js";
+import type { RequestBodies } from "../request-bodies.js";
 import { addBodyParsers } from "../rest-sessions/bodies.js";
 import { type CallerOf, CHALLENGE } from "../rest-sessions/routes.js";
 import { RKE_ENDPOINTS, type RkeEndpoint, type RkeParameters } from "./endpoints.js";
@@ -29,12 +31,13 @@ export interface RkeRoutesOptions {
   readonly callerOf: CallerOf;
   readonly rkeOf: Authorization["rkeOf"];
   readonly isDraining: () => boolean;
+  readonly bodies: Pick<RequestBodies, "read">;
 }
 
 /** Serves the six endpoints of the reproduced RKE API, by GET and by POST. */
 export function addRkeEndpoints(scope: FastifyInstance, options: RkeRoutesOptions): void {
-  const { calls, callerOf, rkeOf, isDraining } = options;
-  addBodyParsers(scope);
+  const { calls, callerOf, rkeOf, isDraining, bodies } = options;
+  addBodyParsers(scope, bodies, MAX_BODY);
   scope.setErrorHandler((error: FastifyError | LatchkeyError, request, reply) => {
     if (error instanceof LatchkeyError) return sendError(request, reply, error);
     const { statusCode = STATUS.internal.http } = error;
@@ -69,7 +72,6 @@ export function addRkeEndpoints(scope: FastifyInstance, options: RkeRoutesOption
       scope.route({
         method,
         url,
-        bodyLimit: MAX_BODY,
         exposeHeadRoute: false,
         handler,
         config: { document: schemaOf(method, command) },
@@ -110,6 +112,7 @@ function sendError(
   status: number = isUpstream(error) ? 502 : STATUS[error.code].http,
 ) {
   if (error.code === "unauthenticated") reply.header("www-authenticate", CHALLENGE);
+  if (error.code === "overloaded") reply.header("retry-after", RETRY_AFTER);
   const given = request.method === "GET" ? request.query : request.body;
   const { session_id: sessionId } = (given ?? {}) as RkeParameters;
   return reply
