@@ -101,11 +101,11 @@ test("a packed body counts by what it may unpack to", async () => {
   });
 });
 
-test("an account has 16 MiB in hand on all its connections, and another its own", () =>
+test("an account has 64 MiB in hand on all its connections, and another its own", () =>
   withGuarded(async ({ http, ann, bob }) => {
     const path = "/api/rke/encrypt";
     const half = { path, announced: MIB, sent: 10, authorization: ann.bearer };
-    const held = Array.from({ length: 16 }, () => begin(http, half));
+    const held = Array.from({ length: 64 }, () => begin(http, half));
     const whole = { path, announced: MIB, sent: MIB };
     try {
       await eventually("an account with all in hand", async () => {

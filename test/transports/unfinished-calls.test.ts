@@ -71,7 +71,7 @@ const isOverloaded = async (answer: HalfCall["answer"]) => {
 
 for (const path of [CREATE, WATCH, ENCRYPT]) {
   test(`what a connection's unfinished requests may hold is bounded: ${path}`, async () => {
-    const budget = createByteBudget();
+    const budget = createByteBudget({ mostOfOne: 16 * MIB });
     await withCalls({ budget }, async (one, other) => {
       const held = Array.from({ length: 16 }, () => one.begin(path, beginMessage()));
       await eventually("16 MiB in hand", () => budget.held() === 16 * MIB);
