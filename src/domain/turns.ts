@@ -13,6 +13,9 @@ export interface TurnsOptions {
   readonly pause: (milliseconds: number) => Promise<unknown>;
 }
 
+/** Does its work, and returns what tells the caller of it. */
+type Piece = () => Promise<() => void>;
+
 /** Does a piece of a call's work when it is its caller's turn, and answers as it does. */
 export type TakeTurn = <T>(who: string, work: () => T | Promise<T>) => Promise<T>;
 
@@ -24,13 +27,13 @@ export type TakeTurn = <T>(who: string, work: () => T | Promise<T>) => Promise<T
  */
 export function createTurns({ clock, pause }: TurnsOptions): TakeTurn {
   /** What waits, by caller, the next first. */
-  const waiting = new Map<string, (() => Promise<void>)[]>();
+  const waiting = new Map<string, Piece[]>();
   let isRunning = false;
   /** Milliseconds worked since the last rest, and when that was seen. */
   let owed = 0;
   let seenAt = Number.NEGATIVE_INFINITY;
 
-  const next = (): (() => Promise<void>) | undefined => {
+  const next = (): Piece | undefined => {
     for (const [who, pieces] of waiting) {
       const piece = pieces.shift();
       waiting.delete(who);
@@ -44,9 +47,10 @@ export function createTurns({ clock, pause }: TurnsOptions): TakeTurn {
     for (let piece = next(); piece; piece = next()) {
       const start = clock();
       owed = Math.max(0, owed - (start - seenAt));
-      await piece();
+      const answer = await piece();
       seenAt = clock();
       owed += seenAt - start;
+      answer();
       const rest = owed >= STRETCH ? owed : 0;
       await pause(rest);
       if (rest > 0) owed = 0;
@@ -61,9 +65,10 @@ export function createTurns({ clock, pause }: TurnsOptions): TakeTurn {
       waiting.set(who, pieces);
       pieces.push(async () => {
         try {
-          resolve(await work());
+          const value = await work();
+          return () => resolve(value);
         } catch (error) {
-          reject(error);
+          return () => reject(error);
         }
       });
       if (isRunning) return;
