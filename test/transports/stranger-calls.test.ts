@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { connect, type IncomingHttpHeaders } from "node:http2";
 import { after, before, test } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { type Guarded, startGuarded } from "../authentication/accounts.js";
@@ -65,6 +66,16 @@ test("a stranger's calls do not disturb those of a caller on the same connection
   } finally {
     calls.close();
   }
+});
+
+test("a request without a path is refused, and the server lives", async () => {
+  const session = connect(`http://${server.grpc}`);
+  const stream = session.request({ ":method": "CONNECT", ":authority": "localhost" });
+  const headers = await new Promise<IncomingHttpHeaders>((resolve, reject) => {
+    stream.on("response", resolve).on("error", reject);
+  });
+  session.destroy();
+  assert.equal(Number(headers["grpc-status"]), status.UNAUTHENTICATED);
 });
 
 test("refused strangers are counted", async () => {

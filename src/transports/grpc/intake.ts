@@ -90,6 +90,7 @@ export function createIntake(options: IntakeOptions) {
     stream[INTAKE] = { caller, charge, frames };
     unfinished.set(stream, clock());
     stream.on("data", (part: Buffer) => {
+      if (stream.writableEnded) return;
       const begun = frames.push(part);
       if (charge ? begun > 0 && !charge.add(begun) : begun > PUBLIC_MESSAGE) {
         if (charge) observer.refused("grpc", "memory");
@@ -98,7 +99,8 @@ export function createIntake(options: IntakeOptions) {
         // Reflection answers each message when it is whole.
         if (isReflection && !frames.isWithin()) charge?.end();
         if (!frames.isWithin()) unfinished.delete(stream);
-        else if (!unfinished.has(stream)) unfinished.set(stream, clock());
+        // Ours end by themselves when nothing moves; what they do not take must not be held against them.
+        else if (isReflection && !unfinished.has(stream)) unfinished.set(stream, clock());
       }
     });
     stream.on("end", () => unfinished.delete(stream));
@@ -110,7 +112,7 @@ export function createIntake(options: IntakeOptions) {
   };
 
   const { connect, socketOf } = interceptStreams(server, (stream: Stream, headers, proceed) => {
-    const path = headers[":path"] as string; // HTTP/2 has it in every request.
+    const { ":path": path = "" } = headers; // CONNECT has none.
     // Until grpc-js listens, too.
     stream.on("error", ignore);
     const part = publicPartOf(path);
