@@ -33,6 +33,7 @@ for (const store of STORES) {
       const app = await rest.call("GET", "/shop/soapp?dt=6000");
       assert.equal(app.status, 200);
       assert.equal(app.headers["content-type"], "application/json; charset=utf-8");
+      assert.equal(app.headers["content-length"], `${app.bytes.length}`);
       const byAccess = listed(app.text);
       const numbers = byAccess.map(({ d }) => d.n);
       assert.deepEqual(numbers.slice(0, 3), [2, 1, 0]);
@@ -68,8 +69,9 @@ test("clients that read nothing hold up no other caller's long list, and none on
     }
     await eventually("answers that begin", () => stalled.every(({ bytesRead }) => bytesRead > 0));
     let isDone = false;
-    const third = rest.call("GET", "/shop/soid/ann").then(({ text }) => {
+    const third = rest.call("GET", "/shop/soid/ann").then(({ text, headers }) => {
       isDone = true;
+      assert.equal(headers["transfer-encoding"], "chunked");
       return listed(text).length;
     });
     assert.equal((await rest.call("GET", "/ping")).status, 200);

@@ -9,6 +9,9 @@ const AT_ONCE = 4;
 /** Such answers of a caller that wait; more are refused. */
 const WAITING = 64;
 
+/** Characters up to which an answer is sent as a whole, with its length, as clients are used to. */
+const WHOLE = 1_048_576;
+
 /** Milliseconds in which a client that is sent an answer must read something of it. */
 const STALL = 30_000;
 
@@ -38,20 +41,30 @@ export function createJsonStreams() {
   return {
     /**
      * Answers 200 with the texts one after the other, for the caller `who`. Rejects with what goes
-     * wrong before the first of them, which is the caller's answer then; after it the connection is
-     * cut, for there is no other way to say that the answer is not whole.
+     * wrong before WHOLE characters of them, which is the caller's answer then; after that the
+     * connection is cut, for there is no other way to say that the answer is not whole.
      */
     async send(reply: FastifyReply, who: string, texts: AsyncGenerator<string>): Promise<void> {
       const leave = await enter(who);
       const { raw } = reply;
       try {
-        const first = await texts.next();
+        const begin = await take(texts, WHOLE);
         reply.hijack();
+        if (begin.isWhole) {
+          const length = Buffer.byteLength(begin.text);
+          raw.writeHead(200, { "content-type": JSON_TYPE, "content-length": length });
+          raw.end(begin.text);
+          return;
+        }
         raw.setTimeout(STALL, () => raw.destroy());
         raw.writeHead(200, { "content-type": JSON_TYPE });
-        for (let text = first; !text.done && !raw.destroyed; text = await texts.next()) {
-          if (raw.write(text.value)) continue;
-          await drained(raw);
+        if (!raw.write(begin.text)) await drained(raw);
+        for (
+          let text = await texts.next();
+          !text.done && !raw.destroyed;
+          text = await texts.next()
+        ) {
+          if (!raw.write(text.value)) await drained(raw);
         }
         raw.end();
       } catch (error) {
@@ -63,6 +76,17 @@ export function createJsonStreams() {
       }
     },
   };
+}
+
+/** The texts up to a length, and whether there are no more. */
+async function take(texts: AsyncGenerator<string>, length: number) {
+  let text = "";
+  while (text.length <= length) {
+    const next = await texts.next();
+    if (next.done) return { text, isWhole: true };
+    text += next.value;
+  }
+  return { text, isWhole: false };
 }
 
 /** Settles when more can be written, or the connection is gone. */
