@@ -320,14 +320,18 @@ test("an account that is disabled while its password is checked stays outside", 
   }));
 
 test("the use of a key is noted at most once a minute, and a failure of it fails no call", () =>
-  withTrial(async ({ authentication, store, clock, key, lines }) => {
+  withTrial(async ({ authentication, store, clock, key, keyId, lines }) => {
     const use = () => authentication.byHeader(`Bearer ${key}`, HOME);
-    const lastUse = async () => (await store.load()).accounts[0]?.keys[0]?.lastUsedAt;
+    /** The latest use that is noted, once all notes are written: this one of long ago is the last. */
+    const lastUse = async () => {
+      await store.noteKeyUse(keyId, 1);
+      return (await store.load()).accounts[0]?.keys[0]?.lastUsedAt;
+    };
     use();
     assert.equal(await lastUse(), NOW);
     clock.now += 59_999;
     use();
-    assert.equal(await lastUse(), NOW);
+    assert.equal(await lastUse(), 1);
     clock.now += 1;
     use();
     assert.equal(await lastUse(), NOW + 60_000);
