@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
-import { LatchkeyError } from "../domain/error.js";
+import { describeFault, LatchkeyError } from "../domain/error.js";
 import type { KeyExchange } from "../domain/key-exchange.js";
 import type { RandomBytes } from "../domain/token.js";
 import { createDiscovery } from "./discovery.js";
@@ -59,7 +59,7 @@ function readNumbers(file: string): ReadonlyMap<string, number> {
   try {
     return parseRaidaNumbers(readFileSync(file, "utf8"));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = describeFault(cause);
     throw new LatchkeyError("invalid", `LATCHKEY_RKE_RAIDA ${file}: ${reason}`, { cause });
   }
 }

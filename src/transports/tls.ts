@@ -1,7 +1,7 @@
 import { constants, X509Certificate } from "node:crypto";
 import { readFileSync, unwatchFile, watchFile } from "node:fs";
 import { createSecureContext, type TlsOptions } from "node:tls";
-import { LatchkeyError } from "../domain/error.js";
+import { describeFault, LatchkeyError } from "../domain/error.js";
 
 /** Time (ms) that a peer has for its TLS handshake; Node waits two minutes. */
 export const HANDSHAKE_TIMEOUT = 10_000;
@@ -41,7 +41,7 @@ export function readTls({ cert, key, clientCa }: TlsFiles): Tls {
   try {
     createSecureContext(options);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = describeFault(cause);
     throw new LatchkeyError(
       "unavailable",
       `${cert} and ${key} are no certificate with its key: ${reason}`,
@@ -57,7 +57,7 @@ function checkAuthority(file: string | null, content: Buffer): void {
   try {
     new X509Certificate(content);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = describeFault(cause);
     throw new LatchkeyError("unavailable", `${file} is no certificate in PEM: ${reason}`, {
       cause,
     });
@@ -68,7 +68,7 @@ function read(path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = describeFault(cause);
     throw new LatchkeyError("unavailable", `cannot read the TLS file ${path}: ${reason}`, {
       cause,
     });

@@ -1,7 +1,7 @@
 import { closeSync, fdatasyncSync, linkSync, openSync, readSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";
-import { LatchkeyError } from "../../domain/error.js";
+import { describeFault, LatchkeyError } from "../../domain/error.js";
 import { isFileThere } from "./file-presence.js";
 import { syncPath } from "./sync-path.js";
 
@@ -58,7 +58,7 @@ export async function backupDatabase(from: string, to: string, pace: Pace): Prom
   } catch (error) {
     rmSync(partial, { force: true });
     if (error instanceof LatchkeyError) throw error;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = describeFault(error);
     throw new LatchkeyError("unavailable", `the backup failed: ${reason}`, { cause: error });
   }
 }

@@ -106,7 +106,7 @@ const FULL_BELOW = 65_536;
  * system refuses, a full disk among it; `freeBytes` answers how much the user may write there.
  */
 export function openFailure(error: unknown, freeBytes: () => number): string {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = describeFault(error);
   if (!(error instanceof Sqlite.SqliteError)) return reason;
   if (error.code === "SQLITE_FULL") return "the disk is full";
   if (error.code.startsWith("SQLITE_IOERR") && freeBytes() < FULL_BELOW) {

@@ -1,6 +1,6 @@
 import { statfsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { LatchkeyError } from "../../domain/error.js";
+import { describeFault, LatchkeyError } from "../../domain/error.js";
 
 /**
  * Whether there is a file at the path. Throws `unavailable` if that cannot be told, as where the
@@ -10,7 +10,7 @@ export function isFileThere(path: string): boolean {
   try {
     return statSync(path, { throwIfNoEntry: false }) !== undefined;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = describeFault(error);
     throw new LatchkeyError("unavailable", `cannot read ${path}: ${reason}`, { cause: error });
   }
 }
