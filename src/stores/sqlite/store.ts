@@ -121,12 +121,13 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     tokenHash: TokenHash,
     query: () => Awaitable<T>,
   ): Awaitable<T> => {
-    if (memory.peek(tokenHash) !== undefined) return guard.attempt(query);
+    if (memory.peek(tokenHash) !== undefined || !filter.mayHave(tokenHash)) {
+      return guard.attempt(query);
+    }
     return guard.attempt(() => {
       const appId = apps.idOf(app);
       const known = commits.committed();
-      const isKnown = appId !== null && filter.mayHave(tokenHash);
-      const fetched = !isKnown ? undefined : prefetch.session({ app, appId, tokenHash });
+      const fetched = appId === null ? undefined : prefetch.session({ app, appId, tokenHash });
       if (!fetched) return query();
       return fetched.then((stored) =>
         guard.read(() => {
