@@ -161,7 +161,7 @@ export function createAuthorization(options: AuthorizationOptions) {
       if (!caller) return forNobody;
       const made = known.get(caller);
       if (made) return made;
-      const guarded = guard(logged(caller), permissionsOf(caller), caller.account.name);
+      const guarded = guard(logged(caller), permissionsOf(caller));
       known.set(caller, guarded);
       return guarded;
     },
@@ -187,12 +187,8 @@ export function createAuthorization(options: AuthorizationOptions) {
   };
 }
 
-/** `sessions`, each method behind `may`, which throws if the caller, of this account, may not. */
-function guard(
-  sessions: Sessions,
-  may: (operation: Operation, app: string) => void,
-  account: string,
-): Sessions {
+/** `sessions`, each method behind `may`, which throws if the caller may not. */
+function guard(sessions: Sessions, may: (operation: Operation, app: string) => void): Sessions {
   const { create, touch, peek, batch, update, extend, rotate, deleteUser, deleteApp, list } =
     sessions;
   return {
@@ -238,7 +234,7 @@ function guard(
     },
     async list(request, asker) {
       may("list", request.app);
-      return list({ ...request, account }, asker);
+      return list(request, asker);
     },
     async withIds(app, ids, asker) {
       may("withIds", app);

@@ -91,13 +91,11 @@ export interface ListRequest {
   readonly pageToken?: string;
   /** The token of the caller's own session, which the answer then names; empty: none. */
   readonly currentToken?: string;
-  /** The account that asks, which alone may have the next page; empty or absent: nobody's. */
-  readonly account?: string;
 }
 
 /** Who asks for what takes long. */
 export interface Asker {
-  /** Callers of another name have turns of their own; absent: nobody's. */
+  /** The account that asks; empty or absent: nobody's. Each has turns and page tokens of its own. */
   readonly who?: string;
   /** Whether the answer is wanted no more; it may then be anything. */
   readonly cancelled?: () => boolean;

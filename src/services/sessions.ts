@@ -304,12 +304,12 @@ export function createSessions(options: SessionsOptions) {
       const userId = request.userId === undefined ? "" : checkUserId(request.userId);
       const limit = checkPageSize(request.pageSize ?? 0);
       const at = now();
-      const { activeWithin = 0, pageToken = "", currentToken = "", account = "" } = request;
+      const { activeWithin = 0, pageToken = "", currentToken = "" } = request;
       const currentHash =
         currentToken === "" ? null : hashToken(checkToken(currentToken, "current_token"));
       const since =
         request.activeWithin === undefined ? 0 : at - checkSeconds("active_within", activeWithin);
-      const asked = { app, userId, activeWithin, account };
+      const asked = { app, userId, activeWithin, account: asker.who ?? "" };
       // The first page's bound holds for all: a session within it stays within it.
       const { activeSince, before } =
         pageToken === ""
