@@ -5,19 +5,25 @@ export interface WorkLimitOptions {
   readonly running: number;
   /** Pieces that wait for their turn, in the order they came; more are refused. */
   readonly waiting: number;
+  /** What those that are refused reject with; `limit` if absent. */
+  readonly refusal?: () => LatchkeyError;
 }
 
 export type WorkLimit = ReturnType<typeof createWorkLimit>;
 
-/** Answers a function that runs work as the limits allow, and rejects with `limit` beyond them. */
-export function createWorkLimit({ running: most, waiting: room }: WorkLimitOptions) {
+/** Answers a function that runs work as the limits allow, and rejects with `refusal` beyond them. */
+export function createWorkLimit({
+  running: most,
+  waiting: room,
+  refusal = busy,
+}: WorkLimitOptions) {
   const waiting: (() => void)[] = [];
   let running = 0;
 
   return async <T>(work: () => Promise<T>): Promise<T> => {
     if (running === most) {
       if (waiting.length === room) {
-        throw new LatchkeyError("limit", "the server is busy: try again in a few seconds");
+        throw refusal();
       }
       // Whoever ends hands its place on, so `running` stays as it is.
       await new Promise<void>((resolve) => waiting.push(resolve));
@@ -32,4 +38,8 @@ export function createWorkLimit({ running: most, waiting: room }: WorkLimitOptio
       else running--;
     }
   };
+}
+
+function busy(): LatchkeyError {
+  return new LatchkeyError("limit", "the server is busy: try again in a few seconds");
 }

@@ -14,10 +14,10 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import type { FastifyError, FastifyInstance, FastifyRequest } from "fastify";
-import { type ErrorCode, LatchkeyError } from "../../domain/error.js";
+import { LatchkeyError } from "../../domain/error.js";
 import type { CallerSession } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
-import { errorDetails, RETRY_AFTER } from "../error-details.js";
+import { errorDetails } from "../error-details.js";
 import {
   listRpcs,
   listServerStreamRpcs,
@@ -37,8 +37,9 @@ import {
   refuseText,
 } from "./connect-bodies.js";
 import { createErrorAnswers } from "./error-answers.js";
+import { ERROR_HEADERS } from "./error-headers.js";
 import type { RequestBodies } from "./request-bodies.js";
-import { type CallerOf, CHALLENGE } from "./rest-sessions/routes.js";
+import type { CallerOf } from "./rest-sessions/routes.js";
 import { createStreamAnswer } from "./stream-answer.js";
 
 /** Connect has no limits of its own. A compressed request counts by what it unpacks to. */
@@ -191,17 +192,11 @@ function messageOf<M>(values: HandlerContext["values"], given: M): M {
   return decoded && "message" in decoded ? (decoded.message as M) : given;
 }
 
-/** What goes with errors that a client may act upon. */
-const HEADERS: { readonly [code in ErrorCode]?: Readonly<Record<string, string>> } = {
-  unauthenticated: { "www-authenticate": CHALLENGE },
-  overloaded: { "retry-after": `${RETRY_AFTER}` },
-};
-
 /** Throws the error in Connect's form. */
 function fail(error: LatchkeyError): never {
   // Connect numbers its codes as gRPC does.
   const code = STATUS[error.code].grpc as number as Code;
-  const headers = HEADERS[error.code];
+  const headers = ERROR_HEADERS[error.code];
   throw new ConnectError(error.message, code, headers, errorDetails(error));
 }
 

@@ -2,11 +2,11 @@ import type { IncomingMessage } from "node:http";
 import { type Code, ConnectError } from "@connectrpc/connect";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import type { ErrorCode, LatchkeyError } from "../../domain/error.js";
-import { encodeStatus, errorDetails, RETRY_AFTER } from "../error-details.js";
+import { encodeStatus, errorDetails } from "../error-details.js";
 import { STATUS } from "../status.js";
+import { ERROR_HEADERS } from "./error-headers.js";
 import { JSON_TYPE } from "./json-answers.js";
 import { errorAnswer } from "./rest-sessions/input.js";
-import { CHALLENGE } from "./rest-sessions/routes.js";
 import { rkeErrorAnswer } from "./rke/routes.js";
 
 type Headers = Readonly<Record<string, string | number>>;
@@ -17,12 +17,6 @@ export interface Answer {
   readonly headers: Headers;
   readonly body: Buffer;
 }
-
-/** What goes with errors that a client may act upon. */
-const HEADERS: { readonly [code in ErrorCode]?: Headers } = {
-  unauthenticated: { "www-authenticate": CHALLENGE },
-  overloaded: { "retry-after": RETRY_AFTER },
-};
 
 /** Connect's own table, where it is not that of the other APIs. */
 const CONNECT_HTTP: { readonly [code in ErrorCode]?: number } = { overloaded: 429 };
@@ -37,7 +31,7 @@ export function createErrorAnswers(error: LatchkeyError): (request: IncomingMess
   const { grpc, http } = STATUS[error.code];
   const answer = (status: number, body: Buffer, headers: Headers): Answer => ({
     status,
-    headers: { ...headers, ...HEADERS[error.code], "content-length": body.length },
+    headers: { ...headers, ...ERROR_HEADERS[error.code], "content-length": body.length },
     body,
   });
   const json = (status: number, value: unknown, type: string) =>

@@ -14,6 +14,8 @@ interface Answer {
   readonly text: string;
 }
 
+export type JsonAnswers = ReturnType<typeof createJsonAnswers>;
+
 /**
  * Answers with JSON, the answers of one turn of the event loop together at its end. To write to a
  * connection whose client sleeps wakes it, which costs as much as all else in a cached read; while

@@ -1,7 +1,8 @@
 import type { ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
 import { overloaded } from "../../domain/error.js";
-import { JSON_TYPE } from "./json-answers.js";
+import { createWorkLimit, type WorkLimit } from "../../services/work-limit.js";
+import { JSON_TYPE, type JsonAnswers } from "./json-answers.js";
 
 /** Long answers that a caller may have under way, each of which takes memory. */
 const AT_ONCE = 4;
@@ -15,75 +16,81 @@ const WHOLE = 1_048_576;
 /** Milliseconds in which a client that is sent an answer must read something of it. */
 const STALL = 30_000;
 
-interface Places {
-  taken: number;
-  readonly waiting: (() => void)[];
+export interface JsonStreamsOptions {
+  /** What answers whose text is in memory as a whole are given to. */
+  readonly answers: JsonAnswers;
+  /** Whether connections are to be closed after their answers. */
+  readonly isDraining: () => boolean;
 }
 
-/** Answers that are too long to be in memory as a whole, written as fast as they are read. */
-export function createJsonStreams() {
-  const callers = new Map<string, Places>();
+/** Answers that may be too long to be in memory as a whole, written as fast as they are read. */
+export function createJsonStreams({ answers, isDraining }: JsonStreamsOptions) {
+  /** By caller; there are no more than accounts. */
+  const limits = new Map<string, WorkLimit>();
 
-  const enter = async (who: string): Promise<() => void> => {
-    const places = callers.get(who) ?? { taken: 0, waiting: [] };
-    callers.set(who, places);
-    if (places.taken < AT_ONCE) places.taken++;
-    else if (places.waiting.length === WAITING) throw overloaded();
-    else await new Promise<void>((resolve) => places.waiting.push(resolve));
-    return () => {
-      const next = places.waiting.shift();
-      // Whoever leaves hands the place on.
-      if (next) return next();
-      if (--places.taken === 0) callers.delete(who);
-    };
+  const limitOf = (who: string): WorkLimit => {
+    const limit =
+      limits.get(who) ??
+      createWorkLimit({ running: AT_ONCE, waiting: WAITING, refusal: overloaded });
+    limits.set(who, limit);
+    return limit;
+  };
+
+  const sendWhole = (reply: FastifyReply, text: string): void => {
+    reply.hijack();
+    answers.send(reply.raw, text);
+  };
+
+  /** Goes on with texts of which these were taken. */
+  const write = async (
+    reply: FastifyReply,
+    texts: AsyncGenerator<string>,
+    taken: string,
+  ): Promise<void> => {
+    const { raw } = reply;
+    try {
+      const begin = await take(texts, taken, false);
+      if (begin.isWhole) return sendWhole(reply, begin.text);
+      reply.hijack();
+      raw.setTimeout(STALL, () => raw.destroy());
+      const closing = isDraining() ? { connection: "close" } : {};
+      raw.writeHead(200, { "content-type": JSON_TYPE, ...closing });
+      if (!raw.write(begin.text)) await drained(raw);
+      for await (const text of texts) {
+        if (raw.destroyed) return;
+        if (!raw.write(text)) await drained(raw);
+      }
+      raw.end();
+    } catch (error) {
+      if (reply.sent) raw.destroy();
+      throw error;
+    } finally {
+      await texts.return(undefined);
+    }
   };
 
   return {
     /**
      * Answers 200 with the texts one after the other, for the caller `who`. Rejects with what goes
      * wrong before WHOLE characters of them, which is the caller's answer then; after that the
-     * connection is cut, for there is no other way to say that the answer is not whole.
+     * connection is cut, for there is no other way to say that the answer is not whole. An empty
+     * text says that the answer is a long one.
      */
     async send(reply: FastifyReply, who: string, texts: AsyncGenerator<string>): Promise<void> {
-      const leave = await enter(who);
-      const { raw } = reply;
-      try {
-        const begin = await take(texts, WHOLE);
-        reply.hijack();
-        if (begin.isWhole) {
-          const length = Buffer.byteLength(begin.text);
-          raw.writeHead(200, { "content-type": JSON_TYPE, "content-length": length });
-          raw.end(begin.text);
-          return;
-        }
-        raw.setTimeout(STALL, () => raw.destroy());
-        raw.writeHead(200, { "content-type": JSON_TYPE });
-        if (!raw.write(begin.text)) await drained(raw);
-        for (
-          let text = await texts.next();
-          !text.done && !raw.destroyed;
-          text = await texts.next()
-        ) {
-          if (!raw.write(text.value)) await drained(raw);
-        }
-        raw.end();
-      } catch (error) {
-        if (reply.sent) raw.destroy();
-        throw error;
-      } finally {
-        leave();
-        await texts.return(undefined);
-      }
+      const begin = await take(texts, "", true);
+      if (begin.isWhole) sendWhole(reply, begin.text);
+      else await limitOf(who)(() => write(reply, texts, begin.text));
     },
   };
 }
 
-/** The texts up to a length, and whether there are no more. */
-async function take(texts: AsyncGenerator<string>, length: number) {
-  let text = "";
-  while (text.length <= length) {
+/** The texts up to WHOLE characters, or to an empty one, and whether there are no more. */
+async function take(texts: AsyncGenerator<string>, taken: string, toEmpty: boolean) {
+  let text = taken;
+  while (text.length <= WHOLE) {
     const next = await texts.next();
     if (next.done) return { text, isWhole: true };
+    if (toEmpty && next.value === "") break;
     text += next.value;
   }
   return { text, isWhole: false };

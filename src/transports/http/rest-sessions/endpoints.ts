@@ -1,12 +1,10 @@
 import { type Awaitable, then } from "../../../domain/awaitable.js";
 import { LatchkeyError } from "../../../domain/error.js";
 import { checkApp, checkIp, checkUserId } from "../../../domain/limits.js";
-import type { Session } from "../../../domain/session.js";
-import type { ListRequest } from "../../../services/session-requests.js";
 import type { Sessions } from "../../../services/sessions.js";
 import { sessionAnswer } from "./answer.js";
 import { readData, readFlag, readInitialData, readSeconds, readText, readToken } from "./input.js";
-import { pagesByRecency, pagesOf, sessionTexts } from "./session-texts.js";
+import { sessionsText, textsByCreation, textsByRecency } from "./session-texts.js";
 
 /** What an endpoint reads of a request: decoded path and query parameters and the JSON body. */
 export interface RestRequest {
@@ -25,23 +23,9 @@ export interface EndpointOptions {
 /**
  * The endpoints of rest-sessions 2.0.1, each by the name of its verb: request and
  * the use cases as its caller may use them in, answer out: a JSON value, or the parts of one's
- * text. Parameters are checked in the order in which
- * rest-sessions checked them.
+ * text. Parameters are checked in the order in which rest-sessions checked them.
  */
 export function createEndpoints({ now, ping }: EndpointOptions) {
-  /** What is answered of sessions: at once if they are a page, else part by part. */
-  const sessionsAnswer = async (
-    sessions: Sessions,
-    request: ListRequest,
-    arrange: (page: readonly Session[]) => readonly Session[],
-    pages: typeof pagesOf,
-  ) => {
-    const first = await sessions.list({ ...request, pageSize: 1000 });
-    const at = now();
-    if (first.nextPageToken !== "") return sessionTexts(pages(sessions, request), at);
-    return { sessions: arrange(first.sessions).map((session) => sessionAnswer(session, at)) };
-  };
-
   return {
     async create({ params, query, body }: RestRequest, sessions: Sessions) {
       const app = checkApp(params["app"] ?? "");
@@ -80,17 +64,16 @@ export function createEndpoints({ now, ping }: EndpointOptions) {
       return { activity: await sessions.countActiveUsers(app, seconds) };
     },
 
-    async soapp({ params, query }: RestRequest, sessions: Sessions) {
+    soapp({ params, query }: RestRequest, sessions: Sessions) {
       const app = checkApp(params["app"] ?? "");
-      const seconds = readSeconds("dt", query["dt"]);
-      const request = { app, activeWithin: seconds };
-      return sessionsAnswer(sessions, request, latestFirst, pagesByRecency);
+      const activeWithin = readSeconds("dt", query["dt"]);
+      return sessionsText(textsByRecency(sessions, { app, activeWithin }, now()));
     },
 
-    async soid({ params }: RestRequest, sessions: Sessions) {
+    soid({ params }: RestRequest, sessions: Sessions) {
       const app = checkApp(params["app"] ?? "");
       const userId = params["id"] ?? "";
-      return sessionsAnswer(sessions, { app, userId }, (page) => page, pagesOf);
+      return sessionsText(textsByCreation(sessions, { app, userId }, now()));
     },
 
     async kill({ params }: RestRequest, sessions: Sessions) {
@@ -123,10 +106,6 @@ export function createEndpoints({ now, ping }: EndpointOptions) {
 }
 
 export type Endpoints = ReturnType<typeof createEndpoints>;
-
-function latestFirst(sessions: readonly Session[]): readonly Session[] {
-  return sessions.toSorted((a, b) => b.lastAccessedAt - a.lastAccessedAt);
-}
 
 /** A session that is not there is `{}` here, not an error. */
 function orEmpty<T>(answer: () => Awaitable<T>): Awaitable<T | Record<string, never>> {

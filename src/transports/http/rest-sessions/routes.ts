@@ -5,8 +5,8 @@ import type { Authorization } from "../../../services/authorization.js";
 import type { CallerSession } from "../../../services/connections.js";
 import type { Sessions } from "../../../services/sessions.js";
 import type { Calls } from "../../calls.js";
-import { RETRY_AFTER } from "../../error-details.js";
 import { STATUS } from "../../status.js";
+import { ERROR_HEADERS } from "../error-headers.js";
 import { createJsonAnswers, JSON_TYPE } from "../json-answers.js";
 import { createJsonStreams } from "../json-streams.js";
 import {
@@ -17,9 +17,6 @@ import {
 } from "./endpoints.js";
 import { errorAnswer } from "./input.js";
 import { schemas } from "./schemas.js";
-
-/** How a caller may say who it is: RFC 9110, 11.6.1, and RFC 7617. */
-export const CHALLENGE = 'Bearer realm="latchkey", Basic realm="latchkey", charset="UTF-8"';
 
 const ROUTES: readonly [
   method: "GET" | "PUT" | "POST" | "DELETE",
@@ -64,8 +61,8 @@ export type CallerOf = (request: FastifyRequest) => Awaitable<CallerSession | nu
 export function addRestSessions(app: FastifyInstance, options: RestSessionsOptions): void {
   const { callerOf, sessionsOf } = options;
   const endpoints = createEndpoints(options);
-  const streams = createJsonStreams();
   const answers = createJsonAnswers({ ...options, afterTurn: setImmediate });
+  const streams = createJsonStreams({ ...options, answers });
   for (const [method, url, name] of ROUTES) {
     const run = options.calls.of("http", name);
     const answer: (request: RestRequest, sessions: Sessions) => unknown = endpoints[name];
@@ -99,11 +96,9 @@ export function sendError(
   error: LatchkeyError,
   status = statusOf(error.code),
 ) {
-  if (error.code === "unauthenticated") reply.header("www-authenticate", CHALLENGE);
-  if (error.code === "overloaded") reply.header("retry-after", RETRY_AFTER);
   return reply
     .code(status)
-    .header("content-type", JSON_TYPE)
+    .headers({ ...ERROR_HEADERS[error.code], "content-type": JSON_TYPE })
     .send(JSON.stringify(errorAnswer(error)));
 }
 

@@ -4,61 +4,70 @@ import type { ListRequest } from "../../../services/session-requests.js";
 import type { Sessions } from "../../../services/sessions.js";
 import { sessionAnswer } from "./answer.js";
 
-/** Sessions that a page has at most: few, since each may be large. */
+/** Sessions of the first page, which is all of most lists; and of later ones, since each may be large. */
+const FIRST_PAGE = 1_000;
 const PAGE = 100;
 
 /** Characters that a text should have about. */
 const TEXT = 65_536;
 
-type Pages = AsyncGenerator<readonly Session[]>;
+type Texts = AsyncGenerator<string>;
 
-/** The sessions of a listing, the newest created first. */
-export async function* pagesOf(sessions: Sessions, request: ListRequest): Pages {
-  let pageToken = "";
-  do {
+/** The sessions of a listing as JSON, joined by commas, the newest created first. `at`: see
+ * `sessionAnswer`. */
+export async function* textsByCreation(
+  sessions: Sessions,
+  request: ListRequest,
+  at: number,
+): Texts {
+  for (let pageToken: string | null = ""; pageToken !== null; ) {
     const page = await sessions.list({ ...request, pageSize: PAGE, pageToken });
-    yield page.sessions;
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
+    yield textOf(page.sessions, at);
+    pageToken = page.nextPageToken || null;
+  }
 }
 
 /**
- * The sessions of a listing, the latest accessed first, as their last access was when they were
- * listed. First come empty pages, while that is found out.
+ * The same, the latest accessed first, as their last access was when they were listed. First come
+ * empty texts, while that is found out.
  */
-export async function* pagesByRecency(sessions: Sessions, request: ListRequest): Pages {
+export async function* textsByRecency(sessions: Sessions, request: ListRequest, at: number): Texts {
   const order = createRecencyOrder();
-  for await (const page of pagesOf(sessions, request)) {
-    order.add(page);
-    yield [];
+  let page = await sessions.list({ ...request, pageSize: FIRST_PAGE });
+  if (page.nextPageToken === "") {
+    const latestFirst = page.sessions.toSorted((a, b) => b.lastAccessedAt - a.lastAccessedAt);
+    yield textOf(latestFirst, at);
+    return;
   }
+  order.add(page.sessions);
+  for (let { nextPageToken: pageToken } = page; pageToken !== ""; pageToken = page.nextPageToken) {
+    yield "";
+    page = await sessions.list({ ...request, pageSize: PAGE, pageToken });
+    order.add(page.sessions);
+  }
+  const read = async (ids: readonly string[]) =>
+    textOf(await sessions.withIds(request.app, ids), at);
   let size = 1;
   let ids: string[] = [];
   for (const id of order.ids()) {
     ids.push(id);
     if (ids.length < size) continue;
-    const page = await sessions.withIds(request.app, ids);
-    yield page;
+    const text = await read(ids);
+    yield text;
     // As many as were of the right length before, for some are a thousand times as large as others.
-    size = textOf(page, 0).length > TEXT ? Math.ceil(size / 2) : Math.min(size * 2, PAGE);
+    size = text.length > TEXT ? Math.ceil(size / 2) : Math.min(size * 2, PAGE);
     ids = [];
   }
-  if (ids.length > 0) yield await sessions.withIds(request.app, ids);
+  if (ids.length > 0) yield await read(ids);
 }
 
-/** The JSON of `{"sessions": […]}` in parts, none of which is much longer than a page. `at`: see
- * `sessionAnswer`. */
-export async function* sessionTexts(pages: Pages, at: number): AsyncGenerator<string> {
+/** The JSON of `{"sessions": […]}`, of such texts. */
+export async function* sessionsText(texts: Texts): Texts {
   let before = '{"sessions":[';
-  for await (const page of pages) {
-    const text = textOf(page, at);
-    if (text === "") {
-      // Nothing to write, but whoever writes can see that nobody reads any more.
-      yield "";
-      continue;
-    }
-    yield before + text;
-    before = ",";
+  for await (const text of texts) {
+    // Nothing to write is told too: whoever writes can see that nobody reads any more.
+    yield text === "" ? "" : before + text;
+    if (text !== "") before = ",";
   }
   yield before === "," ? "]}" : `${before}]}`;
 }

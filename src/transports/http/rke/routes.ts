@@ -4,12 +4,12 @@ import { LatchkeyError } from "../../../domain/error.js";
 import { isJsonObject } from "../../../domain/json.js";
 import type { Authorization } from "../../../services/authorization.js";
 import type { Calls } from "../../calls.js";
-import { RETRY_AFTER } from "../../error-details.js";
 import { STATUS } from "../../status.js";
+import { ERROR_HEADERS } from "../error-headers.js";
 import { JSON_TYPE } from "../json-answers.js";
 import type { RequestBodies } from "../request-bodies.js";
 import { addBodyParsers } from "../rest-sessions/bodies.js";
-import { type CallerOf, CHALLENGE } from "../rest-sessions/routes.js";
+import type { CallerOf } from "../rest-sessions/routes.js";
 import { RKE_ENDPOINTS, type RkeEndpoint, type RkeParameters } from "./endpoints.js";
 import { schemaOf } from "./schemas.js";
 
@@ -111,13 +111,11 @@ function sendError(
   error: LatchkeyError,
   status: number = isUpstream(error) ? 502 : STATUS[error.code].http,
 ) {
-  if (error.code === "unauthenticated") reply.header("www-authenticate", CHALLENGE);
-  if (error.code === "overloaded") reply.header("retry-after", RETRY_AFTER);
   const given = request.method === "GET" ? request.query : request.body;
   const { session_id: sessionId } = (given ?? {}) as RkeParameters;
   return reply
     .code(status)
-    .header("content-type", JSON_TYPE)
+    .headers({ ...ERROR_HEADERS[error.code], "content-type": JSON_TYPE })
     .send(
       JSON.stringify({
         ...rkeErrorAnswer(error, status),
