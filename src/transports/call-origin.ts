@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import type { Awaitable } from "../domain/awaitable.js";
 import { LatchkeyError } from "../domain/error.js";
@@ -9,6 +10,14 @@ import { certifiedName, peerOf, textOfPeer } from "./peer.js";
 export type ReadHeader = (
   name: "authorization" | Parameters<ReadForwarded>[0],
 ) => string | undefined;
+
+/** Reads headers as Node has them, by HTTP/1.1 and HTTP/2: what proxies append to is one list. */
+export function headerReader(headers: IncomingHttpHeaders): ReadHeader {
+  return (name) => {
+    const value = headers[name];
+    return Array.isArray(value) ? value.join(",") : value;
+  };
+}
 
 interface Origin {
   readonly connection: Connection;

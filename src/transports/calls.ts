@@ -18,6 +18,9 @@ export interface CallObserver {
   refused(transport: Transport, bottleneck: Bottleneck): void;
 }
 
+/** The method of calls of which nobody knows it. */
+const UNKNOWN = "unknown";
+
 /** What a call answers whose caller has left. */
 export const CANCELLED = Symbol("cancelled");
 
@@ -71,15 +74,33 @@ export function createCalls({ observer, log, clock }: CallsOptions) {
     return new LatchkeyError("internal", "internal server error");
   };
 
+  /** What is told of every call of a method that was answered. */
+  const watch = (transport: Transport, method: string) => {
+    const observe = observer.watch(transport, method);
+    return (code: Outcome, start: number) => {
+      const seconds = (clock() - start) / 1000;
+      observe(code, seconds);
+      if (isDebug) log.debug({ transport, method, code, seconds }, "call answered");
+    };
+  };
+
   return {
+    /**
+     * What makes an error of a call that is refused before it is known which it is, and counts it:
+     * all of a wire under one name.
+     */
+    refusals(transport: Transport): (error: unknown) => LatchkeyError {
+      const answered = watch(transport, UNKNOWN);
+      return (error) => {
+        const shown = toCallerError(error, transport, UNKNOWN);
+        answered(shown.code, clock());
+        return shown;
+      };
+    },
+
     /** What runs the calls of one method. It throws, or rejects with, a LatchkeyError only. */
     of(transport: Transport, method: string): RunCall {
-      const observe = observer.watch(transport, method);
-      const answered = (code: Outcome, start: number) => {
-        const seconds = (clock() - start) / 1000;
-        observe(code, seconds);
-        if (isDebug) log.debug({ transport, method, code, seconds }, "call answered");
-      };
+      const answered = watch(transport, method);
       const fail = (error: unknown, start: number): never => {
         const shown = toCallerError(error, transport, method);
         answered(shown.code, start);

@@ -1,18 +1,12 @@
 import { create } from "@bufbuild/protobuf";
-import type {
-  MethodDefinition,
-  Server,
-  ServerUnaryCall,
-  ServerWritableStream,
-  sendUnaryData,
-} from "@grpc/grpc-js";
+import type { Server, ServerUnaryCall, ServerWritableStream, sendUnaryData } from "@grpc/grpc-js";
 import {
   Health,
   HealthCheckResponseSchema,
   HealthCheckResponse_ServingStatus as Status,
 } from "../../../gen/ts/health/v1/health_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
-import { decoderOf, encoderOf } from "./messages.js";
+import { bytesMethod, decoderOf, encoderOf } from "./messages.js";
 import { toStatus } from "./unary.js";
 
 /** Watches of all callers together. */
@@ -22,7 +16,6 @@ type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
 type UnaryCallback = sendUnaryData<Buffer>;
 type WatchCall = ServerWritableStream<Buffer, Buffer>;
 
-const same = (bytes: Buffer): Buffer => bytes;
 const { check, list, watch } = Health.method;
 
 export interface HealthOptions {
@@ -87,15 +80,8 @@ export function addHealth(server: Server, { names, maxWatches = MAX_WATCHES }: H
     },
   };
 
-  const define = (name: string, responseStream: boolean): MethodDefinition<Buffer, Buffer> => ({
-    path: `/${Health.typeName}/${name}`,
-    requestStream: false,
-    responseStream,
-    requestSerialize: same,
-    requestDeserialize: same,
-    responseSerialize: same,
-    responseDeserialize: same,
-  });
+  const define = (name: string, responseStream: boolean) =>
+    bytesMethod(`${Health.typeName}/${name}`, { requestStream: false, responseStream });
   server.addService(
     {
       check: define(check.name, false),

@@ -1,10 +1,10 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { ServerHttp2Stream } from "node:http2";
 import { type Server, type StatusObject, status } from "@grpc/grpc-js";
 import type { Awaitable } from "../../domain/awaitable.js";
 import { LatchkeyError, overloaded } from "../../domain/error.js";
 import type { CallerSession } from "../../services/connections.js";
 import type { ByteBudget, Charge } from "../byte-budget.js";
-import type { ReadHeader } from "../call-origin.js";
+import { headerReader, type ReadHeader } from "../call-origin.js";
 import type { CallObserver, Calls } from "../calls.js";
 import type { IsPublic } from "../listener.js";
 import { createFrames, type Frames } from "./frames.js";
@@ -61,21 +61,14 @@ export type GrpcIntake = ReturnType<typeof createIntake>;
 export function createIntake(options: IntakeOptions) {
   const { server, maxMessage, streaming, identify, isPublic, calls, observer, budget, clock } =
     options;
-  const count = calls.of("grpc", "unknown");
+  const toCallerError = calls.refusals("grpc");
   const overload = toStatus(overloaded());
   /** Since when (ms) calls have waited for the rest of a message, the longest first. */
   const unfinished = new Map<Stream, number>();
   const publicCalls = createPublicCalls();
 
-  const refuseStranger = (stream: Stream, reason: unknown) => {
-    try {
-      count(() => {
-        throw reason;
-      }, undefined);
-    } catch (error) {
-      endStream(stream, toStatus(error as LatchkeyError)); // As `calls` promises.
-    }
-  };
+  const refuseStranger = (stream: Stream, reason: unknown) =>
+    endStream(stream, toStatus(toCallerError(reason)));
 
   /** Waits for messages, and hands the call to grpc-js. */
   const begin = (
@@ -129,7 +122,7 @@ export function createIntake(options: IntakeOptions) {
     };
     let caller: Awaitable<CallerSession | null>;
     try {
-      caller = identify(socket, (name) => headerOf(headers, name));
+      caller = identify(socket, headerReader(headers));
     } catch (error) {
       refuseStranger(stream, error);
       return;
@@ -168,12 +161,6 @@ export function createIntake(options: IntakeOptions) {
 
 function intakeOf(call: object): Intake | undefined {
   return (streamOf(call) as Stream | undefined)?.[INTAKE];
-}
-
-/** What proxies append to is one list. */
-function headerOf(headers: IncomingHttpHeaders, name: Parameters<ReadHeader>[0]) {
-  const value = headers[name];
-  return Array.isArray(value) ? value.join(",") : value;
 }
 
 const tooSlow = (): Partial<StatusObject> => ({

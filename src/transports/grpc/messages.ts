@@ -6,8 +6,29 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
+import type { MethodDefinition } from "@grpc/grpc-js";
 import { LatchkeyError } from "../../domain/error.js";
 import { messageValuesCheck } from "../message-values.js";
+
+const same = (bytes: Buffer): Buffer => bytes;
+
+/**
+ * A method whose messages stay bytes as far as grpc-js is concerned: what it would answer to a
+ * request that cannot be decoded is INTERNAL.
+ */
+export function bytesMethod(
+  name: string,
+  streams: { readonly requestStream: boolean; readonly responseStream: boolean },
+): MethodDefinition<Buffer, Buffer> {
+  return {
+    path: `/${name}`,
+    ...streams,
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  };
+}
 
 /**
  * Returns a function that decodes requests of the type; it throws `invalid` for bytes

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Awaitable } from "../../domain/awaitable.js";
-import { LatchkeyError } from "../../domain/error.js";
 import type { CallerSession } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
 import type { IsPublic, PublicPart } from "../listener.js";
@@ -8,9 +7,6 @@ import { createErrorAnswers, isConnect } from "./error-answers.js";
 import { OPERATIONS } from "./operations.js";
 import { pathOf } from "./request-path.js";
 import { discardBody } from "./unread-body.js";
-
-/** Under what name calls are counted that are refused before it is known which they are. */
-const UNKNOWN = "unknown";
 
 const CALLER = Symbol("caller");
 
@@ -32,10 +28,7 @@ export type CallerCheck = ReturnType<typeof createCallerCheck>;
  * is thrown away.
  */
 export function createCallerCheck({ identify, isPublic, calls }: CallerCheckOptions) {
-  const counted = {
-    http: calls.of("http", UNKNOWN),
-    connect: calls.of("connect", UNKNOWN),
-  };
+  const refusals = { http: calls.refusals("http"), connect: calls.refusals("connect") };
 
   const isOpen = ({ method, url = "" }: IncomingMessage): boolean => {
     // What is public takes no body.
@@ -46,8 +39,8 @@ export function createCallerCheck({ identify, isPublic, calls }: CallerCheckOpti
 
   const refuse = (request: IncomingMessage, response: ServerResponse, reason: unknown): void => {
     if (response.destroyed) return;
-    const run = counted[isConnect(request) ? "connect" : "http"];
-    const { status, headers, body } = createErrorAnswers(toCallerError(run, reason))(request);
+    const toCallerError = refusals[isConnect(request) ? "connect" : "http"];
+    const { status, headers, body } = createErrorAnswers(toCallerError(reason))(request);
     response.writeHead(status, headers).end(body);
     discardBody(request, (isWhole) => {
       if (!isWhole) request.socket.destroy();
@@ -93,16 +86,4 @@ export function createCallerCheck({ identify, isPublic, calls }: CallerCheckOpti
       return known === undefined ? identify(request) : known;
     },
   };
-}
-
-/** The error as a caller may see it, counted and logged. */
-function toCallerError(run: ReturnType<Calls["of"]>, reason: unknown): LatchkeyError {
-  try {
-    run(() => {
-      throw reason;
-    }, undefined);
-  } catch (error) {
-    if (error instanceof LatchkeyError) return error;
-  }
-  throw new Error("a call that throws was answered");
 }

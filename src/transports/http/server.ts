@@ -2,7 +2,6 @@ import { lookup } from "node:dns/promises";
 import {
   createServer as createHttpServer,
   type Server as HttpServer,
-  type IncomingHttpHeaders,
   type IncomingMessage,
   type RequestListener,
 } from "node:http";
@@ -19,7 +18,7 @@ import { LIMITS } from "../../domain/limits.js";
 import type { Authorization } from "../../services/authorization.js";
 import type { Callers } from "../../services/callers.js";
 import type { Admission } from "../admission.js";
-import type { CallOrigins, ReadHeader } from "../call-origin.js";
+import { type CallOrigins, headerReader } from "../call-origin.js";
 import type { Calls } from "../calls.js";
 import type { ConnectionAges } from "../connection-age.js";
 import type { IsPublic, Listener } from "../listener.js";
@@ -111,13 +110,12 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const host = file ? "localhost" : options.address.slice(0, colon);
   const { admission, callOrigins, connectionAges, tls } = options;
   const addressOf = ({ socket, headers }: IncomingMessage) =>
-    callOrigins.addressOf(socket, (name) => headerOf(headers, name));
+    callOrigins.addressOf(socket, headerReader(headers));
   const guard = createOriginGuard({ ...options, boundTo: host, addressOf });
   const admit = createAdmit(admission);
   const callers = createCallerCheck({
     ...options,
-    identify: ({ socket, headers }) =>
-      callOrigins.bySocket(socket, (name) => headerOf(headers, name)),
+    identify: ({ socket, headers }) => callOrigins.bySocket(socket, headerReader(headers)),
   });
   const bodies = createRequestBodies({ ...options, ownerOf: callers.ownerOf });
   const callerOf: CallerOf = ({ raw }) => callers.callerOf(raw);
@@ -279,12 +277,6 @@ function bindFile(server: HttpServer, file: UnixAddress): void {
   const listen = server.listen.bind(server) as (...args: unknown[]) => HttpServer;
   const withMode = (...args: unknown[]) => bindWithMode(file, () => listen(...args));
   Object.defineProperty(server, "listen", { value: withMode });
-}
-
-/** Node joins what is given more than once. */
-function headerOf(headers: IncomingHttpHeaders, name: Parameters<ReadHeader>[0]) {
-  const value = headers[name];
-  return Array.isArray(value) ? value.join(",") : value;
 }
 
 /** Fastify's own errors in our terms. */
