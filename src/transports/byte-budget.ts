@@ -41,27 +41,34 @@ export function createByteBudget(options: ByteBudgetOptions = {}) {
     else byOwner.set(owner, rest);
   };
 
+  // A class, for every call has one: its methods are made once.
+  class Held implements Charge {
+    private held = 0;
+    constructor(private readonly owner: unknown) {}
+
+    add(bytes: number): boolean {
+      const ofOne = byOwner.get(this.owner) ?? 0;
+      if (sum + bytes > most || ofOne + bytes > mostOfOne) return false;
+      change(this.owner, bytes);
+      this.held += bytes;
+      return true;
+    }
+
+    remove(bytes: number): void {
+      const removed = Math.min(bytes, this.held);
+      if (removed === 0) return;
+      change(this.owner, -removed);
+      this.held -= removed;
+    }
+
+    end(): void {
+      this.remove(this.held);
+    }
+  }
+
   return {
     /** Begins a request of the owner; it holds nothing yet. */
-    open(owner: unknown): Charge {
-      let held = 0;
-      const remove = (bytes: number) => {
-        if (bytes === 0) return;
-        change(owner, -bytes);
-        held -= bytes;
-      };
-      return {
-        add(bytes) {
-          const ofOne = byOwner.get(owner) ?? 0;
-          if (sum + bytes > most || ofOne + bytes > mostOfOne) return false;
-          change(owner, bytes);
-          held += bytes;
-          return true;
-        },
-        remove: (bytes) => remove(Math.min(bytes, held)),
-        end: () => remove(held),
-      };
-    },
+    open: (owner: unknown): Charge => new Held(owner),
 
     /** Bytes that are held now. */
     held: () => sum,

@@ -7,12 +7,10 @@ import type { CallerSession, Connection, Connections } from "../services/connect
 import { certifiedName, peerOf, textOfPeer } from "./peer.js";
 
 /** Reads one of a call's headers, repeated ones joined by commas; undefined if it has none. */
-export type ReadHeader = (
-  name: "authorization" | Parameters<ReadForwarded>[0],
-) => string | undefined;
+type ReadHeader = (name: "authorization" | Parameters<ReadForwarded>[0]) => string | undefined;
 
 /** Reads headers as Node has them, by HTTP/1.1 and HTTP/2: what proxies append to is one list. */
-export function headerReader(headers: IncomingHttpHeaders): ReadHeader {
+function headerReader(headers: IncomingHttpHeaders): ReadHeader {
   return (name) => {
     const value = headers[name];
     return Array.isArray(value) ? value.join(",") : value;
@@ -67,14 +65,17 @@ export function createCallOrigins(
     },
 
     /** Who made a call by this socket; throws or rejects with `unauthenticated`. */
-    bySocket: (socket: object, header: ReadHeader): Awaitable<CallerSession | null> =>
-      connections ? identify(bySocket.get(socket), header) : null,
+    bySocket: (socket: object, headers: IncomingHttpHeaders): Awaitable<CallerSession | null> =>
+      connections ? identify(bySocket.get(socket), headerReader(headers)) : null,
 
     /** Where a call by this socket comes from: the peer as `textOfPeer` has it, or the IP address
      * that a trusted proxy makes it for. */
-    addressOf(socket: Socket, header: ReadHeader): string | null {
+    addressOf(socket: Socket, headers: IncomingHttpHeaders): string | null {
       const peer = peerOf(socket);
-      return peer && (forwardedAddress(peer.ip, header, isTrustedProxy) ?? textOfPeer(peer));
+      return (
+        peer &&
+        (forwardedAddress(peer.ip, headerReader(headers), isTrustedProxy) ?? textOfPeer(peer))
+      );
     },
   };
 }

@@ -3,60 +3,67 @@ import { MOST_INFLATED } from "../byte-budget.js";
 /** Bytes before a message: a flag that says whether it is compressed, and its length. */
 const PREFIX = 5;
 
-export type Frames = ReturnType<typeof createFrames>;
+/** How far the frames of one stream were followed. A plain record: there is one for each call. */
+export interface Frames {
+  /** Bytes of the prefix that were read, */
+  prefix: number;
+  /** and of the message that were not. */
+  left: number;
+  length: number;
+  isPacked: boolean;
+  /**
+   * What the messages weigh that came whole and were not taken, the oldest first; null where
+   * nobody takes them.
+   */
+  readonly whole: number[] | null;
+}
+
+/** The beginning of a stream. `keeps`: whether messages that came whole are remembered until they are taken. */
+export function beginFrames(keeps: boolean): Frames {
+  return { prefix: 0, left: 0, length: 0, isPacked: false, whole: keeps ? [] : null };
+}
+
+/** Whether part of a message has come. */
+export const isWithin = (frames: Frames): boolean => frames.prefix > 0;
+
+/** The oldest message was taken. Answers what it weighed. */
+export const takeMessage = (frames: Frames): number => frames.whole?.shift() ?? 0;
 
 /**
- * Follows the frames in a stream of gRPC, without keeping any of their content. A message has at
- * most `maxMessage` bytes, packed or not; that a longer one is refused is for others to see to.
- * `keeps`: whether messages that came whole are remembered until they are taken.
+ * Goes on by a part of the stream, without keeping any of its content. Answers what the messages
+ * weigh of which it has the beginning. A message has at most `maxMessage` bytes, packed or not; that a
+ * longer one is refused is for others to see to.
  */
-export function createFrames(maxMessage: number, keeps: boolean) {
-  /** Bytes of the prefix that were read, and of the message that were not. */
-  let prefix = 0;
-  let left = 0;
-  let length = 0;
-  let isPacked = false;
-  /** What the messages weigh that came whole and were not taken, the oldest first. */
-  const whole: number[] = [];
-
-  /** Bytes of memory that a message may take. */
-  const weight = () => Math.min(maxMessage, isPacked ? length * MOST_INFLATED : length);
-
-  return {
-    /** Whether part of a message has come. */
-    isWithin: () => prefix > 0,
-
-    /** Goes on by a part of the stream. Answers what the messages weigh of which it has the beginning. */
-    push(part: Uint8Array): number {
-      let begun = 0;
-      let at = 0;
-      while (at < part.length) {
-        if (prefix < PREFIX) {
-          const byte = part[at++] ?? 0;
-          if (prefix === 0) {
-            isPacked = byte === 1;
-            length = 0;
-          } else {
-            length = length * 256 + byte;
-          }
-          prefix++;
-          if (prefix < PREFIX) continue;
-          left = length;
-          begun += weight();
-        } else {
-          const taken = Math.min(left, part.length - at);
-          at += taken;
-          left -= taken;
-        }
-        if (left === 0) {
-          if (keeps) whole.push(weight());
-          prefix = 0;
-        }
+export function pushPart(frames: Frames, part: Uint8Array, maxMessage: number): number {
+  let begun = 0;
+  let at = 0;
+  while (at < part.length) {
+    if (frames.prefix < PREFIX) {
+      const byte = part[at++] ?? 0;
+      if (frames.prefix === 0) {
+        frames.isPacked = byte === 1;
+        frames.length = 0;
+      } else {
+        frames.length = frames.length * 256 + byte;
       }
-      return begun;
-    },
+      frames.prefix++;
+      if (frames.prefix < PREFIX) continue;
+      frames.left = frames.length;
+      begun += weight(frames, maxMessage);
+    } else {
+      const taken = Math.min(frames.left, part.length - at);
+      at += taken;
+      frames.left -= taken;
+    }
+    if (frames.left === 0) {
+      frames.whole?.push(weight(frames, maxMessage));
+      frames.prefix = 0;
+    }
+  }
+  return begun;
+}
 
-    /** The oldest message was taken. Answers what it weighed. */
-    take: (): number => whole.shift() ?? 0,
-  };
+/** Bytes of memory that the present message may take. */
+function weight({ length, isPacked }: Frames, maxMessage: number): number {
+  return Math.min(maxMessage, isPacked ? length * MOST_INFLATED : length);
 }

@@ -3,16 +3,12 @@ import { constants } from "node:http2";
 import type { Server as NetServer, Socket } from "node:net";
 import type { Server, StatusObject } from "@grpc/grpc-js";
 
-/** Begins a call: `proceed` hands it to grpc-js. */
-export type TakeStream = (
-  stream: ServerHttp2Stream,
-  headers: IncomingHttpHeaders,
-  proceed: () => void,
-) => void;
+/** Begins a call. */
+export type TakeStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
 /**
  * Puts `take` before grpc-js, whose own hooks come when it has begun a call. Returns what a
- * connection is handed over with, and by which socket a session came. To be called once the server
+ * connection is handed over with, by which socket a session came, and what hands a call to grpc-js. To be called once the server
  * has its injector.
  */
 export function interceptStreams(server: Server, take: TakeStream) {
@@ -23,9 +19,7 @@ export function interceptStreams(server: Server, take: TakeStream) {
     throw new Error("grpc-js takes its HTTP/2 streams elsewhere");
   }
   http2.removeAllListeners("stream");
-  http2.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) =>
-    take(stream, headers, () => serve.call(http2, stream, headers)),
-  );
+  http2.on("stream", take);
   const sockets = new WeakMap<object, Socket>();
   let opening: Socket | undefined;
   http2.on("session", (session: ServerHttp2Session) => {
@@ -33,6 +27,9 @@ export function interceptStreams(server: Server, take: TakeStream) {
     if (opening) sockets.set(session, opening);
   });
   return {
+    proceed: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void =>
+      serve.call(http2, stream, headers),
+
     /** Hands a connection over by `inject`. */
     connect(socket: Socket, inject: (socket: Socket) => void): void {
       opening = socket;
@@ -57,6 +54,7 @@ export function streamOf(call: object): object | undefined {
  */
 export function endStream(stream: ServerHttp2Stream, status: Partial<StatusObject>): void {
   if (stream.destroyed || stream.closed || stream.writableEnded) return;
+  stream.on("error", ignoreError); // grpc-js may not have the call.
   if (stream.headersSent) {
     stream.close(constants.NGHTTP2_CANCEL);
     return;
@@ -75,3 +73,6 @@ export function endStream(stream: ServerHttp2Stream, status: Partial<StatusObjec
   // Earlier, the answer itself would be dropped. RFC 9113, 8.1, has this for requests that are not whole.
   stream.once("finish", () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
 }
+
+/** An error of a stream is followed by its `close`. */
+export function ignoreError(): void {}

@@ -1,14 +1,13 @@
-import type { ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { type Server, type StatusObject, status } from "@grpc/grpc-js";
 import type { Awaitable } from "../../domain/awaitable.js";
 import { LatchkeyError, overloaded } from "../../domain/error.js";
 import type { CallerSession } from "../../services/connections.js";
 import type { ByteBudget, Charge } from "../byte-budget.js";
-import { headerReader, type ReadHeader } from "../call-origin.js";
 import type { CallObserver, Calls } from "../calls.js";
 import type { IsPublic } from "../listener.js";
-import { createFrames, type Frames } from "./frames.js";
-import { endStream, interceptStreams, streamOf } from "./http2-streams.js";
+import { beginFrames, type Frames, isWithin, pushPart, takeMessage } from "./frames.js";
+import { endStream, ignoreError, interceptStreams, streamOf } from "./http2-streams.js";
 import {
   createPublicCalls,
   PUBLIC_CALLS,
@@ -29,6 +28,8 @@ interface Intake {
   readonly caller: CallerSession | null | undefined;
   readonly frames: Frames;
   readonly charge: Charge | null;
+  /** `stream`: its handler says which messages it has `taken`. */
+  readonly kind: "unary" | "stream" | "reflection";
 }
 
 type Stream = ServerHttp2Stream & { [INTAKE]?: Intake };
@@ -42,7 +43,7 @@ export interface IntakeOptions {
   /** Who calls by this socket; throws or rejects with LatchkeyError. */
   readonly identify: (
     socket: object | undefined,
-    header: ReadHeader,
+    headers: IncomingHttpHeaders,
   ) => Awaitable<CallerSession | null>;
   readonly isPublic: IsPublic;
   readonly calls: Calls;
@@ -70,65 +71,71 @@ export function createIntake(options: IntakeOptions) {
   const refuseStranger = (stream: Stream, reason: unknown) =>
     endStream(stream, toStatus(toCallerError(reason)));
 
+  // Listeners for all streams, which find what they need at theirs: every call pays for its own.
+  function onData(this: Stream, part: Buffer): void {
+    const { [INTAKE]: intake } = this;
+    if (!intake || this.writableEnded) return;
+    const { frames, charge, kind } = intake;
+    const begun = pushPart(frames, part, maxMessage);
+    if (charge ? begun > 0 && !charge.add(begun) : begun > PUBLIC_MESSAGE) {
+      if (charge) observer.refused("grpc", "memory");
+      endStream(this, charge ? overload : tooLarge());
+    } else if (kind !== "unary") {
+      const isPart = isWithin(frames);
+      // Reflection answers each message when it is whole.
+      if (kind === "reflection" && !isPart) charge?.end();
+      if (!isPart) unfinished.delete(this);
+      // Ours end by themselves when nothing moves; what they do not take must not be held against them.
+      else if (kind === "reflection" && !unfinished.has(this)) unfinished.set(this, clock());
+    }
+  }
+  function onClose(this: Stream): void {
+    unfinished.delete(this);
+    this[INTAKE]?.charge?.end();
+  }
+
   /** Waits for messages, and hands the call to grpc-js. */
   const begin = (
     stream: Stream,
-    path: string,
-    { caller, charge }: Pick<Intake, "caller" | "charge">,
-    proceed: () => void,
+    headers: IncomingHttpHeaders,
+    caller: Intake["caller"],
+    charge: Charge | null,
   ) => {
+    const { ":path": path = "" } = headers;
     const isOurs = streaming.has(path);
-    const isReflection = path.startsWith(REFLECTION);
-    const frames = createFrames(maxMessage, isOurs);
-    stream[INTAKE] = { caller, charge, frames };
+    const kind = isOurs ? "stream" : path.startsWith(REFLECTION) ? "reflection" : "unary";
+    stream[INTAKE] = { caller, charge, kind, frames: beginFrames(isOurs) };
     unfinished.set(stream, clock());
-    stream.on("data", (part: Buffer) => {
-      if (stream.writableEnded) return;
-      const begun = frames.push(part);
-      if (charge ? begun > 0 && !charge.add(begun) : begun > PUBLIC_MESSAGE) {
-        if (charge) observer.refused("grpc", "memory");
-        endStream(stream, charge ? overload : tooLarge());
-      } else if (isOurs || isReflection) {
-        // Reflection answers each message when it is whole.
-        if (isReflection && !frames.isWithin()) charge?.end();
-        if (!frames.isWithin()) unfinished.delete(stream);
-        // Ours end by themselves when nothing moves; what they do not take must not be held against them.
-        else if (isReflection && !unfinished.has(stream)) unfinished.set(stream, clock());
-      }
-    });
-    stream.on("end", () => unfinished.delete(stream));
-    stream.on("close", () => {
-      unfinished.delete(stream);
-      charge?.end();
-    });
-    proceed();
+    stream.on("data", onData).on("close", onClose);
+    proceed(stream, headers);
   };
 
-  const { connect, socketOf } = interceptStreams(server, (stream: Stream, headers, proceed) => {
+  const { connect, socketOf, proceed } = interceptStreams(server, (stream: Stream, headers) => {
     const { ":path": path = "" } = headers; // CONNECT has none.
-    // Until grpc-js listens, too.
-    stream.on("error", ignore);
     const part = publicPartOf(path);
     if (part && isPublic(part)) {
       if (!publicCalls.add(stream)) endStream(stream, tooMany());
-      else begin(stream, path, { caller: undefined, charge: null }, proceed);
+      else begin(stream, headers, undefined, null);
       return;
     }
     const socket = socketOf(stream);
     const enter = (caller: CallerSession | null) => {
       if (stream.destroyed || stream.closed) return;
-      const charge = budget.open(caller?.account.id ?? socket);
-      begin(stream, path, { caller, charge }, proceed);
+      begin(stream, headers, caller, budget.open(caller?.account.id ?? socket));
     };
     let caller: Awaitable<CallerSession | null>;
     try {
-      caller = identify(socket, headerReader(headers));
+      caller = identify(socket, headers);
     } catch (error) {
       refuseStranger(stream, error);
       return;
     }
-    if (!(caller instanceof Promise)) enter(caller);
-    else caller.then(enter, (error) => refuseStranger(stream, error));
+    if (!(caller instanceof Promise)) {
+      enter(caller);
+      return;
+    }
+    stream.on("error", ignoreError); // Until grpc-js listens.
+    caller.then(enter, (error) => refuseStranger(stream, error));
   });
 
   return {
@@ -144,7 +151,7 @@ export function createIntake(options: IntakeOptions) {
     /** The oldest message of a stream of requests is held no more. */
     taken(call: object): void {
       const intake = intakeOf(call);
-      intake?.charge?.remove(intake.frames.take());
+      if (intake) intake.charge?.remove(takeMessage(intake.frames));
     },
 
     /** Ends the calls whose messages are not whole in time. To be called every second. */
@@ -153,7 +160,8 @@ export function createIntake(options: IntakeOptions) {
       for (const [stream, since] of unfinished) {
         if (since > oldest) return;
         unfinished.delete(stream);
-        endStream(stream, tooSlow());
+        // Its request is whole; no listener says so, for every call would pay for it.
+        if (!stream.readableEnded) endStream(stream, tooSlow());
       }
     },
   };
@@ -177,6 +185,3 @@ const tooMany = () =>
   toStatus(
     new LatchkeyError("limit", `a connection may have ${PUBLIC_CALLS} such calls at a time`),
   );
-
-/** An error of a stream is followed by its `close`. */
-function ignore(): void {}

@@ -96,7 +96,7 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
     server,
     maxMessage: MAX_MESSAGE,
     streaming: new Set([...streamsOf(SessionService), ...streamsOf(RkeService)]),
-    identify: (socket = NO_SOCKET, header) => callOrigins.bySocket(socket, header),
+    identify: (socket = NO_SOCKET, headers) => callOrigins.bySocket(socket, headers),
   });
   const services: DescService[] = [];
   const serve = <S extends DescService>(service: S, rpcs: Rpcs<S>) => {

@@ -38,7 +38,7 @@ export function createRequestBodies({ budget, ownerOf, observer }: RequestBodies
       if (encoding === undefined && (length === undefined || length === "0")) return;
       const charge = budget.open(ownerOf(request));
       request[CHARGE] = charge;
-      response.on("close", charge.end);
+      response.on("close", () => charge.end());
     },
 
     /** Counts what a body unpacks to; answers why it may not, if so. */

@@ -18,7 +18,7 @@ import { LIMITS } from "../../domain/limits.js";
 import type { Authorization } from "../../services/authorization.js";
 import type { Callers } from "../../services/callers.js";
 import type { Admission } from "../admission.js";
-import { type CallOrigins, headerReader } from "../call-origin.js";
+import type { CallOrigins } from "../call-origin.js";
 import type { Calls } from "../calls.js";
 import type { ConnectionAges } from "../connection-age.js";
 import type { IsPublic, Listener } from "../listener.js";
@@ -110,12 +110,12 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const host = file ? "localhost" : options.address.slice(0, colon);
   const { admission, callOrigins, connectionAges, tls } = options;
   const addressOf = ({ socket, headers }: IncomingMessage) =>
-    callOrigins.addressOf(socket, headerReader(headers));
+    callOrigins.addressOf(socket, headers);
   const guard = createOriginGuard({ ...options, boundTo: host, addressOf });
   const admit = createAdmit(admission);
   const callers = createCallerCheck({
     ...options,
-    identify: ({ socket, headers }) => callOrigins.bySocket(socket, headerReader(headers)),
+    identify: ({ socket, headers }) => callOrigins.bySocket(socket, headers),
   });
   const bodies = createRequestBodies({ ...options, ownerOf: callers.ownerOf });
   const callerOf: CallerOf = ({ raw }) => callers.callerOf(raw);
