@@ -135,6 +135,7 @@ Trials by themselves, with options of their own (\`watch --help\` and so on):
   overload       what callers meet when far more calls arrive than can be answered
   generator      what the load of these trials is itself good for
   flags          what each of the server's flags of V8 buys
+  strangers      what a caller with credentials meets while strangers do all they can
 
 Options:
   --seconds N      length of a round (${NORMAL.seconds}), after a warm-up

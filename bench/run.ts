@@ -4,6 +4,7 @@ import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { benchFlags } from "./flags.js";
 import { benchGenerator } from "./generator.js";
+import { benchStrangers } from "./hostile/strangers-trial.js";
 import { help, type Options, parseOptions } from "./options.js";
 import { benchOverload } from "./overload.js";
 import { checkBuild, noteProvenance, provenanceText } from "./provenance.js";
@@ -28,6 +29,7 @@ const OWN_TRIALS: ReadonlyMap<
   ["overload", benchOverload],
   ["generator", benchGenerator],
   ["flags", benchFlags],
+  ["strangers", benchStrangers],
 ]);
 
 async function bench(args: readonly string[], signal: AbortSignal): Promise<void> {

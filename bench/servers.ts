@@ -29,6 +29,8 @@ export interface Server {
   readonly http?: string;
   /** gRPC address, `127.0.0.1:1234`; absent if it has none. */
   readonly grpc?: string;
+  /** Address of its command listener; absent if it has none. */
+  readonly command?: string;
   /** Headers without which it answers no call, names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
   /** What it serves by gRPC; Latchkey's services if absent. */
@@ -59,7 +61,7 @@ export type ServerName =
   | "grpc-echo"
   | "etcd";
 
-type Wire = "http" | "grpc";
+type Wire = "http" | "grpc" | "command";
 
 interface NodeProgram {
   readonly name: ServerName;
@@ -80,20 +82,8 @@ export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
   },
 
   async "latchkey-auth"(site) {
-    const program = latchkey("latchkey-auth", site);
-    const env = { ...program.env, LATCHKEY_AUTH: "required" };
-    const account = async (...args: string[]) => {
-      const argv = [join(site.root, "dist/src/bin.js"), "account", ...args];
-      const { stdout } = await promisify(execFile)(process.execPath, argv, {
-        env: { ...environment(), ...env },
-        cwd: site.root,
-      });
-      return stdout.trim();
-    };
-    await account("add", "bench", "--role", "User", "--apps", "ben*");
-    const key = await account("key", "add", "bench", "--label", "bench");
-    const server = await startNode(site, { ...program, env });
-    return { ...server, headers: { authorization: `Bearer ${key}` } };
+    const { headers, ...server } = await startWithAccounts(site, { bench: "ben*" });
+    return { ...server, headers: headers["bench"] ?? {} };
   },
 
   async "latchkey-rke"(site) {
@@ -160,6 +150,31 @@ export const SERVERS: Record<ServerName, (site: Site) => Promise<Server>> = {
   etcd: (site) => startEtcd(site, environment()),
 };
 
+/**
+ * Starts Latchkey with authentication, all its listeners, and a User of each name with the apps that
+ * are said. Answers by which headers each of them calls, too.
+ */
+export async function startWithAccounts(site: Site, apps: Readonly<Record<string, string>>) {
+  const program = latchkey("latchkey-auth", site);
+  const env = { ...program.env, LATCHKEY_AUTH: "required", LATCHKEY_COMMAND: "127.0.0.1:0" };
+  const account = async (...args: string[]) => {
+    const argv = [join(site.root, "dist/src/bin.js"), "account", ...args];
+    const { stdout } = await promisify(execFile)(process.execPath, argv, {
+      env: { ...environment(), ...env },
+      cwd: site.root,
+    });
+    return stdout.trim();
+  };
+  const headers: Record<string, Record<string, string>> = {};
+  for (const [name, patterns] of Object.entries(apps)) {
+    await account("add", name, "--role", "User", "--apps", patterns);
+    const key = await account("key", "add", name, "--label", "bench");
+    headers[name] = { authorization: `Bearer ${key}` };
+  }
+  const server = await startNode(site, { ...program, env, wires: [...program.wires, "command"] });
+  return { ...server, headers };
+}
+
 function latchkey(name: ServerName, site: Site): NodeProgram {
   const { root, dir, store, database = join(dir, "latchkey.db") } = site;
   return {
@@ -204,7 +219,7 @@ async function startNode(site: Site, program: NodeProgram): Promise<Server> {
     dir: site.dir,
   });
   try {
-    const addresses: { http?: string; grpc?: string } = {};
+    const addresses: { http?: string; grpc?: string; command?: string } = {};
     for (const wire of program.wires) {
       const address = await child.waitFor((line) => addressIn(line, wire), site.signal);
       addresses[wire] = wire === "http" ? `http://${address}` : address;
