@@ -34,6 +34,7 @@ import { type StartIdleTimer, startIdleTimer } from "./transports/idle-timer.js"
 import type { Listener, PublicPart } from "./transports/listener.js";
 import { createLoadGate, type LoadGate } from "./transports/load-gate.js";
 import { createMetrics } from "./transports/metrics.js";
+import { createPace } from "./transports/pace.js";
 import { createRkeRpcs } from "./transports/rke-rpcs.js";
 import { createSessionRpcs } from "./transports/session-rpcs.js";
 import { createSparseLog } from "./transports/sparse-log.js";
@@ -52,6 +53,15 @@ const WAITING = {
 };
 /** Milliseconds that accepted calls may take to finish at a stop. */
 const GRACE = 10_000;
+
+/**
+ * What callers without credentials take of the event loop: 2,000 answers a second, a tenth of it.
+ * What waits is answered within two seconds.
+ */
+const STRANGERS = { tick: 5, perTick: 10, maxWaiting: 4_096 };
+
+const after = (milliseconds: number, work: () => void) =>
+  void setTimeout(work, milliseconds).unref();
 
 type ListenerName = "grpc" | "http" | "command";
 
@@ -182,8 +192,9 @@ export async function start(options: StartOptions): Promise<Server> {
             afterTurn: setImmediate,
           })),
     observer: metrics.callObserver,
-    after: (milliseconds, work) => void setTimeout(work, milliseconds).unref(),
+    after,
   });
+  const strangers = createPace({ ...STRANGERS, after });
 
   const budget = createByteBudget();
 
@@ -255,6 +266,7 @@ export async function start(options: StartOptions): Promise<Server> {
       },
       calls,
       admission,
+      strangers,
       observer: metrics.callObserver,
       budget,
       isPublic: (part: PublicPart) => !connections || config.publicParts.includes(part),

@@ -119,6 +119,8 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
   const connections = new Set<OpenConnection>();
   const identities = new WeakMap<CallerSession, Identity>();
   const ends = new WeakMap<CallerSession, AbortController>();
+  /** One for all: strangers come by the thousand, and a stack of each takes longer than the rest. */
+  const noCredentials = refused();
   let last = 0;
   const newId = (address: string) => `${++last}-${address}`;
 
@@ -173,7 +175,7 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
       if (header !== undefined) return authentication.byHeader(header, address);
       if (commonName !== undefined) return authentication.byCertificate(commonName, address);
       noteFailure("no credentials", address);
-      throw refused();
+      throw noCredentials;
     };
 
     const verify = (header: string | undefined, forwarded?: string): Awaitable<CallerSession> => {

@@ -24,6 +24,8 @@ export interface HalfCall {
 
 export interface HalfCalls {
   begin(path: string, bytes: Buffer, headers?: Readonly<Record<string, string>>): HalfCall;
+  /** How many calls at a time the server says that it takes by the connection. */
+  mostCalls(): number | undefined;
   close(): void;
 }
 
@@ -66,6 +68,7 @@ export function openHalfCalls(address: string): HalfCalls {
         cancel: () => stream.close(constants.NGHTTP2_CANCEL),
       };
     },
+    mostCalls: () => session.remoteSettings?.maxConcurrentStreams,
     close: () => session.destroy(),
   };
 }

@@ -116,8 +116,14 @@ export async function withListeners(
     observer: metrics.callObserver,
     after: (milliseconds, work) => void setTimeout(work, milliseconds).unref(),
   });
+  // Nobody is a stranger here: authentication is off.
+  const strangers = (_owner: unknown, work: () => void) => {
+    work();
+    return true;
+  };
   const open = {
     admission,
+    strangers,
     observer: metrics.callObserver,
     budget,
     isPublic: () => true,

@@ -3,6 +3,7 @@ import { connect, type IncomingHttpHeaders } from "node:http2";
 import { after, before, test } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { type Guarded, startGuarded } from "../authentication/accounts.js";
+import { eventually } from "./eventually.js";
 import { beginMessage, openHalfCalls } from "./half-call.js";
 
 let server: Guarded;
@@ -63,6 +64,19 @@ test("a stranger's calls do not disturb those of a caller on the same connection
     await calls.begin(path, beginMessage()).answer;
     half.cancel();
     await assert.rejects(half.answer);
+  } finally {
+    calls.close();
+  }
+});
+
+test("a stranger's connection may have 32 calls at a time, and 1,024 once its caller is known", async () => {
+  const calls = openHalfCalls(server.grpc);
+  try {
+    await calls.begin("/nowhere", beginMessage()).answer;
+    assert.equal(calls.mostCalls(), 32);
+    const known = { authorization: server.ann.bearer };
+    await calls.begin(`${SESSIONS}/GetSession`, Buffer.alloc(5), known).answer;
+    await eventually("leave", () => calls.mostCalls() === 1_024);
   } finally {
     calls.close();
   }

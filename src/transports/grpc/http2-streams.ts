@@ -21,6 +21,7 @@ export function interceptStreams(server: Server, take: TakeStream) {
   http2.removeAllListeners("stream");
   http2.on("stream", take);
   const sockets = new WeakMap<object, Socket>();
+  const allowed = new WeakSet<object>();
   let opening: Socket | undefined;
   http2.on("session", (session: ServerHttp2Session) => {
     // A session is made while its connection is handed over.
@@ -38,6 +39,13 @@ export function interceptStreams(server: Server, take: TakeStream) {
     },
     socketOf: (stream: ServerHttp2Stream): Socket | undefined =>
       stream.session && sockets.get(stream.session),
+
+    /** Lets the connection of a call have `most` calls at a time from here on. */
+    allow({ session }: ServerHttp2Stream, most: number): void {
+      if (!session || session.destroyed || allowed.has(session)) return;
+      allowed.add(session);
+      session.settings({ maxConcurrentStreams: most });
+    },
   };
 }
 
@@ -54,7 +62,6 @@ export function streamOf(call: object): object | undefined {
  */
 export function endStream(stream: ServerHttp2Stream, status: Partial<StatusObject>): void {
   if (stream.destroyed || stream.closed || stream.writableEnded) return;
-  stream.on("error", ignoreError); // grpc-js may not have the call.
   if (stream.headersSent) {
     stream.close(constants.NGHTTP2_CANCEL);
     return;
@@ -72,6 +79,11 @@ export function endStream(stream: ServerHttp2Stream, status: Partial<StatusObjec
   stream.resume();
   // Earlier, the answer itself would be dropped. RFC 9113, 8.1, has this for requests that are not whole.
   stream.once("finish", () => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
+}
+
+/** Ends a call whose caller makes too many, without a word. RFC 9113, 7: ENHANCE_YOUR_CALM. */
+export function resetStream(stream: ServerHttp2Stream): void {
+  stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 /** An error of a stream is followed by its `close`. */

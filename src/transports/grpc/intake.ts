@@ -3,11 +3,19 @@ import { type Server, type StatusObject, status } from "@grpc/grpc-js";
 import type { Awaitable } from "../../domain/awaitable.js";
 import { LatchkeyError, overloaded } from "../../domain/error.js";
 import type { CallerSession } from "../../services/connections.js";
+import type { Admission } from "../admission.js";
 import type { ByteBudget, Charge } from "../byte-budget.js";
 import type { CallObserver, Calls } from "../calls.js";
 import type { IsPublic } from "../listener.js";
+import type { Pace } from "../pace.js";
 import { beginFrames, type Frames, isWithin, pushPart, takeMessage } from "./frames.js";
-import { endStream, ignoreError, interceptStreams, streamOf } from "./http2-streams.js";
+import {
+  endStream,
+  ignoreError,
+  interceptStreams,
+  resetStream,
+  streamOf,
+} from "./http2-streams.js";
 import {
   createPublicCalls,
   PUBLIC_CALLS,
@@ -19,6 +27,13 @@ import { toStatus } from "./unary.js";
 
 /** Milliseconds in which a message must be whole, as a request by HTTP. */
 const MESSAGE_TIME = 30_000;
+
+/**
+ * Calls that a connection may have at a time until one of them was by a caller who is known, and then.
+ * HTTP/2 refuses the others before we hear of them.
+ */
+export const STRANGERS_CALLS = 32;
+const MOST_CALLS = 1_024;
 
 const INTAKE = Symbol("intake");
 
@@ -48,6 +63,9 @@ export interface IntakeOptions {
   readonly isPublic: IsPublic;
   readonly calls: Calls;
   readonly observer: Pick<CallObserver, "refused">;
+  readonly admission: Admission;
+  /** When strangers are answered, by their connections. */
+  readonly strangers: Pace;
   readonly budget: ByteBudget;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
@@ -60,16 +78,20 @@ export type GrpcIntake = ReturnType<typeof createIntake>;
  * refuses strangers, and sees to it that messages are whole in time and do not take too much memory.
  */
 export function createIntake(options: IntakeOptions) {
-  const { server, maxMessage, streaming, identify, isPublic, calls, observer, budget, clock } =
-    options;
+  const { server, maxMessage, streaming, identify, isPublic, calls, observer } = options;
+  const { admission, strangers, budget, clock } = options;
   const toCallerError = calls.refusals("grpc");
   const overload = toStatus(overloaded());
   /** Since when (ms) calls have waited for the rest of a message, the longest first. */
   const unfinished = new Map<Stream, number>();
   const publicCalls = createPublicCalls();
 
+  /** Does what a stranger asks for when it is its turn, and resets its call where too many wait. */
+  const inTurn = (stream: Stream, work: () => void) => {
+    if (!strangers(socketOf(stream), work)) resetStream(stream);
+  };
   const refuseStranger = (stream: Stream, reason: unknown) =>
-    endStream(stream, toStatus(toCallerError(reason)));
+    inTurn(stream, () => endStream(stream, toStatus(toCallerError(reason))));
 
   // Listeners for all streams, which find what they need at theirs: every call pays for its own.
   function onData(this: Stream, part: Buffer): void {
@@ -110,33 +132,44 @@ export function createIntake(options: IntakeOptions) {
     proceed(stream, headers);
   };
 
-  const { connect, socketOf, proceed } = interceptStreams(server, (stream: Stream, headers) => {
-    const { ":path": path = "" } = headers; // CONNECT has none.
-    const part = publicPartOf(path);
-    if (part && isPublic(part)) {
-      if (!publicCalls.add(stream)) endStream(stream, tooMany());
-      else begin(stream, headers, undefined, null);
-      return;
-    }
-    const socket = socketOf(stream);
-    const enter = (caller: CallerSession | null) => {
-      if (stream.destroyed || stream.closed) return;
-      begin(stream, headers, caller, budget.open(caller?.account.id ?? socket));
-    };
-    let caller: Awaitable<CallerSession | null>;
-    try {
-      caller = identify(socket, headers);
-    } catch (error) {
-      refuseStranger(stream, error);
-      return;
-    }
-    if (!(caller instanceof Promise)) {
-      enter(caller);
-      return;
-    }
-    stream.on("error", ignoreError); // Until grpc-js listens.
-    caller.then(enter, (error) => refuseStranger(stream, error));
-  });
+  const { connect, socketOf, allow, proceed } = interceptStreams(
+    server,
+    (stream: Stream, headers) => {
+      const { ":path": path = "" } = headers; // CONNECT has none.
+      stream.on("error", ignoreError); // Until grpc-js listens.
+      const part = publicPartOf(path);
+      if (part && isPublic(part)) {
+        inTurn(stream, () => {
+          if (stream.destroyed || stream.closed) return;
+          if (!publicCalls.add(stream)) endStream(stream, tooMany());
+          else begin(stream, headers, undefined, null);
+        });
+        return;
+      }
+      const socket = socketOf(stream);
+      const enter = (caller: CallerSession | null) => {
+        if (stream.destroyed || stream.closed) return;
+        allow(stream, MOST_CALLS);
+        if (!admission.admits()) {
+          admission.refuse("grpc", () => endStream(stream, overload));
+          return;
+        }
+        begin(stream, headers, caller, budget.open(caller?.account.id ?? socket));
+      };
+      let caller: Awaitable<CallerSession | null>;
+      try {
+        caller = identify(socket, headers);
+      } catch (error) {
+        refuseStranger(stream, error);
+        return;
+      }
+      if (!(caller instanceof Promise)) {
+        enter(caller);
+        return;
+      }
+      caller.then(enter, (error) => refuseStranger(stream, error));
+    },
+  );
 
   return {
     connect,

@@ -15,12 +15,13 @@ import type { CallOrigins } from "../call-origin.js";
 import type { CallObserver, Calls } from "../calls.js";
 import type { StartIdleTimer } from "../idle-timer.js";
 import type { IsPublic, Listener } from "../listener.js";
+import type { Pace } from "../pace.js";
 import type { ProxyHeaders } from "../proxied-connections.js";
 import type { Rpcs } from "../rpcs.js";
 import { listenTcp } from "../tcp.js";
 import type { Tls } from "../tls.js";
 import { addHealth } from "./health.js";
-import { createIntake } from "./intake.js";
+import { createIntake, STRANGERS_CALLS } from "./intake.js";
 import { addReflection } from "./reflection.js";
 import { toGrpcService } from "./service.js";
 
@@ -36,7 +37,7 @@ const LIMITS: ChannelOptions = {
   "grpc.max_receive_message_length": MAX_MESSAGE,
   // A page of a list ends at 1 MiB of JSON; this is what clients accept by default.
   "grpc.max_send_message_length": 4 * 1024 * 1024,
-  "grpc.max_concurrent_streams": 1024,
+  "grpc.max_concurrent_streams": STRANGERS_CALLS,
   "grpc-node.max_session_memory": 32,
   // Statistics of every call and connection, which no service of ours shows.
   "grpc.enable_channelz": 0,
@@ -59,6 +60,7 @@ export interface GrpcOptions {
   readonly rkeRpcs: Rpcs<typeof RkeService>;
   readonly calls: Calls;
   readonly admission: Admission;
+  readonly strangers: Pace;
   readonly callOrigins: CallOrigins;
   /** Gets notice of calls that are refused for what they would take of memory. */
   readonly observer: Pick<CallObserver, "refused">;

@@ -1,25 +1,10 @@
-import type { EventEmitter } from "node:events";
 import type { DescService } from "@bufbuild/protobuf";
-import type {
-  MethodDefinition,
-  ServerUnaryCall,
-  sendUnaryData,
-  UntypedServiceImplementation,
-} from "@grpc/grpc-js";
-import { overloaded } from "../../domain/error.js";
-import type { Admission } from "../admission.js";
+import type { MethodDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { listBidiRpcs, listRpcs, listServerStreamRpcs, type Rpcs } from "../rpcs.js";
 import { bytesMethod } from "./messages.js";
 import { serverStream } from "./server-stream.js";
 import { type BidiOptions, bidi } from "./streams.js";
-import { toStatus, unary } from "./unary.js";
-
-type UnaryCall = ServerUnaryCall<Buffer, Buffer>;
-type UnaryCallback = sendUnaryData<Buffer>;
-
-export interface ServiceOptions extends BidiOptions {
-  readonly admission: Admission;
-}
+import { unary } from "./unary.js";
 
 /**
  * A service in the form that grpc-js takes, its methods as `bytesMethod` has them. To a rejected
@@ -28,16 +13,9 @@ export interface ServiceOptions extends BidiOptions {
 export function toGrpcService<S extends DescService>(
   service: S,
   rpcs: Rpcs<S>,
-  options: ServiceOptions,
+  options: BidiOptions,
 ) {
-  const { calls, callerOf, admission } = options;
-  const overload = toStatus(overloaded());
-  const stream =
-    <C extends EventEmitter>(take: (call: C) => void) =>
-    (call: C) => {
-      if (admission.admits()) take(call);
-      else admission.refuse("grpc", () => call.emit("error", overload));
-    };
+  const { calls, callerOf } = options;
   const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
   const implementation: UntypedServiceImplementation = {};
   for (const { method, name, rpc } of listRpcs(service, rpcs)) {
@@ -45,22 +23,18 @@ export function toGrpcService<S extends DescService>(
       requestStream: false,
       responseStream: false,
     });
-    const take = unary(method, name, rpc, calls, callerOf);
-    implementation[method.localName] = (call: UnaryCall, callback: UnaryCallback) => {
-      if (admission.admits()) take(call, callback);
-      else admission.refuse("grpc", () => callback(overload));
-    };
+    implementation[method.localName] = unary(method, name, rpc, calls, callerOf);
   }
   for (const { method, name, rpc } of listBidiRpcs(service, rpcs)) {
     definition[method.localName] = bytesMethod(name, { requestStream: true, responseStream: true });
-    implementation[method.localName] = stream(bidi(method, name, rpc, options));
+    implementation[method.localName] = bidi(method, name, rpc, options);
   }
   for (const { method, name, rpc } of listServerStreamRpcs(service, rpcs)) {
     definition[method.localName] = bytesMethod(name, {
       requestStream: false,
       responseStream: true,
     });
-    implementation[method.localName] = stream(serverStream(method, name, rpc, calls, callerOf));
+    implementation[method.localName] = serverStream(method, name, rpc, calls, callerOf);
   }
   return { definition, implementation };
 }

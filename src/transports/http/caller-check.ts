@@ -3,10 +3,14 @@ import type { Awaitable } from "../../domain/awaitable.js";
 import type { CallerSession } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
 import type { IsPublic, PublicPart } from "../listener.js";
+import type { Pace } from "../pace.js";
 import { createErrorAnswers, isConnect } from "./error-answers.js";
 import { OPERATIONS } from "./operations.js";
 import { pathOf } from "./request-path.js";
-import { discardBody } from "./unread-body.js";
+import { createDiscards } from "./unread-body.js";
+
+/** Bodies of strangers that are read at a time, to be thrown away. */
+const STRANGERS_BODIES = 16;
 
 const CALLER = Symbol("caller");
 
@@ -18,6 +22,8 @@ export interface CallerCheckOptions {
   readonly identify: (request: IncomingMessage) => Awaitable<CallerSession | null>;
   readonly isPublic: IsPublic;
   readonly calls: Calls;
+  /** When strangers are answered, by their connections. */
+  readonly strangers: Pace;
 }
 
 export type CallerCheck = ReturnType<typeof createCallerCheck>;
@@ -27,7 +33,9 @@ export type CallerCheck = ReturnType<typeof createCallerCheck>;
  * is refused at once, in the form of the API that the request is for, and what comes of the body
  * is thrown away.
  */
-export function createCallerCheck({ identify, isPublic, calls }: CallerCheckOptions) {
+export function createCallerCheck(options: CallerCheckOptions) {
+  const { identify, isPublic, calls, strangers } = options;
+  const discardBody = createDiscards(STRANGERS_BODIES);
   const refusals = { http: calls.refusals("http"), connect: calls.refusals("connect") };
 
   const isOpen = ({ method, url = "" }: IncomingMessage): boolean => {
@@ -37,7 +45,7 @@ export function createCallerCheck({ identify, isPublic, calls }: CallerCheckOpti
     return part !== undefined && isPublic(part);
   };
 
-  const refuse = (request: IncomingMessage, response: ServerResponse, reason: unknown): void => {
+  const answer = (request: IncomingMessage, response: ServerResponse, reason: unknown): void => {
     if (response.destroyed) return;
     const toCallerError = refusals[isConnect(request) ? "connect" : "http"];
     const { status, headers, body } = createErrorAnswers(toCallerError(reason))(request);
@@ -47,11 +55,19 @@ export function createCallerCheck({ identify, isPublic, calls }: CallerCheckOpti
     });
   };
 
+  /** Does what a stranger asks for when it is its turn, and ends its connection where too many wait. */
+  const inTurn = ({ socket }: IncomingMessage, work: () => void) => {
+    if (!strangers(socket, work)) socket.destroy();
+  };
+
+  const refuse = (request: IncomingMessage, response: ServerResponse, reason: unknown) =>
+    inTurn(request, () => answer(request, response, reason));
+
   return {
     /** Calls `next` with the request of a caller who is known, and of one whom nobody asks. */
     check(request: Request, response: ServerResponse, next: () => void): void {
       if (isOpen(request)) {
-        next();
+        inTurn(request, next);
         return;
       }
       const proceed = (caller: CallerSession | null) => {

@@ -23,6 +23,7 @@ import type { Calls } from "../calls.js";
 import type { ConnectionAges } from "../connection-age.js";
 import type { IsPublic, Listener } from "../listener.js";
 import type { Metrics } from "../metrics.js";
+import type { Pace } from "../pace.js";
 import { type ProxyHeaders, readProxyHeaders } from "../proxied-connections.js";
 import type { Rpcs } from "../rpcs.js";
 import { STATUS } from "../status.js";
@@ -42,7 +43,7 @@ import { addBodyParsers } from "./rest-sessions/bodies.js";
 import { addRestSessions, type CallerOf, sendError } from "./rest-sessions/routes.js";
 import { transformObject } from "./rest-sessions/schemas.js";
 import { addRkeEndpoints } from "./rke/routes.js";
-import { discardBody } from "./unread-body.js";
+import { createDiscards } from "./unread-body.js";
 
 /** What begins like a media type, `type/subtype`. RFC 9110, 8.3.1. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/;
@@ -90,6 +91,7 @@ export interface HttpOptions {
   readonly tls: Tls | null;
   readonly calls: Calls;
   readonly admission: Admission;
+  readonly strangers: Pace;
   readonly budget: RequestBodiesOptions["budget"];
   readonly observer: RequestBodiesOptions["observer"];
   readonly log: Logger;
@@ -117,6 +119,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
     ...options,
     identify: ({ socket, headers }) => callOrigins.bySocket(socket, headers),
   });
+  const discardBody = createDiscards();
   const bodies = createRequestBodies({ ...options, ownerOf: callers.ownerOf });
   const callerOf: CallerOf = ({ raw }) => callers.callerOf(raw);
   /** The last that was found to be a media type: nearly always the next one, too. */
