@@ -136,6 +136,7 @@ Trials by themselves, with options of their own (\`watch --help\` and so on):
   generator      what the load of these trials is itself good for
   flags          what each of the server's flags of V8 buys
   strangers      what a caller with credentials meets while strangers do all they can
+  heavy-user     what a User meets while another does his worst with legal calls
 
 Options:
   --seconds N      length of a round (${NORMAL.seconds}), after a warm-up

@@ -4,6 +4,7 @@ import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { benchFlags } from "./flags.js";
 import { benchGenerator } from "./generator.js";
+import { benchHeavyUser } from "./hostile/heavy-trial.js";
 import { benchStrangers } from "./hostile/strangers-trial.js";
 import { help, type Options, parseOptions } from "./options.js";
 import { benchOverload } from "./overload.js";
@@ -30,6 +31,7 @@ const OWN_TRIALS: ReadonlyMap<
   ["generator", benchGenerator],
   ["flags", benchFlags],
   ["strangers", benchStrangers],
+  ["heavy-user", benchHeavyUser],
 ]);
 
 async function bench(args: readonly string[], signal: AbortSignal): Promise<void> {
