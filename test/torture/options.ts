@@ -8,6 +8,7 @@ export const TRIALS = {
   soak: "a moderate load for long; memory, descriptors and log must stay flat",
   model: "random sequences of commands against each store and a model, and many at once",
   starts: "starts servers, loads them and stops them by SIGTERM; each must end by itself",
+  clock: "has the clock of a server under load jump; no session may be lost or come back",
   places: "two callers connect from one port to two addresses; none may be taken for the other",
   watch: "cuts a watcher 200 times while 50,000 mutations run",
 } as const;

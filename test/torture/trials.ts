@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import type { Scope } from "../process/program.js";
 import { ROOT } from "../process/server.js";
+import { jumpClock } from "./clock-jumps.js";
 import { EARLY_ANSWERS } from "./controls.js";
 import { meetFaults } from "./faults.js";
 import { torture } from "./kills.js";
@@ -48,6 +49,13 @@ export const TRIALS_BY_NAME: Record<TrialName, Trial> = {
     });
     say(told({ ...whole, problems: whole.problems.length }));
     return whole.problems;
+  },
+
+  async clock({ scope, folder, say }) {
+    const jumped = every(1, "jumps", say);
+    const { problems, ...counts } = await jumpClock(scope, { folder, jumped });
+    say(told(counts));
+    return problems;
   },
 
   places: ({ scope, meetings, say }) =>
