@@ -6,18 +6,49 @@ import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
  * a single host can have all of. What is no address stands for itself.
  */
 export function networkOf(address: string): string {
+  const groups = ipv6Groups(address);
+  if (groups === undefined) return address;
+  return mappedAddress(groups) ?? `${prefixOf(groups, 4)}::/64`;
+}
+
+/**
+ * The site that a peer's network belongs to: the /48 of an IPv6 address, which one customer gets,
+ * or the /24 of an IPv4 address. What is no address stands for itself.
+ */
+export function siteOf(address: string): string {
+  const groups = ipv6Groups(address);
+  const ip = groups === undefined ? address : mappedAddress(groups);
+  if (groups !== undefined && ip === undefined) return `${prefixOf(groups, 3)}::/48`;
+  if (ip === undefined || !isIPv4(ip)) return address;
+  return `${ip.slice(0, ip.lastIndexOf("."))}.0/24`;
+}
+
+/** Whether `siteOf` answered the site of an IPv6 address. */
+export function isIPv6Site(site: string): boolean {
+  return site.endsWith("::/48");
+}
+
+/** The eight numbers of an IPv6 address, or undefined if it is none. */
+function ipv6Groups(address: string): number[] | undefined {
   const [ip = ""] = address.split("%");
-  if (!isIPv6(ip)) return address;
-  const groups = groupsOf(ip);
+  return isIPv6(ip) ? groupsOf(ip) : undefined;
+}
+
+/** The IPv4 address that an IPv6 address stands for (`::ffff:192.0.2.1`), or undefined. */
+function mappedAddress(groups: readonly number[]): string | undefined {
   const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
-  if (isMapped) {
-    return groups
-      .slice(6)
-      .flatMap((group) => [group >> 8, group & 0xff])
-      .join(".");
-  }
-  const prefix = groups.slice(0, 4).map((group) => group.toString(16));
-  return `${prefix.join(":")}::/64`;
+  if (!isMapped) return undefined;
+  return groups
+    .slice(6)
+    .flatMap((group) => [group >> 8, group & 0xff])
+    .join(".");
+}
+
+function prefixOf(groups: readonly number[], count: number): string {
+  return groups
+    .slice(0, count)
+    .map((group) => group.toString(16))
+    .join(":");
 }
 
 /** An IP address in the one form of its family: `::ffff:192.0.2.1`, as a socket that takes both

@@ -5,6 +5,7 @@ import type { Awaitable } from "../domain/awaitable.js";
 import { LatchkeyError } from "../domain/error.js";
 import { readCredentials } from "./credentials.js";
 import type { Directory } from "./directory.js";
+import type { Turn } from "./fair-queue.js";
 import type { Passwords } from "./passwords.js";
 import type { Attempt, Throttle } from "./throttle.js";
 
@@ -89,7 +90,11 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   };
 
   /** Starts an attempt, or logs that it may not start and throws `limit`. */
-  const begin = (start: () => Attempt, name: string | undefined, address: string): Attempt => {
+  const begin = <T extends Attempt>(
+    start: () => T,
+    name: string | undefined,
+    address: string,
+  ): T => {
     try {
       return start();
     } catch (error) {
@@ -125,6 +130,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     const found = findByKey(hash);
     if ("identity" in found) {
       noteUse(found.identity);
+      throttle.noteKnown(address, found.identity.account.name);
       return found.identity;
     }
     const attempt = begin(() => throttle.byAddress(address), found.name, address);
@@ -138,10 +144,14 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   };
 
   /** Whose name and password they are by the accounts at hand. */
-  const findByPassword = async (name: string, password: string): Promise<FoundByPassword> => {
+  const findByPassword = async (
+    name: string,
+    password: string,
+    turn: Turn,
+  ): Promise<FoundByPassword> => {
     const found = directory.byName(name);
     const hash = found?.passwordHash ?? null;
-    const isRight = await passwords.verify(hash, password);
+    const isRight = await passwords.verify(hash, password, turn);
     if (!found) return { refusal: "unknown account", name };
     if (hash === null) return { refusal: "no password", name };
     if (!isRight) return { refusal: "wrong password", name };
@@ -152,9 +162,13 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   };
 
   /** The same, and once more if it is refused and the account changed meanwhile. */
-  const findByLatestPassword = async (name: string, password: string): Promise<FoundByPassword> => {
+  const findByLatestPassword = async (
+    name: string,
+    password: string,
+    turn: Turn,
+  ): Promise<FoundByPassword> => {
     const before = directory.byName(name);
-    const found = await findByPassword(name, password);
+    const found = await findByPassword(name, password, turn);
     if ("identity" in found) return found;
     await directory.lookAgain();
     const after = directory.byName(name);
@@ -162,14 +176,14 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
       after?.passwordHash === before?.passwordHash &&
       after?.passwordChanges === before?.passwordChanges &&
       after?.account.enabled === before?.account.enabled;
-    return isSame ? found : findByPassword(name, password);
+    return isSame ? found : findByPassword(name, password, turn);
   };
 
   const logIn = async (name: string, password: string, address: string): Promise<Identity> => {
     const attempt = begin(() => throttle.byName(address, name), name, address);
     let found: FoundByPassword;
     try {
-      found = await findByLatestPassword(name, password);
+      found = await findByLatestPassword(name, password, attempt.turn);
     } catch (error) {
       attempt.abandoned();
       throw error;
@@ -236,7 +250,10 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
         return judge({ account, keyId: null, expiresAt: null, passwordChanges: null });
       };
       const found = find();
-      if ("identity" in found) return found.identity;
+      if ("identity" in found) {
+        throttle.noteKnown(address, commonName);
+        return found.identity;
+      }
       return directory.lookAgain().then(() => {
         const again = find();
         if ("refusal" in again) throw failure(again.refusal, again.name, address);

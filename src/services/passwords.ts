@@ -1,5 +1,5 @@
 import * as argon2 from "@node-rs/argon2";
-import { createWorkLimit } from "./work-limit.js";
+import { createFairQueue, type FairQueueOptions, type Turn } from "./fair-queue.js";
 
 /** What OWASP's password storage cheat sheet asks of argon2id; the memory is in KiB. */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const;
@@ -11,8 +11,17 @@ const CURRENT = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$`
 /** A hash that no known password has, of the size of all others: a salt of 16 bytes, 32 of hash. */
 const DECOY = `${CURRENT}${"A".repeat(22)}$${"A".repeat(43)}`;
 
-/** Two leave half of the process's threads to the disk; what waits is about a second's work. */
-const LIMITS = { running: 2, waiting: 64 } as const;
+/**
+ * Two leave half of the process's threads to the disk. 1,024 strangers are some 20 s of work, and
+ * one of each network where that many attack.
+ */
+export const PASSWORD_LIMITS: FairQueueOptions = {
+  running: 2,
+  waiting: { known: 256, strangers: 1_024 },
+};
+
+/** The turn of the process itself: of its command line, say. */
+const OWN_TURN: Turn = { isKnown: true, groups: ["", ""] };
 
 export interface Passwords {
   /** The form of a password that stores keep: argon2id with a salt of its own. */
@@ -20,25 +29,25 @@ export interface Passwords {
 
   /**
    * Whether the hash is the password's. Without a hash it is not, which takes the same
-   * time to find out.
+   * time to find out. Without a turn it is one of the process itself.
    */
-  verify(hash: string | null, password: string): Promise<boolean>;
+  verify(hash: string | null, password: string, turn?: Turn): Promise<boolean>;
 
   /** Whether the hash was made with other parameters than `hash` uses. */
   needsRehash(hash: string): boolean;
 }
 
 /**
- * Hashes and checks passwords in threads, at most two at a time. `hash` and
- * `verify` reject with `limit` if too many wait already.
+ * Hashes and checks passwords in threads, at most two at a time, the others in the order of their
+ * turns. `hash` and `verify` reject with `limit` if too many wait already.
  */
-export function createPasswords(): Passwords {
-  const limited = createWorkLimit(LIMITS);
+export function createPasswords(limits: FairQueueOptions = PASSWORD_LIMITS): Passwords {
+  const inTurn = createFairQueue(limits);
   return {
-    hash: (password) => limited(() => argon2.hash(normalized(password), PARAMETERS)),
+    hash: (password) => inTurn(OWN_TURN, () => argon2.hash(normalized(password), PARAMETERS)),
 
-    verify: (hash, password) =>
-      limited(async () => {
+    verify: (hash, password, turn = OWN_TURN) =>
+      inTurn(turn, async () => {
         const isRight = await argon2.verify(hash ?? DECOY, normalized(password));
         return isRight && hash !== null;
       }),

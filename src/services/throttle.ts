@@ -1,17 +1,18 @@
 import { LRUCache } from "lru-cache";
 import { LatchkeyError } from "../domain/error.js";
-import { networkOf } from "../domain/network.js";
-
-/** So many failures (`burst`) at once, and from then on one in every `interval` (ms). */
-interface Pace {
-  readonly burst: number;
-  readonly interval: number;
-}
+import { isIPv6Site, networkOf, siteOf } from "../domain/network.js";
+import type { Turn } from "./fair-queue.js";
+import { createKnownNetworks } from "./known-networks.js";
+import { createMeter, type Meter, type Pace } from "./meter.js";
 
 /** One account from one address: a person who mistypes; 2,880 guesses a day. */
 const PAIR: Pace = { burst: 5, interval: 30_000 };
 /** All accounts from one address, which a network of people may share. */
 const ADDRESS: Pace = { burst: 30, interval: 3_000 };
+/** All accounts from one /48 of IPv6, which holds 65,536 addresses of that kind: 3,750 in an hour. */
+const SITE: Pace = { burst: 150, interval: 1_000 };
+/** One account from all addresses it is not known from: 38,000 in an hour. */
+const ACCOUNT_IN_ALL: Pace = { burst: 2_000, interval: 100 };
 /** One account from all addresses; beyond this it is under pressure. */
 const ACCOUNT: Pace = { burst: 20, interval: 5_000 };
 /** Under pressure, the least time (ms) between a failure and the next attempt from one address. */
@@ -19,6 +20,8 @@ const PRESSURE_WAIT = 5_000;
 
 /** Entries of each kind that are remembered: some 10 MB each, the longest unused forgotten first. */
 const MAX_ENTRIES = 50_000;
+/** Accounts whose networks are remembered; more than one server has. */
+const MAX_ACCOUNTS = 10_000;
 
 /** Letters of a name that tell accounts apart; a longer name is none (see checkAccountName). */
 const NAME_LETTERS = 129;
@@ -37,72 +40,119 @@ export interface Attempt {
   abandoned(): void;
 }
 
+/** An attempt by a password, whose check waits for its turn. */
+export interface PasswordAttempt extends Attempt {
+  readonly turn: Turn;
+}
+
 export type Throttle = ReturnType<typeof createThrottle>;
 
 /**
- * Slows failed attempts to authenticate, by three rules:
+ * Slows failed attempts to authenticate, by these rules:
  *
  * - An address that fails for an account waits before its next attempt for that account.
- * - An address that fails for many accounts waits before its next attempt for any.
+ * - An address that fails for many accounts waits before its next attempt for any, and so do all
+ *   addresses of an IPv6 /48 together.
  * - An account that fails from many addresses is under pressure: an address that failed for it
  *   waits a few seconds after each failure. One that did not fail is let through, so that
- *   nobody can lock an account out from elsewhere.
+ *   few addresses cannot lock an account out from elsewhere.
+ * - An account for which hundreds of addresses fail takes ten failures a second of them all.
  *
  * An address from which the account was authenticated before is held to the first rule only, so
- * that others behind the same proxy do not slow its owner. An attempt that is refused costs
- * nothing, so no wait grows by trying.
+ * that nobody elsewhere, and nobody else behind the same proxy, slows its owner. An attempt that is
+ * refused costs nothing, so no wait grows by trying.
  *
  * The longest wait is 30 s. IPv6 addresses count by their /64.
  */
 export function createThrottle({ clock, maxEntries: max = MAX_ENTRIES }: ThrottleOptions) {
   const pairs = createMeter(PAIR, max);
   const addresses = createMeter(ADDRESS, max);
+  const sites = createMeter(SITE, max);
   const accounts = createMeter(ACCOUNT, max);
+  const accountsInAll = createMeter(ACCOUNT_IN_ALL, max);
   const lastAttempts = new LRUCache<string, number>({ max });
-  const known = new LRUCache<string, true>({ max });
+  const known = createKnownNetworks({ accounts: Math.min(max, MAX_ACCOUNTS) });
 
-  const attempt = (charges: readonly { meter: Meter; key: string }[], pair?: string): Attempt => {
-    const now = clock();
+  /** Those that meter an address for any account. */
+  const chargesOf = (network: string, site: string): Charge[] => {
+    const charges = [{ meter: addresses, key: network }];
+    return isIPv6Site(site) ? [...charges, { meter: sites, key: site }] : charges;
+  };
+
+  /** Throws `limit` if one of these has no room, else adds to each; answers what takes that back. */
+  const charge = (charges: readonly Charge[], now: number) => {
+    for (const { meter, key } of charges) refuseUntil(meter.wait(key, now));
     for (const { meter, key } of charges) meter.add(key, now);
-    const abandoned = () => {
-      for (const { meter, key } of charges) meter.remove(key);
-    };
-    return {
-      abandoned,
-      succeeded() {
-        abandoned();
-        if (pair !== undefined) known.set(pair, true);
-      },
+    return () => {
+      for (const { meter, key } of charges) meter.remove(key, clock());
     };
   };
 
   return {
     /** An attempt that names no account. Throws `limit`, which says how long to wait. */
     byAddress(address: string): Attempt {
-      const network = networkOf(address);
-      refuseUntil(addresses.wait(network, clock()));
-      return attempt([{ meter: addresses, key: network }]);
+      const release = charge(chargesOf(networkOf(address), siteOf(address)), clock());
+      return { abandoned: release, succeeded: release };
     },
 
     /** An attempt for the account of this name, be there one or not. Throws as `byAddress`. */
-    byName(address: string, name: string): Attempt {
+    byName(address: string, name: string): PasswordAttempt {
       const now = clock();
       const network = networkOf(address);
+      const site = siteOf(address);
       const account = name.slice(0, NAME_LETTERS);
       const pair = `${network} ${account}`;
-      refuseUntil(pairs.wait(pair, now));
-      const charges = [{ meter: pairs, key: pair }];
-      if (known.get(pair)) return attempt(charges, pair);
-
-      refuseUntil(addresses.wait(network, now));
-      if (accounts.wait(account, now) > 0) {
-        refuseUntil((lastAttempts.get(pair) ?? Number.NEGATIVE_INFINITY) + PRESSURE_WAIT - now);
+      const own = { meter: pairs, key: pair };
+      if (known.has(account, network)) {
+        const release = charge([own], now);
+        // By account first, so that one that logs in from many networks gets no more than another.
+        const turn = { isKnown: true, groups: [account, network] };
+        return { turn, abandoned: release, succeeded: release };
       }
+      refuseUntil(pairs.wait(pair, now));
+      const last = lastAttempts.get(pair);
+      if (accounts.wait(account, now) > 0) {
+        refuseUntil((last ?? Number.NEGATIVE_INFINITY) + PRESSURE_WAIT - now);
+      }
+      const inAll = { meter: accountsInAll, key: account };
+      const release = charge([own, inAll, ...chargesOf(network, site)], now);
+      accounts.add(account, now);
       lastAttempts.set(pair, now);
-      charges.push({ meter: addresses, key: network }, { meter: accounts, key: account });
-      return attempt(charges, pair);
+      const abandoned = () => {
+        release();
+        accounts.remove(account, clock());
+        if (lastAttempts.get(pair) !== now) return;
+        if (last === undefined) lastAttempts.delete(pair);
+        else lastAttempts.set(pair, last);
+      };
+      return {
+        // Who names many accounts gets no more turns than who names one.
+        turn: { isKnown: false, groups: [site, network, account] },
+        abandoned,
+        succeeded() {
+          abandoned();
+          known.add(account, network);
+        },
+      };
     },
+
+    /** Takes note that the account was authenticated from the address by other credentials. */
+    noteKnown(address: string, account: string) {
+      known.add(account, networkOf(address));
+    },
+
+    /** Entries that are remembered, at most the number given for each kind. */
+    sizes: () => [
+      ...[pairs, addresses, sites, accounts, accountsInAll].map((meter) => meter.size()),
+      lastAttempts.size,
+    ],
   };
+}
+
+/** What an attempt adds a failure to. */
+interface Charge {
+  readonly meter: Meter;
+  readonly key: string;
 }
 
 /** Throws `limit` if there is a wait (ms). */
@@ -110,25 +160,4 @@ function refuseUntil(wait: number): void {
   if (wait <= 0) return;
   const seconds = Math.ceil(wait / 1000);
   throw new LatchkeyError("limit", `too many failed attempts: try again in ${seconds} s`);
-}
-
-type Meter = ReturnType<typeof createMeter>;
-
-/** Meters failures by key: each adds one, and one leaves in every interval; none holds more than the burst. */
-function createMeter({ burst, interval }: Pace, max: number) {
-  /** When a meter will be empty. One that is not here is. */
-  const emptyAt = new LRUCache<string, number>({ max });
-  const from = (key: string, now: number) => Math.max(now, emptyAt.get(key) ?? now);
-
-  return {
-    /** Milliseconds until there is room for one more; 0 or less if there is. */
-    wait: (key: string, now: number) => from(key, now) - now - (burst - 1) * interval,
-    add(key: string, now: number) {
-      emptyAt.set(key, Math.min(from(key, now) + interval, now + burst * interval));
-    },
-    remove(key: string) {
-      const at = emptyAt.get(key);
-      if (at !== undefined) emptyAt.set(key, at - interval);
-    },
-  };
 }

@@ -1,4 +1,5 @@
-import { LatchkeyError } from "../domain/error.js";
+import type { LatchkeyError } from "../domain/error.js";
+import { busy } from "./busy.js";
 
 export interface WorkLimitOptions {
   /** Pieces of work that run at a time. */
@@ -38,8 +39,4 @@ export function createWorkLimit({
       else running--;
     }
   };
-}
-
-function busy(): LatchkeyError {
-  return new LatchkeyError("limit", "the server is busy: try again in a few seconds");
 }

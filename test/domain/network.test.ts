@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { networkOf } from "../../src/domain/network.js";
+import { isIPv6Site, networkOf, siteOf } from "../../src/domain/network.js";
 
 const group = fc.integer({ min: 0, max: 0xffff });
 /** Eight groups, many of them 0. */
@@ -52,4 +52,20 @@ test("a zone is no part of an address", () => {
 
 test("what is no address stands for itself", () => {
   for (const text of ["", "unix", ":::", "1.2.3", "::g"]) assert.equal(networkOf(text), text);
+});
+
+test("a site is the /48 of an IPv6 address and the /24 of an IPv4 address", () => {
+  for (const [address, site] of [
+    ["192.0.2.77", "192.0.2.0/24"],
+    ["::ffff:192.0.2.77", "192.0.2.0/24"],
+    ["::ffff:c000:24d", "192.0.2.0/24"],
+    ["2001:db8:1:2:3:4:5:6", "2001:db8:1::/48"],
+    ["2001:DB8:1::%eth0", "2001:db8:1::/48"],
+    ["::1", "0:0:0::/48"],
+    ["unix:/run/a.sock", "unix:/run/a.sock"],
+    ["", ""],
+  ] as const) {
+    assert.equal(siteOf(address), site);
+    assert.equal(isIPv6Site(site), site.endsWith("/48"));
+  }
 });

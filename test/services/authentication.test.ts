@@ -6,8 +6,9 @@ import type { AccountStore } from "../../src/domain/account-store.js";
 import { type ErrorCode, LatchkeyError } from "../../src/domain/error.js";
 import { createAuthentication } from "../../src/services/authentication.js";
 import { createDirectory } from "../../src/services/directory.js";
-import { createPasswords, type Passwords } from "../../src/services/passwords.js";
+import { createPasswords, PASSWORD_LIMITS, type Passwords } from "../../src/services/passwords.js";
 import { createThrottle } from "../../src/services/throttle.js";
+import { eventually } from "../transports/eventually.js";
 import { addKey, NOW, user, withAccounts } from "./accounts.js";
 
 const PASSWORD = "correct horse battery";
@@ -17,16 +18,16 @@ const basic = (name: string, password: string) =>
   `Basic ${Buffer.from(`${name}:${password}`).toString("base64")}`;
 
 /** Authentication over real accounts, with a clock of its own and all that it logs and checks. */
-async function createTrial(store: AccountStore) {
+async function createTrial(store: AccountStore, limits = PASSWORD_LIMITS) {
   const clock = { now: NOW };
   const lines: Record<string, unknown>[] = [];
-  const passwords = createPasswords();
+  const passwords = createPasswords(limits);
   const checks: (string | null)[] = [];
   const watched: Passwords = {
     ...passwords,
-    verify(hash, password) {
+    verify(hash, password, turn) {
       checks.push(hash);
-      return passwords.verify(hash, password);
+      return passwords.verify(hash, password, turn);
     },
   };
   const directory = await createDirectory({
@@ -53,12 +54,15 @@ async function createTrial(store: AccountStore) {
 type Trial = Awaited<ReturnType<typeof createTrial>>;
 
 /** Runs `body` with an account `ann` that has a password, and a key `key`. */
-const withTrial = (body: (trial: Trial & { key: string; keyId: number }) => Promise<void>) =>
+const withTrial = (
+  body: (trial: Trial & { key: string; keyId: number }) => Promise<void>,
+  limits = PASSWORD_LIMITS,
+) =>
   withAccounts(async (store) => {
     const { hash } = createPasswords();
     await store.add(user("ann"), await hash(PASSWORD));
     const { key, id: keyId } = await addKey(store, "ann");
-    const trial = await createTrial(store);
+    const trial = await createTrial(store, limits);
     try {
       await body({ ...trial, key, keyId });
     } finally {
@@ -284,15 +288,46 @@ test("a pool that opens all its connections at once is checked once", () =>
   }));
 
 test("a password that was not checked, because too many waited, does not count as wrong", () =>
-  withTrial(async ({ authentication, passwords, checks }) => {
-    const others = Array.from({ length: 66 }, () => passwords.verify(null, "x"));
-    for (let at = 0; at < 10; at++) {
-      assert.equal(await codeOf(() => authentication.byPassword("ann", PASSWORD, HOME)), "limit");
-    }
-    assert.equal(checks.length, 10);
-    await Promise.all(others);
-    assert.ok(await authentication.byPassword("ann", PASSWORD, HOME));
-  }));
+  withTrial(
+    async ({ authentication, passwords, checks }) => {
+      const others = Array.from({ length: 2 }, () => passwords.verify(null, "x"));
+      for (let at = 0; at < 10; at++) {
+        assert.equal(await codeOf(() => authentication.byPassword("ann", PASSWORD, HOME)), "limit");
+      }
+      assert.equal(checks.length, 10);
+      await Promise.all(others);
+      assert.ok(await authentication.byPassword("ann", PASSWORD, HOME));
+    },
+    { running: 2, waiting: { known: 0, strangers: 0 } },
+  ));
+
+for (const [what, address, most] of [
+  ["an address that it logged in from", HOME, 4],
+  ["a new address", "203.0.113.9", 130],
+] as const) {
+  test(`an account logs in from ${what} while 120 networks guess without a pause`, () =>
+    withTrial(async ({ authentication, lines }) => {
+      await authentication.byPassword("ann", PASSWORD, HOME);
+      let isOver = false;
+      let guesses = 0;
+      const attackers = Array.from({ length: 120 }, async (_, network) => {
+        while (!isOver) {
+          const name = network % 2 === 0 ? "ann" : `name ${++guesses}`;
+          const guess = authentication.byPassword(name, `guess ${++guesses}`, `10.0.${network}.1`);
+          await guess.catch(() => new Promise(setImmediate));
+        }
+      });
+      const checked = () =>
+        lines.filter(({ reason }) => /^(wrong|unknown)/.test(`${reason}`)).length;
+      await eventually("the flood", () => checked() > 20);
+      const before = checked();
+      assert.ok(await authentication.byPassword("ann", PASSWORD, address));
+      const passed = checked() - before;
+      isOver = true;
+      await Promise.all(attackers);
+      assert.ok(passed <= most, `${passed} guesses were checked meanwhile`);
+    }));
+}
 
 test("a password of older parameters is hashed anew at its login, and its identities hold", () =>
   withTrial(async ({ authentication, store, directory, checks }) => {

@@ -100,6 +100,88 @@ test("under pressure from everywhere, an address waits 5 s after it failed, one 
   assert.equal(countFailures(attempt), 2);
 });
 
+/** How many attempts of the addresses pass in an hour, each tried again and again, all failing. */
+function countInAnHour(
+  clock: { now: number },
+  step: number,
+  attempts: readonly (() => unknown)[],
+): number {
+  let passed = 0;
+  for (const end = clock.now + 3_600_000; clock.now <= end; clock.now += step) {
+    for (const attempt of attempts) if (waitOf(attempt) === 0) passed++;
+  }
+  return passed;
+}
+
+test("a /48 fails 150 times, then once a second, in whatever /64 of it and for whatever accounts", () => {
+  const { throttle, clock } = createTrial(100_000);
+  let at = 0;
+  const next = () => throttle.byName(`2001:db8:7:${(at % 65_536).toString(16)}::1`, `name ${at++}`);
+  assert.equal(countFailures(next), 150);
+  assert.equal(waitOf(next), 1);
+  assert.equal(
+    waitOf(() => throttle.byAddress("2001:db8:7:ffff::1")),
+    1,
+  );
+  // Others go on, and so does who is known.
+  throttle.byName("2001:db8:8::1", "ann").succeeded();
+  throttle.noteKnown("2001:db8:7:9::9", "ann");
+  assert.equal(
+    waitOf(() => throttle.byName("2001:db8:7:9::1", "ann")),
+    0,
+  );
+  clock.now += 1_000;
+  assert.equal(countFailures(next), 1);
+});
+
+test("a /48 makes at most 3,750 guesses in an hour", () => {
+  const { throttle, clock } = createTrial(100_000);
+  let at = 0;
+  const next = () => throttle.byName(`2001:db8:7:${(at % 65_536).toString(16)}::1`, `name ${at++}`);
+  const passed = countInAnHour(clock, 500, [next, next, next]);
+  assert.ok(passed <= 3_751 && passed > 3_500, `${passed}`);
+});
+
+test("an account is guessed at 38,000 times in an hour at most, from however many networks", () => {
+  const { throttle, clock } = createTrial(50_000);
+  const attempts = Array.from(
+    { length: 1_000 },
+    (_, at) => () => throttle.byName(`10.${at >> 8}.${at & 255}.1`, "ann"),
+  );
+  const passed = countInAnHour(clock, 10_000, attempts);
+  assert.ok(passed <= 38_001 && passed > 36_000, `${passed}`);
+  // From a known address the owner goes on meanwhile, with at most 125 failures in the hour.
+  throttle.noteKnown("192.0.2.1", "ann");
+  assert.ok(countInAnHour(clock, 1_000, [() => throttle.byName("192.0.2.1", "ann")]) <= 126);
+});
+
+test("attempts that cost nothing are not remembered", () => {
+  const { throttle } = createTrial();
+  for (let at = 0; at < 100; at++) {
+    throttle.byName(`192.0.2.${at}`, `name ${at}`).abandoned();
+    throttle.byAddress(`192.0.2.${at}`).abandoned();
+  }
+  assert.deepEqual([...new Set(throttle.sizes())], [0]);
+});
+
+test("an attempt that was not checked leaves no wait, under pressure too", () => {
+  const { throttle } = createTrial();
+  press(throttle, "ann");
+  const attempt = () => throttle.byName("192.0.2.1", "ann");
+  for (let times = 0; times < 10; times++) attempt().abandoned();
+  assert.equal(countFailures(attempt), 1);
+});
+
+test("of an account the last 32 networks are known; no other account has them forgotten", () => {
+  const { throttle } = createTrial();
+  const isKnown = (host: number) => throttle.byName(`192.0.2.${host}`, "ann").turn.isKnown;
+  for (let host = 1; host <= 32; host++) throttle.byName(`192.0.2.${host}`, "ann").succeeded();
+  for (let host = 1; host <= 200; host++) throttle.byName(`198.51.100.${host}`, "eve").succeeded();
+  assert.ok(isKnown(1));
+  throttle.byName("192.0.2.33", "ann").succeeded();
+  assert.deepEqual([isKnown(2), isKnown(1), isKnown(33)], [false, true, true]);
+});
+
 test("an address that the account was authenticated from is slowed by its own failures only", () => {
   const { throttle, clock } = createTrial();
   throttle.byName("192.0.2.1", "ann").succeeded();
