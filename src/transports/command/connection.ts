@@ -29,8 +29,8 @@ export interface ServeOptions {
   readonly clientId: string;
   readonly conversation: Conversation;
   readonly limits: ConnectionLimits;
-  /** Called at the first command. */
-  readonly onFirstCommand: () => void;
+  /** Called once, when its AUTH was accepted. */
+  readonly onAuthenticated: () => void;
   /** Told why the connection ends where a limit of time ends it. */
   readonly onLimit: (reason: string) => void;
 }
@@ -38,7 +38,7 @@ export interface ServeOptions {
 export interface ServedConnection {
   /** Answers what has arrived, then ends. */
   finish(): void;
-  /** Answers an error that no command asked for, then ends. */
+  /** Answers an error that no command asked for, then ends; cuts a connection that is ending. */
   end(reason: string): void;
 }
 
@@ -48,7 +48,7 @@ export interface ServedConnection {
  * does not take its answers. So what waits unsent is never more than a buffer and one answer.
  */
 export function serveConnection(socket: Socket, options: ServeOptions): ServedConnection {
-  const { clientId, conversation, limits, onFirstCommand, onLimit } = options;
+  const { clientId, conversation, limits, onAuthenticated, onLimit } = options;
   const frames = createFrameReader(limits.frame);
   // Of these at most one keeps the next command waiting.
   let answering = false;
@@ -56,7 +56,7 @@ export function serveConnection(socket: Socket, options: ServeOptions): ServedCo
   // No more is expected: the client has sent all, or the server stops.
   let finishing = false;
   let ended = false;
-  let hasSpoken = false;
+  let isAuthenticated = false;
   let deadline: NodeJS.Timeout | undefined;
 
   const within = (time: number | null, expire: () => void = () => socket.destroy()) => {
@@ -116,8 +116,6 @@ export function serveConnection(socket: Socket, options: ServeOptions): ServedCo
 
   const take = (command: Command) => {
     untilNext();
-    if (!hasSpoken) onFirstCommand();
-    hasSpoken = true;
     let answered: Awaitable<string>;
     try {
       answered = conversation.answer(command);
@@ -132,7 +130,13 @@ export function serveConnection(socket: Socket, options: ServeOptions): ServedCo
     });
   };
 
-  const accept = (result: string) => write("Ok", result);
+  const accept = (result: string) => {
+    if (!isAuthenticated && conversation.isAuthenticated()) {
+      isAuthenticated = true;
+      onAuthenticated();
+    }
+    write("Ok", result);
+  };
 
   const write = (status: "Ok" | "Error", result: string) => {
     const response = { clientId, status, result: Buffer.from(result) };
@@ -171,7 +175,10 @@ export function serveConnection(socket: Socket, options: ServeOptions): ServedCo
     pump();
   };
   const tell = (reason: string) => {
-    if (ended) return;
+    if (ended) {
+      socket.destroy();
+      return;
+    }
     write("Error", reason);
     end();
   };

@@ -29,7 +29,7 @@ export const COMMAND_LIMITS: CommandLimits = {
   perAddress: 1_024,
 };
 
-/** Refused connections that are told so at a time; others beyond the limits are cut. */
+/** Connections beyond the limits that are told so at a time; others are cut. */
 const TOLD = 64;
 
 /** Milliseconds of silence after which TCP asks whether the client is there. */
@@ -69,16 +69,19 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
   let turnedAway = 0;
   let anonymous = 0;
 
+  /** Counts it among those turned away, until it closes; answers how many there are. */
+  const countTurnedAway = (socket: Socket) => {
+    socket.once("close", () => turnedAway--);
+    return ++turnedAway;
+  };
+
   // Before TLS: who only shakes hands counts too.
   const admit = (socket: Socket) => {
     const place = admission.admit(socket);
-    if (typeof place === "string" && ++turnedAway > TOLD) socket.destroy();
+    if (typeof place === "string" && countTurnedAway(socket) > TOLD) socket.destroy();
     sockets.add(socket);
     admitted.set(socket, place);
-    socket.once("close", () => {
-      if (typeof place === "string") turnedAway--;
-      sockets.delete(socket);
-    });
+    socket.once("close", () => sockets.delete(socket));
   };
 
   const serve = (socket: Socket) => {
@@ -106,10 +109,13 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
       clientId,
       conversation: commands.converse(connection, clientId),
       limits,
-      onFirstCommand: place.settle,
+      onAuthenticated: place.settle,
       onLimit: (reason) => onLimit(reason, address),
     });
-    place.onEvicted(one.end);
+    place.onEvicted((reason) => {
+      if (countTurnedAway(socket) > TOLD) socket.destroy();
+      else one.end(reason);
+    });
     served.add(one);
     socket.once("close", () => {
       served.delete(one);
