@@ -37,7 +37,7 @@ export const SETTINGS = [
     flag: "command-connections",
     fallback: "4096",
     meaning:
-      "connections of the command listener, 1 to 100000; at the limit the oldest that has not sent its AUTH gives way, or the new one is refused",
+      "connections of the command listener, 1 to 100000; at the limit one whose AUTH was not accepted gives way, or the new one is refused",
   },
   {
     variable: "LATCHKEY_COMMAND_PER_ADDRESS",
