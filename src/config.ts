@@ -1,4 +1,5 @@
 import type { Network } from "./domain/network.js";
+import { DEFAULT_QUOTAS, type Quotas } from "./domain/quotas.js";
 import {
   isOpen,
   readAddress,
@@ -8,6 +9,7 @@ import {
   readHosts,
   readIdle,
   readLogLevel,
+  readMost,
   readNetworks,
   readOrigins,
   readPath,
@@ -43,6 +45,8 @@ export interface Config {
   readonly store: StoreLocation;
   /** Bytes. */
   readonly cacheBytes: number;
+  /** What the store keeps at most. */
+  readonly quotas: Quotas;
   readonly auth: "off" | "required";
   /** What may be called without credentials where authentication is required. */
   readonly publicParts: readonly PublicPart[];
@@ -149,6 +153,14 @@ export function readConfig(
     maxConnectionAge: readIdle(value("LATCHKEY_MAX_CONNECTION_AGE"), WEEK),
     turnCalls: readTurnCalls(value("LATCHKEY_TURN_CALLS")),
     cacheBytes: readWhole(value("LATCHKEY_CACHE_MIB"), 1, 65_536) * 2 ** 20,
+    quotas: {
+      ...DEFAULT_QUOTAS,
+      ofApp: {
+        sessions: readMost(value("LATCHKEY_APP_SESSIONS"), 1_000_000_000),
+        dataBytes: readMost(value("LATCHKEY_APP_DATA_MIB"), 2 ** 24) * 2 ** 20,
+        answerBytes: readMost(value("LATCHKEY_APP_ANSWERS_MIB"), 2 ** 24) * 2 ** 20,
+      },
+    },
     rke: {
       maxSessions: readWhole(value("LATCHKEY_RKE_MAX_SESSIONS"), 1, 1_024),
       sessionTtl: readWhole(value("LATCHKEY_RKE_SESSION_TTL"), 10, WEEK),

@@ -117,6 +117,7 @@ export async function start(options: StartOptions): Promise<Server> {
     waiting: config.turnCalls === null ? null : WAITING,
     clock,
     cacheBytes: config.cacheBytes,
+    quotas: config.quotas,
     onFatal: options.onFatal,
   });
   metrics.watchStore(() => store.stats());

@@ -142,13 +142,18 @@ export function readStore({ name, text }: Given): StoreLocation {
 }
 
 export function readWhole({ name, text }: Given, min: number, max: number): number {
-  const number = /^\d{1,7}$/.test(text) ? Number(text) : Number.NaN;
+  const number = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
   if (number >= min && number <= max) return number;
   throw wrong(name, `is ${JSON.stringify(text)}; it must be a whole number from ${min} to ${max}`);
 }
 
 export function readTurnCalls(given: Given): number | null {
   return given.text === "off" ? null : readWhole(given, 1, 10_000);
+}
+
+/** Infinity: no limit. */
+export function readMost(given: Given, max: number): number {
+  return given.text === "off" ? Number.POSITIVE_INFINITY : readWhole(given, 1, max);
 }
 
 /** Seconds in, milliseconds out; null: no limit. */

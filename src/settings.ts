@@ -93,6 +93,27 @@ export const SETTINGS = [
       "memory (MiB) for cached sessions, 1 to 65536, about 1 KiB for a small one; the others are read from the file",
   },
   {
+    variable: "LATCHKEY_APP_SESSIONS",
+    flag: "app-sessions",
+    fallback: "off",
+    meaning:
+      "sessions that one app may have, 1 to 1000000000, beyond which none of it is created; `off`: any number",
+  },
+  {
+    variable: "LATCHKEY_APP_DATA_MIB",
+    flag: "app-data-mib",
+    fallback: "off",
+    meaning:
+      "session data (MiB) that one app may have, 1 to 16777216, beyond which none of it grows; `off`: any amount",
+  },
+  {
+    variable: "LATCHKEY_APP_ANSWERS_MIB",
+    flag: "app-answers-mib",
+    fallback: "4096",
+    meaning:
+      "answers (MiB) to calls with a request_id that are kept of one app for 24 hours, 1 to 16777216, beyond which such calls are refused; `off`: any amount",
+  },
+  {
     variable: "LATCHKEY_AUTH",
     flag: "auth",
     fallback: "off",

@@ -41,6 +41,11 @@ test("without settings, the defaults hold", () => {
     maxConnectionAge: null,
     turnCalls: 256,
     cacheBytes: 128 * 2 ** 20,
+    quotas: {
+      apps: 100_000,
+      policies: 100_000,
+      ofApp: { sessions: Infinity, dataBytes: Infinity, answerBytes: 4_096 * 2 ** 20 },
+    },
     rke: {
       maxSessions: 16,
       sessionTtl: 3_600,
@@ -80,6 +85,11 @@ test("each variable and each flag is heeded", () => {
     maxConnectionAge: 90_000,
     turnCalls: 7,
     cacheBytes: 64 * 2 ** 20,
+    quotas: {
+      apps: 100_000,
+      policies: 100_000,
+      ofApp: { sessions: 1_000, dataBytes: 2 ** 20, answerBytes: Infinity },
+    },
     rke: {
       maxSessions: 3,
       sessionTtl: 60,
@@ -113,6 +123,9 @@ test("each variable and each flag is heeded", () => {
     "max-connection-age": "90",
     "turn-calls": "7",
     "cache-mib": "64",
+    "app-sessions": "1000",
+    "app-data-mib": "1",
+    "app-answers-mib": "off",
     "rke-max-sessions": "3",
     "rke-session-ttl": "60",
     "rke-key-cache-ttl": "0",
@@ -478,6 +491,9 @@ for (const [variable, good, bad] of [
   ["LATCHKEY_COMMAND_CONNECTIONS", ["1", "100000"], ["0", "100001", "off", ""]],
   ["LATCHKEY_COMMAND_PER_ADDRESS", ["1", "100000"], ["0", "100001", "off", ""]],
   ["LATCHKEY_COMMAND_IDLE", ["1", "604800", "off"], ["0", "604801", "10m", ""]],
+  ["LATCHKEY_APP_SESSIONS", ["1", "1000000000", "off"], ["0", "1000000001", "none", ""]],
+  ["LATCHKEY_APP_DATA_MIB", ["1", "16777216", "off"], ["0", "16777217", "1.5", ""]],
+  ["LATCHKEY_APP_ANSWERS_MIB", ["1", "16777216", "off"], ["0", "16777217", "1g", ""]],
   ["LATCHKEY_DRAIN", ["0", "600"], ["601", "-1", "5s"]],
   ["LATCHKEY_MAX_CONNECTION_AGE", ["1", "604800", "off"], ["0", "604801", "5m", "1.5"]],
   ["LATCHKEY_TURN_CALLS", ["1", "10000", "off"], ["0", "10001", "none"]],

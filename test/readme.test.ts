@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { pino } from "pino";
+import { DEFAULT_QUOTAS } from "../src/domain/quotas.js";
 import { type Server, start } from "../src/main.js";
 import { SETTINGS } from "../src/settings.js";
 import { startProgram } from "./process/program.js";
@@ -38,6 +39,7 @@ before(async () => {
       maxConnectionAge: null,
       store: { scheme: "memory" },
       cacheBytes: 2 ** 24,
+      quotas: DEFAULT_QUOTAS,
       rke: RKE,
       logLevel: "silent",
       warnings: [],

@@ -72,7 +72,8 @@ export interface AccountStore {
    */
   changesSince(version: number, upTo: number): Promise<AccountChange[]>;
 
-  /** Adds an enabled account; rejects with `exists` if the name is taken. */
+  /** Adds an enabled account; rejects with `exists` if the name is taken, with `limit` if
+   * there are as many as may be. */
   add(account: NewAccount, passwordHash: string | null): Promise<Account>;
 
   // Those that name an account reject with `not_found` if there is none of that name.

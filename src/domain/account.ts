@@ -39,6 +39,8 @@ export type KeyHash = string & { readonly [keyHash]: true };
 
 /** Characters (code points); see the checks below. */
 export const ACCOUNT_LIMITS = {
+  /** Accounts in all: a server reads all of them anew when one changes. */
+  accounts: 10_000,
   name: 64,
   label: 64,
   passwordMin: 8,

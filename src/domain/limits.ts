@@ -35,6 +35,10 @@ export const LIMITS = {
   sessionsPerUser: 1_000,
   /** Seconds that a policy may have reads not count. */
   touchInterval: 86_400,
+  /** Apps that a store has something of, and those that have a policy; each takes some 300 bytes
+   * of memory. */
+  apps: 100_000,
+  policies: 100_000,
 } as const;
 
 const APP = /^[A-Za-z0-9_-]{3,20}$/;

@@ -9,6 +9,7 @@ export type RequestHash = string & { readonly [requestHash]: true };
 
 /** A call that may come again, and is carried out once. */
 export interface Once {
+  readonly app: string;
   /** Of its RPC, app and request id. */
   readonly key: RequestHash;
   /** Of all that it asks for. */
@@ -37,6 +38,7 @@ export function onceOf(
   body: JsonObject,
 ): Once {
   return {
+    app,
     key: sha256([rpc, app, requestId].join("\n")),
     body: sha256(canonicalJson(body)),
     now,

@@ -100,13 +100,15 @@ export interface StoreObserver {
  * A method that is given a `once` looks first whether it was answered under that
  * key before, whoever waits for it yet; if so it does nothing and answers that again, or
  * rejects with `exists` if the body was another. Else what it answers is kept, as
- * durable as what it did; null and errors are not.
+ * durable as what it did; null and errors are not. If the app has as many bytes of answers as may
+ * be kept, the method does nothing and rejects with `limit`.
  */
 export interface SessionStore {
   /** The app's policy, at once; `NO_POLICY` if none was set. */
   policy(app: string): AppPolicy;
 
-  /** Sets the app's policy. Creations and touches called from then on obey it. */
+  /** Sets the app's policy. Creations and touches called from then on obey it. Rejects with `limit`
+   * if as many other apps have one as may (see `Quotas`). */
   setPolicy(app: string, policy: AppPolicy): Promise<void>;
 
   /**
@@ -114,7 +116,8 @@ export interface SessionStore {
    * hash is taken also while it is an old one of a session, and an attempt to take it shows to
    * nobody who uses it, at no instant; one made here is not looked for first. In the same step it ends those of the user's sessions that live at its creation and
    * are too many by the app's policy (see `evictions`), or rejects with `limit`: at
-   * no instant has the user more than may be.
+   * no instant has the user more than may be. Rejects with `limit`, too, if the app would have more
+   * than its quota, those that end in this step not counted, or would be one app too many.
    */
   create(
     session: Session,
@@ -136,7 +139,8 @@ export interface SessionStore {
    * Replaces the session by `change(session)`; null if there is none. `change`
    * must be pure, for a store may call it more than once, and leave id, app,
    * userId and createdAt alone. What it throws rejects this call and changes
-   * nothing. An answer given again has the session after the change as `before` too.
+   * nothing; so does `limit`, if the data of the app's sessions would grow beyond its quota. An
+   * answer given again has the session after the change as `before` too.
    */
   update(
     app: string,

@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import type { AccountStore } from "../domain/account-store.js";
+import type { Quotas } from "../domain/quotas.js";
 import type { SessionStore, StoreObserver } from "../domain/session-store.js";
 import { createMemoryStore } from "./memory/store.js";
 import { type AccountStoreOptions, openAccountStore } from "./sqlite/accounts.js";
@@ -19,6 +20,8 @@ export interface StoreOptions {
   readonly clock: () => number;
   /** About how much memory (bytes) the cache of sessions may take, where there is one. */
   readonly cacheBytes: number;
+  /** What it keeps at most. */
+  readonly quotas: Quotas;
   /** Told of every damaged part of the storage that something met: that fails, and nothing else. */
   readonly onDamage: (error: unknown) => void;
   /** Called once, if the storage fails so that only a restart is safe. */
@@ -43,7 +46,10 @@ export function openAccounts(
 export function openStore(location: StoreLocation, options: StoreOptions): SessionStore {
   switch (location.scheme) {
     case "memory":
-      return createMemoryStore(options.observer, { firstRevision: randomInt(2 ** 46) });
+      return createMemoryStore(options.observer, {
+        firstRevision: randomInt(2 ** 46),
+        quotas: options.quotas,
+      });
     case "sqlite":
       return openSqliteStore({ ...options, path: location.path });
   }

@@ -16,6 +16,7 @@ import { pino } from "pino";
 import type { Config } from "../../src/config.js";
 import { hashApiKey, newApiKey } from "../../src/domain/account.js";
 import type { NewAccount } from "../../src/domain/account-store.js";
+import { DEFAULT_QUOTAS } from "../../src/domain/quotas.js";
 import { type Server, start } from "../../src/main.js";
 import { startDevnet } from "../../src/rke/devnet/devnet.js";
 import { openKeyExchange } from "../../src/rke/open.js";
@@ -117,6 +118,7 @@ async function openServer(name: string, settings: Partial<Config>) {
       drain: 0,
       maxConnectionAge: null,
       cacheBytes: 2 ** 24,
+      quotas: DEFAULT_QUOTAS,
       rke,
       logLevel: "silent",
       warnings: [],

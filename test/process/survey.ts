@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from "node:util";
 import Sqlite from "better-sqlite3";
 import type { Session } from "../../gen/ts/latchkey/session/v1/session_pb.js";
+import { appUsages } from "../stores/database.js";
 import { type GrpcWire, openGrpc } from "./grpc-wire.js";
 import { type Checks, contradictions, type Known, type Model } from "./model.js";
 
@@ -60,6 +62,10 @@ export function fileProblems(path: string): string[] {
       .raw()
       .get() ?? [0, -1];
     if (total !== count) problems.push(`the file counts ${total} sessions and has ${count}`);
+    const { stated, counted } = appUsages(db);
+    if (!isDeepStrictEqual(stated, counted)) {
+      problems.push(`the file counts ${JSON.stringify(stated)}, has ${JSON.stringify(counted)}`);
+    }
     return problems;
   } finally {
     db.close();

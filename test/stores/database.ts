@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Sqlite, { type Database } from "better-sqlite3";
 import type { AccountStore } from "../../src/domain/account-store.js";
+import type { AppUsage } from "../../src/domain/quotas.js";
 import type { SessionStore } from "../../src/domain/session-store.js";
 import { type AccountStoreOptions, openAccountStore } from "../../src/stores/sqlite/accounts.js";
 import { type OpenOptions, openSqliteStore } from "../../src/stores/sqlite/open.js";
@@ -127,6 +128,21 @@ function assertSound(db: Database): void {
   assert.deepEqual(db.pragma("foreign_key_check"), []);
   const stated = db.prepare("SELECT sessions FROM totals").pluck().get();
   assert.equal(stated, db.prepare("SELECT count(*) FROM sessions").pluck().get());
+  assert.deepEqual(appUsages(db).stated, appUsages(db).counted);
+}
+
+/** What the file states of each app that there is something of, and what a count of it finds. */
+export function appUsages(db: Database) {
+  const names = "name, coalesce(s.n, 0) AS sessions, coalesce(s.bytes, 0) AS dataBytes";
+  const counted = `SELECT ${names}, coalesce(r.bytes, 0) AS answerBytes FROM apps
+    LEFT JOIN (SELECT app_id, count(*) AS n, sum(octet_length(data)) AS bytes
+      FROM sessions GROUP BY app_id) AS s ON s.app_id = apps.id
+    LEFT JOIN (SELECT app_id, sum(octet_length(answer) + 128) AS bytes
+      FROM requests GROUP BY app_id) AS r ON r.app_id = apps.id ORDER BY name`;
+  const stated = `SELECT name, sessions, data_bytes AS dataBytes, answer_bytes AS answerBytes
+    FROM apps ORDER BY name`;
+  const read = (sql: string) => db.prepare<[], AppUsage & { name: string }>(sql).all();
+  return { counted: read(counted), stated: read(stated) };
 }
 
 /** The store that `open` makes, and the connection that it writes by. */

@@ -414,6 +414,18 @@ describe("the database file of accounts", () => {
       accounts.close();
     }));
 
+  test("keeps no more accounts than may be", () =>
+    withFolder(async (folder) => {
+      const accounts = openAccounts(join(folder, "latchkey.db"), { maxAccounts: 2 });
+      await accounts.add(ANN, null);
+      await accounts.add({ ...ANN, name: "bob" }, null);
+      await assert.rejects(accounts.add({ ...ANN, name: "carl" }, null), refused("limit"));
+      await assert.rejects(accounts.add(ANN, null), refused("exists"));
+      await accounts.remove("bob");
+      await accounts.add({ ...ANN, name: "carl" }, null);
+      accounts.close();
+    }));
+
   test("an older one gets its accounts when it is opened", () =>
     withDatabase(async (trial) => {
       const { store, path, tamper } = trial;
@@ -424,6 +436,8 @@ describe("the database file of accounts", () => {
         DROP TABLE app_policies;
         DROP TABLE rotated_tokens; DROP TABLE requests; DROP TABLE events; DROP TABLE bulk_ends;
         CREATE INDEX sessions_by_access ON sessions (app_id, last_accessed_at);
+        ALTER TABLE apps DROP COLUMN sessions; ALTER TABLE apps DROP COLUMN data_bytes;
+        ALTER TABLE apps DROP COLUMN answer_bytes;
         ALTER TABLE apps DROP COLUMN logged_from; ALTER TABLE apps DROP COLUMN logged_until;
         ALTER TABLE totals DROP COLUMN first_revision;
         ALTER TABLE sessions DROP COLUMN spare_token;

@@ -3,9 +3,18 @@ import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "n
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { LatchkeyError } from "../../src/domain/error.js";
-import { catchConnection, connect, openQuietly, withDatabase, withFolder } from "./database.js";
+import { DEFAULT_QUOTAS } from "../../src/domain/quotas.js";
+import { KEPT, onceOf } from "../../src/domain/request-record.js";
+import {
+  appUsages,
+  catchConnection,
+  connect,
+  openQuietly,
+  withDatabase,
+  withFolder,
+} from "./database.js";
 import { runChild } from "./process.js";
-import { createMint, createTrial, NOW } from "./suite/fixture.js";
+import { createMint, createTrial, hasCode, NOW } from "./suite/fixture.js";
 
 /** A refusal to open, in one line that contains `text`. */
 function refusal(text: string) {
@@ -141,6 +150,55 @@ describe("opening a SQLite store", () => {
       tamper(`PRAGMA user_version = ${known}`);
       await openQuietly(path).close();
     }));
+
+  test("a database of before gets the counts of each app, and its kept answers count for none", () =>
+    withDatabase(async (trial) => {
+      const { store, tamper, inspect } = trial;
+      const { addMany, mint } = createTrial(trial);
+      await addMany(3, (index) => ({ data: { text: "é".repeat(index * 10_000) } }));
+      await addMany(2, () => ({ app: "forum" }));
+      const once = (now: number) =>
+        onceOf("CreateSession", { app: "shop", requestId: "r", now }, {});
+      const kept = mint();
+      await store.create(kept.session, kept.tokenHash, once(NOW));
+      await store.close();
+      const { counted } = inspect(appUsages);
+      tamper(`
+        ALTER TABLE apps DROP COLUMN sessions; ALTER TABLE apps DROP COLUMN data_bytes;
+        ALTER TABLE apps DROP COLUMN answer_bytes; ALTER TABLE requests DROP COLUMN app_id;
+        PRAGMA user_version = 8;
+      `);
+      const reopened = await trial.reopen();
+      const { stated } = inspect(appUsages);
+      assert.deepEqual(
+        stated.map(({ sessions, dataBytes, answerBytes }) => [sessions, dataBytes, answerBytes]),
+        counted.map(({ sessions, dataBytes }) => [sessions, dataBytes, 0]),
+      );
+      const again = mint();
+      const answer = await reopened.create(again.session, again.tokenHash, once(NOW));
+      assert.deepEqual(answer.session, kept.session);
+      // One that takes its place counts, once.
+      await reopened.create(again.session, again.tokenHash, once(NOW + KEPT));
+    }));
+
+  test("apps that there is nothing of are forgotten at a start, and no others", () =>
+    withDatabase(
+      async (trial) => {
+        const { store } = trial;
+        const { add, mint } = createTrial(trial);
+        const gone = await add({ app: "gone" });
+        await store.delete("gone", { tokenHash: gone.tokenHash }, NOW);
+        await add({ app: "used" });
+        await store.events.watch("watched", Date.now());
+        await assert.rejects(add({ app: "fourth" }), hasCode("limit"));
+        const reopened = await trial.reopen();
+        const { session, tokenHash } = mint({ app: "fourth" });
+        await reopened.create(session, tokenHash);
+        const names = trial.inspect((db) => db.prepare("SELECT name FROM apps").pluck().all());
+        assert.deepEqual(names.toSorted(), ["fourth", "used", "watched"]);
+      },
+      { quotas: { ...DEFAULT_QUOTAS, apps: 3 } },
+    ));
 
   test("a file that is no database is refused and left alone", () =>
     withFolder((folder) => {

@@ -12,7 +12,9 @@ import { storeSuite } from "./suite.js";
 const inThread = { openWriter: openThreadWriter, openPrefetch };
 
 // As it runs in a server; the thread runs what is built.
-storeSuite("SQLite store that writes in a thread", () => createDatabase(inThread));
+storeSuite("SQLite store that writes in a thread", (quotas) =>
+  createDatabase({ ...inThread, quotas }),
+);
 
 describe("a SQLite store that writes in a thread", () => {
   test("a transaction that fails takes back what followed, and all but its cause is done again", () =>

@@ -1,4 +1,5 @@
 import { describe, test } from "node:test";
+import { DEFAULT_QUOTAS } from "../../src/domain/quotas.js";
 import { closingCases } from "./suite/closing.js";
 import { countingCases } from "./suite/counting.js";
 import { creationCases } from "./suite/creating.js";
@@ -10,6 +11,7 @@ import { listingCases } from "./suite/listing.js";
 import { modelledLives } from "./suite/lives.js";
 import { stableListing } from "./suite/paging.js";
 import { keptPolicies, policyCases } from "./suite/policies.js";
+import { type OpenWithQuotas, quotaCases } from "./suite/quotas.js";
 import { readingCases } from "./suite/reading.js";
 import { sweepCases } from "./suite/sweeping.js";
 import { eventCases } from "./suite/telling.js";
@@ -18,9 +20,10 @@ import { anyData, anyUserId, valueCases } from "./suite/values.js";
 
 /**
  * The contract of `SessionStore` as tests, for any store: each gets a new,
- * empty one from `open`.
+ * empty one from `openWith`.
  */
-export function storeSuite(name: string, open: OpenStore): void {
+export function storeSuite(name: string, openWith: OpenWithQuotas): void {
+  const open: OpenStore = () => openWith(DEFAULT_QUOTAS);
   const check: Case = (title, body) => {
     test(title, () => withStore(open, (opened) => body(createTrial(opened))));
   };
@@ -41,6 +44,7 @@ export function storeSuite(name: string, open: OpenStore): void {
       policyCases(check);
       test("policies are kept as long as sessions", () => keptPolicies(open));
     });
+    describe("quotas", () => quotaCases(openWith));
     describe("sweep and stats", () => sweepCases(check));
     describe("events", () => eventCases(check));
     describe("values", () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import type { Config } from "../../src/config.js";
 import { hashApiKey, newApiKey } from "../../src/domain/account.js";
+import { DEFAULT_QUOTAS } from "../../src/domain/quotas.js";
 import { start } from "../../src/main.js";
 import { openAccountStore } from "../../src/stores/sqlite/accounts.js";
 import type { Scope } from "../process/program.js";
@@ -92,6 +93,7 @@ export async function startTls(t: Scope, given: Files, settings: Partial<Config>
       drain: 0,
       maxConnectionAge: null,
       cacheBytes: 2 ** 24,
+      quotas: DEFAULT_QUOTAS,
       rke: RKE,
       logLevel: "info",
       warnings: [],

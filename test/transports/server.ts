@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import type { Config, RkeConfig } from "../../src/config.js";
+import { DEFAULT_QUOTAS } from "../../src/domain/quotas.js";
 import { start } from "../../src/main.js";
 import type { LogLevel } from "../../src/settings.js";
 import type { StartIdleTimer } from "../../src/transports/idle-timer.js";
@@ -140,6 +141,7 @@ export async function startServer(
       drain: 0,
       maxConnectionAge: null,
       cacheBytes: 2 ** 24,
+      quotas: DEFAULT_QUOTAS,
       rke: RKE,
       logLevel,
       warnings: [],
@@ -179,8 +181,9 @@ export async function startServer(
 export async function withServer(
   store: StoreKind,
   body: (server: TestServer) => Promise<void>,
+  settings: Parameters<typeof startServer>[2] = {},
 ): Promise<void> {
-  const server = await startServer(store);
+  const server = await startServer(store, undefined, settings);
   try {
     await body(server);
   } finally {

@@ -9,6 +9,8 @@ export interface Entry {
   /** Grows with each creation; the order of listings. */
   readonly position: number;
   session: Session;
+  /** Size of its data as JSON in UTF-8. */
+  dataBytes: number;
   /** The old token that is good until the session's own is used; see `spareAfter`. */
   spare: TokenHash | null;
   /** The tokens that it had before, the oldest first. */
@@ -89,11 +91,12 @@ export function createEntries() {
       return entry && isLiveIn(app, entry, now) ? entry : null;
     },
 
-    add(session: Session, tokenHash: TokenHash): void {
+    add(session: Session, tokenHash: TokenHash, dataBytes: number): void {
       const entry: Entry = {
         tokenHash,
         position: ++positions,
         session,
+        dataBytes,
         spare: null,
         oldTokens: [],
       };

@@ -1,14 +1,24 @@
+import { answerBytesFor, checkAnswers, checkApps, type Quotas } from "../../domain/quotas.js";
 import {
   isAnsweredBy,
   type Once,
   type RequestHash,
   type RequestRecord,
 } from "../../domain/request-record.js";
+import type { AppUsages } from "./app-usage.js";
 
-/** What looks kept answers up, and keeps new ones. */
-export function createRequests() {
+/** An answer, and whose it is. */
+interface Kept extends RequestRecord {
+  readonly app: string;
+}
+
+/** What looks kept answers up, and keeps new ones as far as the app's quota goes. */
+export function createRequests(
+  usages: Pick<AppUsages, "of" | "add" | "has" | "apps">,
+  quotas: Quotas,
+) {
   /** In the order in which they were kept, and so, but for a clock set back, expire. */
-  const records = new Map<RequestHash, RequestRecord>();
+  const records = new Map<RequestHash, Kept>();
 
   /** The answer that was given before; undefined if none was. Throws as `isAnsweredBy`. */
   const find = <T>(once: Once): T | undefined => {
@@ -17,20 +27,38 @@ export function createRequests() {
     return isAnsweredBy(once, record) ? (JSON.parse(record.answer) as T) : undefined;
   };
 
-  const keep = ({ key, body, expiresAt }: Once, answer: unknown) => {
-    records.delete(key);
-    records.set(key, { body, expiresAt, answer: JSON.stringify(answer) });
+  const forget = (key: RequestHash) => {
+    const record = records.get(key);
+    if (!record || !records.delete(key)) return;
+    usages.add(record.app, { answerBytes: -bytesOf(record) });
+  };
+
+  const keep = ({ app, key, body, expiresAt }: Once, answer: unknown) => {
+    const record = { app, body, expiresAt, answer: JSON.stringify(answer) };
+    forget(key);
+    records.set(key, record);
+    usages.add(app, { answerBytes: bytesOf(record) });
+  };
+
+  /** Throws `limit` if the answer could not be kept. */
+  const checkRoom = (once: Once | undefined) => {
+    if (!once) return;
+    const { app } = once;
+    checkAnswers(app, usages.of(app), quotas);
+    if (!usages.has(app)) checkApps(app, usages.apps(), quotas);
   };
 
   return {
     find,
     keep,
+    checkRoom,
 
     /** What `work` answers; or if the call was answered before, that again. Null is not kept. */
     answer<T>(once: Once | undefined, work: () => T): T {
       if (!once) return work();
       const before = find<T>(once);
       if (before !== undefined) return before;
+      checkRoom(once);
       const answer = work();
       if (answer !== null) keep(once, answer);
       return answer;
@@ -41,7 +69,7 @@ export function createRequests() {
       let removed = 0;
       for (const [key, { expiresAt }] of records) {
         if (expiresAt > now || removed === limit) break;
-        records.delete(key);
+        forget(key);
         removed++;
       }
       return removed === limit;
@@ -49,4 +77,8 @@ export function createRequests() {
 
     clear: () => records.clear(),
   };
+}
+
+function bytesOf({ answer }: RequestRecord): number {
+  return answerBytesFor(Buffer.byteLength(answer));
 }

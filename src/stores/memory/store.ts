@@ -3,6 +3,15 @@ import { createCallsUnderWay } from "../../domain/calls-under-way.js";
 import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError, noSession, sessionExists } from "../../domain/error.js";
 import { KEPT_EVENTS } from "../../domain/event-log.js";
+import {
+  type AppUsage,
+  checkApps,
+  checkCreation,
+  checkGrowth,
+  checkPolicies,
+  DEFAULT_QUOTAS,
+  type Quotas,
+} from "../../domain/quotas.js";
 import type { Once } from "../../domain/request-record.js";
 import { rotatedAlready, spareAfter } from "../../domain/rotation.js";
 import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
@@ -13,6 +22,7 @@ import type {
   SessionStore,
   StoreObserver,
 } from "../../domain/session-store.js";
+import { createAppUsages } from "./app-usage.js";
 import { createEntries, type Entry } from "./entries.js";
 import { createMemoryEventLog, type EventLogOptions } from "./event-log.js";
 import { createRequests } from "./requests.js";
@@ -25,6 +35,11 @@ interface Target {
   readonly once?: Once | undefined;
 }
 
+export interface MemoryStoreOptions extends Partial<EventLogOptions> {
+  /** What it keeps at most; `DEFAULT_QUOTAS` if absent. */
+  readonly quotas?: Quotas;
+}
+
 /** How many sessions `deleteApp` ends before it lets others run. */
 const SLICE = 1_000;
 
@@ -35,11 +50,12 @@ const SLICE = 1_000;
  */
 export function createMemoryStore(
   observer: Pick<StoreObserver, "swept">,
-  options: Partial<EventLogOptions> = {},
+  { quotas = DEFAULT_QUOTAS, ...options }: MemoryStoreOptions = {},
 ): SessionStore {
   const events = createMemoryEventLog({ firstRevision: 0, keptEvents: KEPT_EVENTS, ...options });
   const entries = createEntries();
-  const requests = createRequests();
+  const usages = createAppUsages();
+  const requests = createRequests(usages, quotas);
   /** Ends of apps, which are carried out in slices. */
   const endings = createCallsUnderWay<number>();
   const policies = new Map<string, AppPolicy>();
@@ -58,6 +74,7 @@ export function createMemoryStore(
   const remove = (entry: Entry, reason: EndReason, now: number) => {
     events.note("ended", entry.session, now, reason);
     entries.remove(entry);
+    usages.add(entry.session.app, { sessions: -1, dataBytes: -entry.dataBytes });
   };
 
   /** Carries out the use of an entry by a key: that of its token leaves no spare, if it succeeds. */
@@ -101,6 +118,17 @@ export function createMemoryStore(
     return { before, after };
   };
 
+  /** The same with other data. */
+  const replaceData = (entry: Entry, after: Session): Change => {
+    const { app } = after;
+    const dataBytes = dataBytesOf(after);
+    const growth = dataBytes - entry.dataBytes;
+    checkGrowth(app, usages.of(app), quotas, growth);
+    usages.add(app, { dataBytes: growth });
+    entry.dataBytes = dataBytes;
+    return replace(entry, after);
+  };
+
   const endApp = async (app: string, now: number): Promise<number> => {
     let ended = 0;
     let removed = 0;
@@ -112,12 +140,12 @@ export function createMemoryStore(
     return ended;
   };
 
-  /** Ends the sessions that the policy does not allow beside a new one. */
-  const makeRoom = ({ app, userId, createdAt }: Session) => {
+  /** The sessions that the policy does not allow beside a new one. */
+  const excess = ({ app, userId, createdAt }: Session): readonly Entry[] => {
     const policy = policyOf(app);
-    if (policy.maxSessionsPerUser === 0) return;
+    if (policy.maxSessionsPerUser === 0) return [];
     const live = [...entries.of(app, userId)].filter(({ session }) => isLive(session, createdAt));
-    for (const entry of evictions(policy, live)) remove(entry, "evicted", createdAt);
+    return evictions(policy, live);
   };
 
   return {
@@ -125,6 +153,7 @@ export function createMemoryStore(
 
     async setPolicy(app, policy) {
       assertOpen();
+      if (!policies.has(app)) checkPolicies(app, policies.size, quotas);
       policies.set(app, policy);
     },
 
@@ -132,8 +161,14 @@ export function createMemoryStore(
       assertOpen();
       return requests.answer(once, () => {
         if (entries.has(tokenHash, session.id)) throw sessionExists();
-        makeRoom(session);
-        entries.add(session, tokenHash);
+        const { app } = session;
+        const dataBytes = dataBytesOf(session);
+        const evicted = excess(session);
+        checkCreation(app, without(usages.of(app), evicted), quotas, dataBytes);
+        if (!usages.has(app)) checkApps(app, usages.apps(), quotas);
+        for (const entry of evicted) remove(entry, "evicted", session.createdAt);
+        entries.add(session, tokenHash, dataBytes);
+        usages.add(app, { sessions: 1, dataBytes });
         nextDeadline = Math.min(nextDeadline, expiresAt(session));
         events.note("created", session, session.createdAt, null);
         return { session, salt };
@@ -158,7 +193,7 @@ export function createMemoryStore(
     async update(app, tokenHash, now, apply, once) {
       const changed = change({ app, key: { tokenHash }, now, once }, (entry) => {
         if (!entry) return null;
-        const { before, after } = replace(entry, apply(entry.session));
+        const { before, after } = replaceData(entry, apply(entry.session));
         nextDeadline = Math.min(nextDeadline, expiresAt(after));
         events.note("updated", after, now, null);
         // Half of it is all that has to be kept to give the answer again.
@@ -211,6 +246,7 @@ export function createMemoryStore(
       if (answered !== undefined) return answered;
       const sameCall = endings.find(once);
       if (sameCall) return sameCall();
+      requests.checkRoom(once);
       const ended = endApp(app, now).then((count) => {
         if (once) requests.keep(once, count);
         return count;
@@ -293,6 +329,7 @@ export function createMemoryStore(
       events.close();
       requests.clear();
       entries.clear();
+      usages.clear();
     },
   };
 }
@@ -315,4 +352,18 @@ function page(ofApp: Entry[], now: number, query: ListQuery): ListPage {
     bytes += Buffer.byteLength(JSON.stringify(session.data));
   }
   return { sessions, bytes, next: null };
+}
+
+function dataBytesOf({ data }: Session): number {
+  return Buffer.byteLength(JSON.stringify(data));
+}
+
+/** What is left of an app without these sessions. */
+function without(usage: AppUsage, entries: readonly Entry[]): AppUsage {
+  const bytes = entries.reduce((sum, { dataBytes }) => sum + dataBytes, 0);
+  return {
+    ...usage,
+    sessions: usage.sessions - entries.length,
+    dataBytes: usage.dataBytes - bytes,
+  };
 }

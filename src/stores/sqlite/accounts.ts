@@ -1,6 +1,12 @@
 import { resolve } from "node:path";
 import Sqlite, { type Database } from "better-sqlite3";
-import type { Account, ApiKey, KeyHash, Role } from "../../domain/account.js";
+import {
+  ACCOUNT_LIMITS,
+  type Account,
+  type ApiKey,
+  type KeyHash,
+  type Role,
+} from "../../domain/account.js";
 import type {
   AccountChange,
   AccountStore,
@@ -27,6 +33,8 @@ export interface AccountStoreOptions {
   readonly now: () => number;
   /** How long (ms) a change waits, holding up this process, while another process writes. */
   readonly busyTimeout?: number;
+  /** How many accounts there may be; those that are there beyond it stay. */
+  readonly maxAccounts?: number;
 }
 
 /**
@@ -88,7 +96,8 @@ interface ChangeRow extends Pick<AccountChange, "at" | "actor" | "account" | "ch
   readonly key_id: number | null;
 }
 
-function createAccountStore(db: Database, { actor, now }: AccountStoreOptions): AccountStore {
+function createAccountStore(db: Database, options: AccountStoreOptions): AccountStore {
+  const { actor, now, maxAccounts = ACCOUNT_LIMITS.accounts } = options;
   const statements = {
     accounts: db.prepare<[], AccountRow>("SELECT * FROM accounts ORDER BY id"),
     keys: db.prepare<[number], KeyRow>("SELECT * FROM api_keys WHERE account_id = ? ORDER BY id"),
@@ -101,6 +110,7 @@ function createAccountStore(db: Database, { actor, now }: AccountStoreOptions): 
       "INSERT INTO account_changes (at, actor, account, change, key_id) VALUES (?, ?, ?, ?, ?)",
     ),
     forget: db.prepare<[number]>("DELETE FROM account_changes WHERE id <= ?"),
+    count: db.prepare<[], number>("SELECT count(*) FROM accounts").pluck(),
     id: db.prepare<[string], number>("SELECT id FROM accounts WHERE name = ?").pluck(),
     insert: db.prepare(
       `INSERT INTO accounts (name, role, apps, rke, enabled, password_hash, password_changes)
@@ -175,6 +185,10 @@ function createAccountStore(db: Database, { actor, now }: AccountStoreOptions): 
         const { name, role, apps, rke } = account;
         if (statements.id.get(name) !== undefined) {
           throw new LatchkeyError("exists", `there is an account ${name} already`);
+        }
+        if ((statements.count.get() ?? 0) >= maxAccounts) {
+          const message = `there are as many accounts as may be (${maxAccounts}): remove one first`;
+          throw new LatchkeyError("limit", message);
         }
         const fields = [name, role, JSON.stringify(apps), Number(rke), passwordHash];
         const { lastInsertRowid } = statements.insert.run(fields);

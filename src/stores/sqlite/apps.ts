@@ -1,3 +1,4 @@
+import { checkApps, type Quotas } from "../../domain/quotas.js";
 import type { Transaction } from "./commit-queue.js";
 import { rowWrites } from "./row-writes.js";
 import type { Rows } from "./rows.js";
@@ -5,8 +6,9 @@ import type { Rows } from "./rows.js";
 export type Apps = ReturnType<typeof createApps>;
 
 /** The numbers that the tables know apps by. */
-export function createApps(rows: Pick<Rows, "app" | "lastApp">) {
+export function createApps(rows: Pick<Rows, "app" | "lastApp" | "appUsages">, quotas: Quotas) {
   const ids = new Map<string, number>();
+  let count = rows.appUsages().length;
   let next = rows.lastApp() + 1;
 
   /** Null if the app never had a session and was never watched. */
@@ -21,14 +23,20 @@ export function createApps(rows: Pick<Rows, "app" | "lastApp">) {
   return {
     idOf,
 
-    /** The app's number; if it has none, the transaction gives it one. */
+    /** The app's number; if it has none, the transaction gives it one. Throws `limit` if there are
+     * as many as may be. */
     add(transaction: Transaction, app: string): number {
       const known = idOf(app);
       if (known !== null) return known;
+      checkApps(app, count, quotas);
       const id = next++;
+      count++;
       transaction.add(rowWrites.insertApp(id, app));
       ids.set(app, id);
-      transaction.onRollback(() => ids.delete(app));
+      transaction.onRollback(() => {
+        count--;
+        ids.delete(app);
+      });
       return id;
     },
   };

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { Database } from "better-sqlite3";
 import { LatchkeyError } from "../../domain/error.js";
 import { KEPT_EVENTS } from "../../domain/event-log.js";
+import { DEFAULT_QUOTAS, type Quotas } from "../../domain/quotas.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
 import { openConnection } from "./connection.js";
 import { openFailure } from "./failure.js";
@@ -11,7 +12,7 @@ import { type FileWatchOptions, watchFiles } from "./file-watch.js";
 import { type DatabaseLock, lockDatabase } from "./lock.js";
 import { openPrefetch, type Prefetch, type PrefetchOptions } from "./prefetch.js";
 import { createPrivate } from "./private-file.js";
-import { migrate } from "./schema.js";
+import { forgetUnusedApps, migrate } from "./schema.js";
 import { createSqliteStore } from "./store.js";
 import { openThreadWriter } from "./thread-writer.js";
 import type { WaitingLimits } from "./write-admission.js";
@@ -37,6 +38,8 @@ export interface OpenOptions {
   readonly waiting?: WaitingLimits | null;
   /** Sessions that one transaction of a bulk end removes. */
   readonly slice?: number;
+  /** What it keeps at most; `DEFAULT_QUOTAS` if absent. */
+  readonly quotas?: Quotas;
   /** What writes to the file at a path; a thread if absent. */
   readonly openWriter?: (options: WriterOptions) => Writer;
   /** Does work again and again; the system's timers if absent. */
@@ -64,6 +67,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
     handle = opened;
     db = openConnection(file);
     migrate(db);
+    forgetUnusedApps(db);
     // A log that a failed sync or a kill left may be whole in the system's memory and not on disk;
     // what is written behind a gap would be lost with the power. So it is copied, and begun anew;
     // only a reader at work, a backup, can prevent that.
@@ -81,6 +85,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
       clock: options.clock,
       cacheBytes: options.cacheBytes,
       slice: options.slice ?? SLICE,
+      quotas: options.quotas ?? DEFAULT_QUOTAS,
       keptEvents: options.keptEvents ?? KEPT_EVENTS,
       waiting: options.waiting ?? null,
       walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,

@@ -1,5 +1,6 @@
 import type { Database } from "better-sqlite3";
 import { type AppPolicy, NO_POLICY } from "../../domain/app-policy.js";
+import { checkPolicies, type Quotas } from "../../domain/quotas.js";
 import type { Transaction } from "./commit-queue.js";
 import { rowWrites } from "./row-writes.js";
 
@@ -9,7 +10,7 @@ type PolicyRow = Omit<AppPolicy, "callerTokens"> & {
 };
 
 /** The apps' policies: all in memory, read once at opening. */
-export function createPolicies(db: Database) {
+export function createPolicies(db: Database, quotas: Quotas) {
   const rows = db
     .prepare<[], PolicyRow>(
       `SELECT app, default_idle_ttl AS defaultIdleTtl, max_idle_ttl AS maxIdleTtl,
@@ -30,9 +31,10 @@ export function createPolicies(db: Database) {
   return {
     of: (app: string): AppPolicy => policies.get(app) ?? NO_POLICY,
 
-    /** The transaction sets the app's policy. */
+    /** The transaction sets the app's policy. Throws `limit` if as many apps as may have one. */
     set(transaction: Transaction, app: string, policy: AppPolicy): void {
       const before = policies.get(app);
+      if (!before) checkPolicies(app, policies.size, quotas);
       policies.set(app, policy);
       transaction.onRollback(() => {
         if (before) policies.set(app, before);

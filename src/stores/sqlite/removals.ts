@@ -1,6 +1,7 @@
 import type { EndReason } from "../../domain/end-reason.js";
 import { isLive } from "../../domain/session.js";
 import type { TokenHash } from "../../domain/token.js";
+import type { AppUsages } from "./app-usage.js";
 import { type BulkEnd, type BulkEnds, reasonOf } from "./bulk-ends.js";
 import type { Transaction } from "./commit-queue.js";
 import { type Entry, latestOf } from "./entry.js";
@@ -15,12 +16,13 @@ export interface RemovalsOptions {
   readonly memory: Pick<WorkingSet, "remove" | "removeAll" | "forget" | "latest">;
   readonly ends: Pick<BulkEnds, "of">;
   readonly totals: Pick<StoreTotals, "removed">;
+  readonly usages: Pick<AppUsages, "add">;
 }
 
 export type Removals = ReturnType<typeof createRemovals>;
 
 /** What ends sessions and removes their rows. */
-export function createRemovals({ events, memory, ends, totals }: RemovalsOptions) {
+export function createRemovals({ events, memory, ends, totals, usages }: RemovalsOptions) {
   /** Removes a row of a session that is dead by a bulk end: no call can find it any more. */
   const reclaim = (transaction: Transaction, { tokenHash, session }: SessionHead, end: BulkEnd) => {
     // It may have touches that the file does not.
@@ -41,6 +43,8 @@ export function createRemovals({ events, memory, ends, totals }: RemovalsOptions
       transaction.add(rowWrites.delete(entry.row));
       memory.remove(transaction, entry.tokenHash);
       totals.removed(transaction, 1);
+      const { app } = entry.untouched;
+      usages.add(transaction, app, { sessions: -1, dataBytes: -entry.dataBytes });
     },
 
     /**
@@ -71,7 +75,22 @@ export function createRemovals({ events, memory, ends, totals }: RemovalsOptions
       memory.removeAll(transaction, ended);
       transaction.add(rowWrites.deleteAll(heads.map(({ row }) => row)));
       totals.removed(transaction, heads.length);
+      for (const [app, { sessions, dataBytes }] of sumByApp(heads)) {
+        usages.add(transaction, app, { sessions: -sessions, dataBytes: -dataBytes });
+      }
       return live;
     },
   };
+}
+
+/** How many sessions of each app there are among the heads, and the bytes of their data. */
+function sumByApp(heads: readonly SessionHead[]) {
+  const sums = new Map<string, { sessions: number; dataBytes: number }>();
+  for (const { session, dataBytes } of heads) {
+    const sum = sums.get(session.app) ?? { sessions: 0, dataBytes: 0 };
+    sums.set(session.app, sum);
+    sum.sessions++;
+    sum.dataBytes += dataBytes;
+  }
+  return sums;
 }

@@ -1,38 +1,59 @@
-import {
-  isAnsweredBy,
-  type Once,
-  type RequestHash,
-  type RequestRecord,
-} from "../../domain/request-record.js";
+import { answerBytesFor, checkAnswers, type Quotas } from "../../domain/quotas.js";
+import { isAnsweredBy, type Once, type RequestHash } from "../../domain/request-record.js";
+import type { AppUsages } from "./app-usage.js";
+import type { Apps } from "./apps.js";
 import type { Transaction } from "./commit-queue.js";
 import { rowWrites } from "./row-writes.js";
+import type { KeptAnswer, Rows, StoredAnswer } from "./rows.js";
 
 export type Requests = ReturnType<typeof createRequests>;
 
-/** What looks kept answers up, and keeps new ones. `read` asks the file. */
-export function createRequests(read: (key: RequestHash) => RequestRecord | null) {
-  /** Those that the file does not have yet. */
-  const pending = new Map<RequestHash, RequestRecord>();
+export interface RequestsOptions {
+  readonly rows: Pick<Rows, "request">;
+  readonly apps: Pick<Apps, "add">;
+  readonly usages: Pick<AppUsages, "of" | "add">;
+  readonly quotas: Quotas;
+}
 
-  /** The answer that was given before; undefined if none was. Throws as `isAnsweredBy`. */
-  const find = <T>(once: Once): T | undefined => {
-    const record = pending.get(once.key) ?? read(once.key);
-    // The key holds the RPC, so what was kept under it was of this type.
-    return isAnsweredBy(once, record) ? (JSON.parse(record.answer) as T) : undefined;
+/** What looks kept answers up, and keeps new ones as far as the app's quota goes. */
+export function createRequests({ rows, apps, usages, quotas }: RequestsOptions) {
+  /** Those that the file does not have yet; null: that it is about to lose. */
+  const pending = new Map<RequestHash, StoredAnswer | null>();
+
+  const latest = (key: RequestHash): StoredAnswer | null => {
+    const known = pending.get(key);
+    return known === undefined ? rows.request(key) : known;
   };
 
-  const keep = (transaction: Transaction, { key, body, expiresAt }: Once, answer: unknown) => {
-    const record: RequestRecord = { body, expiresAt, answer: JSON.stringify(answer) };
+  const setPending = (transaction: Transaction, key: RequestHash, record: StoredAnswer | null) => {
     const before = pending.get(key);
-    transaction.add(rowWrites.keepRequest(key, record));
     pending.set(key, record);
     transaction.onRollback(() => {
-      if (before) pending.set(key, before);
-      else pending.delete(key);
+      if (before === undefined) pending.delete(key);
+      else pending.set(key, before);
     });
     transaction.onCommit(() => {
       if (pending.get(key) === record) pending.delete(key);
     });
+  };
+
+  /** The answer that was given before; undefined if none was. Throws as `isAnsweredBy`. */
+  const find = <T>(once: Once): T | undefined => {
+    const record = latest(once.key);
+    // The key holds the RPC, so what was kept under it was of this type.
+    return isAnsweredBy(once, record) ? (JSON.parse(record.answer) as T) : undefined;
+  };
+
+  const keep = (transaction: Transaction, { app, key, body, expiresAt }: Once, answer: unknown) => {
+    const record = { body, expiresAt, answer: JSON.stringify(answer), isCounted: true };
+    const before = latest(key);
+    const replaced = before?.isCounted ? answerBytesFor(Buffer.byteLength(before.answer)) : 0;
+    const id = apps.add(transaction, app);
+    usages.add(transaction, app, {
+      answerBytes: answerBytesFor(Buffer.byteLength(record.answer)) - replaced,
+    });
+    transaction.add(rowWrites.keepRequest(key, record, id));
+    setPending(transaction, key, record);
   };
 
   return {
@@ -44,9 +65,20 @@ export function createRequests(read: (key: RequestHash) => RequestRecord | null)
       if (!once) return work();
       const before = find<T>(once);
       if (before !== undefined) return before;
+      checkAnswers(once.app, usages.of(once.app), quotas);
       const answer = work();
       if (answer !== null) keep(transaction, once, answer);
       return answer;
+    },
+
+    /** The transaction forgets answers, of which the file has all that were kept. */
+    forget(transaction: Transaction, answers: readonly KeptAnswer[]): void {
+      for (const { key, app, bytes } of answers) {
+        setPending(transaction, key, null);
+        if (app !== null) usages.add(transaction, app, { answerBytes: -answerBytesFor(bytes) });
+      }
+      if (answers.length === 0) return;
+      transaction.add(rowWrites.deleteRequests(answers.map(({ row }) => row)));
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { AppPolicy } from "../../domain/app-policy.js";
+import type { AppUsage } from "../../domain/quotas.js";
 import type { RequestHash, RequestRecord } from "../../domain/request-record.js";
 import { OLD_TOKENS } from "../../domain/rotation.js";
 import { expiresAt, type Session } from "../../domain/session.js";
@@ -13,6 +14,7 @@ type Value = string | number | null;
 
 /** The statements that write, by name. */
 const STATEMENTS = {
+  appUsage: "UPDATE apps SET sessions = ?, data_bytes = ?, answer_bytes = ? WHERE id = ?",
   insertApp: "INSERT INTO apps (id, name) VALUES (?, ?)",
   insert: `INSERT INTO sessions (${COLUMNS}, app_id, sweep_at) VALUES (${"?, ".repeat(16)}?)`,
   update: `UPDATE sessions SET ip = ?, user_agent = ?, data = ?, reads = ?, writes = ?, version = ?,
@@ -34,11 +36,11 @@ const STATEMENTS = {
     SELECT unhex(?), session, version, 0 FROM rotated_tokens WHERE token_hash = unhex(?)`,
   dropOldTokens: `DELETE FROM rotated_tokens WHERE session = ? AND version <=
     (SELECT version FROM rotated_tokens WHERE session = ? ORDER BY version DESC LIMIT 1 OFFSET ?)`,
-  keepRequest: `INSERT INTO requests (key_hash, body_hash, expires_at, answer)
-    VALUES (unhex(?), unhex(?), ?, ?) ON CONFLICT (key_hash) DO UPDATE SET
-    body_hash = excluded.body_hash, expires_at = excluded.expires_at, answer = excluded.answer`,
-  sweepRequests: `DELETE FROM requests WHERE rowid IN
-    (SELECT rowid FROM requests WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`,
+  keepRequest: `INSERT INTO requests (key_hash, body_hash, expires_at, answer, app_id)
+    VALUES (unhex(?), unhex(?), ?, ?, ?) ON CONFLICT (key_hash) DO UPDATE SET
+    body_hash = excluded.body_hash, expires_at = excluded.expires_at, answer = excluded.answer,
+    app_id = excluded.app_id`,
+  deleteRequests: "DELETE FROM requests WHERE rowid IN (SELECT value FROM json_each(?))",
   setPolicy: `INSERT OR REPLACE INTO app_policies (app, default_idle_ttl, max_idle_ttl,
     default_absolute_ttl, max_absolute_ttl, max_sessions_per_user, at_limit, bind_ip,
     bind_user_agent, touch_interval, caller_tokens) VALUES (${"?, ".repeat(10)}?)`,
@@ -58,6 +60,14 @@ export type RowWrite = readonly [statement: StatementName, ...values: Value[]];
 
 /** The writes of the tables, each as data to be carried out later. */
 export const rowWrites = {
+  appUsage: (id: number, { sessions, dataBytes, answerBytes }: AppUsage): RowWrite => [
+    "appUsage",
+    sessions,
+    dataBytes,
+    answerBytes,
+    id,
+  ],
+
   insertApp: (id: number, name: string): RowWrite => ["insertApp", id, name],
 
   insert: (
@@ -173,16 +183,14 @@ export const rowWrites = {
   /** Forgets all but the newest old tokens of a session. */
   dropOldTokens: (row: number): RowWrite => ["dropOldTokens", row, row, OLD_TOKENS],
 
-  keepRequest: (key: RequestHash, { body, expiresAt, answer }: RequestRecord): RowWrite => [
-    "keepRequest",
-    toHex(key),
-    toHex(body),
-    expiresAt,
-    answer,
-  ],
+  keepRequest: (
+    key: RequestHash,
+    { body, expiresAt, answer }: RequestRecord,
+    appId: number,
+  ): RowWrite => ["keepRequest", toHex(key), toHex(body), expiresAt, answer, appId],
 
-  /** Forgets at most `limit` answers that were kept up to `now` (ms). */
-  sweepRequests: (now: number, limit: number): RowWrite => ["sweepRequests", now, limit],
+  deleteRequests: (rows: readonly number[]): RowWrite => ["deleteRequests", JSON.stringify(rows)],
+
   setPolicy: (app: string, policy: AppPolicy): RowWrite => [
     "setPolicy",
     app,

@@ -1,5 +1,6 @@
 import type { Database } from "better-sqlite3";
 import type { JsonObject } from "../../domain/json.js";
+import type { AppUsage } from "../../domain/quotas.js";
 import type { RequestHash, RequestRecord } from "../../domain/request-record.js";
 import type { Lifetime, Session } from "../../domain/session.js";
 import type { EventSubject } from "../../domain/session-event.js";
@@ -23,6 +24,24 @@ export interface SessionHead {
   readonly row: number;
   readonly tokenHash: TokenHash;
   readonly session: EventSubject;
+  /** Size of its data as JSON in UTF-8. */
+  readonly dataBytes: number;
+}
+
+/** An answer that is kept, and where. */
+export interface KeptAnswer {
+  readonly row: number;
+  readonly key: RequestHash;
+  /** The app that counts it; null: none does. */
+  readonly app: string | null;
+  /** Size of the answer in UTF-8. */
+  readonly bytes: number;
+}
+
+/** An answer as the table holds it. */
+export interface StoredAnswer extends RequestRecord {
+  /** Whether its app counts it. */
+  readonly isCounted: boolean;
 }
 
 /** A session found by a token that was rotated. */
@@ -74,10 +93,11 @@ type HeadRow = [
   lastAccessedAt: number,
   idleTtl: number,
   absoluteExpiresAt: number | null,
+  dataBytes: number,
 ];
 
 const HEAD =
-  "id, token_hash, session_id, user_id, version, last_accessed_at, idle_ttl, absolute_expires_at";
+  "id, token_hash, session_id, user_id, version, last_accessed_at, idle_ttl, absolute_expires_at, octet_length(data)";
 
 export const COLUMNS = `id, token_hash, session_id, user_id, ip, user_agent, data, reads, writes, version,
   created_at, last_accessed_at, idle_ttl, absolute_expires_at, spare_token`;
@@ -108,6 +128,10 @@ export function createRows(db: Database) {
       .raw();
   const statements = {
     app: db.prepare<[string], number>("SELECT id FROM apps WHERE name = ?").pluck(),
+    appUsages: db.prepare<[], AppUsage & { readonly app: string }>(
+      `SELECT name AS app, sessions, data_bytes AS dataBytes, answer_bytes AS answerBytes
+       FROM apps`,
+    ),
     lastApp: db.prepare<[], number>("SELECT max(id) FROM apps").pluck(),
     appName: db.prepare<[number], string>("SELECT name FROM apps WHERE id = ?").pluck(),
     byToken: select("WHERE app_id = ? AND token_hash = ?"),
@@ -125,14 +149,19 @@ export function createRows(db: Database) {
       )
       .pluck(),
     request: db
-      .prepare<[Buffer], [body: Buffer, expiresAt: number, answer: string]>(
-        "SELECT body_hash, expires_at, answer FROM requests WHERE key_hash = ?",
+      .prepare<[Buffer], [body: Buffer, expiresAt: number, answer: string, appId: number | null]>(
+        "SELECT body_hash, expires_at, answer, app_id FROM requests WHERE key_hash = ?",
       )
       .raw(),
     expiredRequests: db
-      .prepare<[number, number], number>(
-        "SELECT count(*) FROM (SELECT 1 FROM requests WHERE expires_at <= ? LIMIT ?)",
+      .prepare<[number, number], [row: number, key: Buffer, app: string | null, bytes: number]>(
+        `SELECT requests.rowid, key_hash, name, octet_length(answer)
+         FROM requests LEFT JOIN apps ON apps.id = app_id
+         WHERE expires_at <= ? ORDER BY expires_at LIMIT ?`,
       )
+      .raw(),
+    firstExpiry: db
+      .prepare<[], number>("SELECT expires_at FROM requests ORDER BY expires_at LIMIT 1")
       .pluck(),
     // The index named is the one that yields the order, so that a page costs
     // what it shows and not the whole app.
@@ -207,16 +236,32 @@ export function createRows(db: Database) {
       return statements.takenToken.get(hash, hash) !== undefined;
     },
 
-    request(key: RequestHash): RequestRecord | null {
+    request(key: RequestHash): StoredAnswer | null {
       const row = statements.request.get(Buffer.from(key, "base64url"));
       if (!row) return null;
-      const [body, expiresAt, answer] = row;
-      return { body: body.toString("base64url") as RequestHash, expiresAt, answer };
+      const [body, expiresAt, answer, appId] = row;
+      return {
+        body: body.toString("base64url") as RequestHash,
+        expiresAt,
+        answer,
+        isCounted: appId !== null,
+      };
     },
 
-    /** How many answers are kept too long, counted up to `limit`. */
-    expiredRequests: (now: number, limit: number): number =>
-      statements.expiredRequests.get(now, limit) ?? 0,
+    /** The instant (ms) from which the first answer is kept too long; null if there is none. */
+    firstExpiry: (): number | null => statements.firstExpiry.get() ?? null,
+
+    /** At most `limit` of the answers that are kept too long. */
+    expiredRequests: (now: number, limit: number): KeptAnswer[] =>
+      statements.expiredRequests.all(now, limit).map(([row, key, app, bytes]) => ({
+        row,
+        key: key.toString("base64url") as RequestHash,
+        app,
+        bytes,
+      })),
+
+    /** How much each app has, as the last commit left it. */
+    appUsages: (): (AppUsage & { readonly app: string })[] => statements.appUsages.all(),
 
     /** Rows of an app or a user, the newest first, read one by one: a caller that
      * stops early leaves the rest unread. No other statement may run meanwhile. */
@@ -308,6 +353,7 @@ function headFromRow(app: string, row: HeadRow): SessionHead {
       idleTtl: row[6],
       absoluteExpiresAt: row[7],
     },
+    dataBytes: row[8],
   };
 }
 

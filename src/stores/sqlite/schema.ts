@@ -23,6 +23,8 @@ import { LatchkeyError } from "../../domain/error.js";
  * logged after the revision `logged_from` until the instant `logged_until`; 0: never.
  * `bulk_ends`: the sessions of an app, or of one of its users, with ids below `before`, but for
  * `keep`, ended at `ended_at`; their rows are removed little by little.
+ * What `apps` counts of an app, in its last three columns, is what `quotas.ts` says of it;
+ * `requests.app_id` is null for answers of before, which no app counts.
  * `first_revision` is below the first one ever given, and random, so that no other database's
  * revisions are taken for this one's.
  */
@@ -163,7 +165,29 @@ const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE sessions ADD COLUMN spare_token BLOB;
   `,
+  `
+  ALTER TABLE apps ADD COLUMN sessions INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE apps ADD COLUMN data_bytes INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE apps ADD COLUMN answer_bytes INTEGER NOT NULL DEFAULT 0;
+  UPDATE apps SET sessions = counted.sessions, data_bytes = counted.bytes
+    FROM (SELECT app_id, count(*) AS sessions, sum(octet_length(data)) AS bytes
+      FROM sessions INDEXED BY sessions_by_app GROUP BY app_id) AS counted
+    WHERE id = counted.app_id;
+  ALTER TABLE requests ADD COLUMN app_id INTEGER;
+  `,
 ];
+
+/**
+ * Removes the apps that there is nothing of, so that names that were used once do not fill what
+ * apps there may be. No event log of theirs may be resumed any more.
+ */
+export function forgetUnusedApps(db: Database): void {
+  db.exec(`DELETE FROM apps WHERE sessions = 0 AND answer_bytes = 0
+    AND NOT EXISTS (SELECT 1 FROM sessions WHERE app_id = apps.id)
+    AND NOT EXISTS (SELECT 1 FROM events WHERE app_id = apps.id)
+    AND NOT EXISTS (SELECT 1 FROM bulk_ends WHERE app_id = apps.id)
+    AND logged_until < unixepoch() * 1000`);
+}
 
 /**
  * Brings the schema up to date, each migration in a transaction of its own. A

@@ -2,11 +2,13 @@ import type { Database } from "better-sqlite3";
 import { isTouchDue } from "../../domain/app-policy.js";
 import type { Awaitable } from "../../domain/awaitable.js";
 import { LatchkeyError, sessionExists } from "../../domain/error.js";
+import { checkCreation, checkGrowth, type Quotas } from "../../domain/quotas.js";
 import { rotatedAlready, spareAfter } from "../../domain/rotation.js";
 import { type Session, touched } from "../../domain/session.js";
 import type { SessionStore, StoreObserver } from "../../domain/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
 import { createActiveUsers } from "./active-users.js";
+import { createAppUsages } from "./app-usage.js";
 import { createApps } from "./apps.js";
 import { createBulkEnds } from "./bulk-ends.js";
 import { createBulkRemovals } from "./bulk-removals.js";
@@ -49,6 +51,7 @@ export interface SqliteStoreOptions {
   readonly cacheBytes: number;
   /** Sessions that one transaction of a bulk end removes. */
   readonly slice: number;
+  readonly quotas: Quotas;
   /** Events that the log keeps. */
   readonly keptEvents: number;
   /** What may wait for the disk; callers' writes beyond it are refused. Null: anything. */
@@ -72,20 +75,21 @@ export interface SqliteStoreOptions {
  * answered from memory where they can be, and change memory only.
  */
 export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
-  const { db, prefetch, observer, slice } = options;
+  const { db, prefetch, observer, slice, quotas } = options;
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes, () => touches.schedule());
-  const apps = createApps(rows);
-  const requests = createRequests(rows.request);
+  const apps = createApps(rows, quotas);
+  const usages = createAppUsages(rows, apps);
+  const requests = createRequests({ rows, apps, usages, quotas });
   const ends = createBulkEnds(db);
   const filter = createTokenFilter(filterMemoryFor(rows.totals().sessions));
   prefetch.fill(filter.memory);
   const lookup = createLookup({ rows: filtered(rows, filter), memory, apps, ends });
-  const policies = createPolicies(db);
+  const policies = createPolicies(db, quotas);
   const userCap = createUserCap(rows, memory, ends);
   const events = createEventLog(db, options.keptEvents);
   const totals = createTotals(rows);
-  const removals = createRemovals({ events, memory, ends, totals });
+  const removals = createRemovals({ events, memory, ends, totals, usages });
   const listing = createListing({ rows, apps, memory, ends });
   const countActive = createActiveUsers(db, ends);
   let closing: Promise<void> | undefined;
@@ -105,6 +109,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       guard.assertDisk();
       events.seal(transaction);
       totals.seal(transaction);
+      usages.seal(transaction);
     },
   });
 
@@ -166,7 +171,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     clock: options.clock,
   });
   const sweep = createSweep({
-    ...{ rows, memory, removals, guard, write },
+    ...{ rows, memory, removals, requests, guard, write },
     swept: observer.swept,
     clock: options.clock,
   });
@@ -228,9 +233,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           const entry = lookup.find(session.app, over, session.createdAt);
           if (entry) removals.remove(transaction, entry, "evicted", session.createdAt);
         }
+        const dataBytes = Buffer.byteLength(data);
+        checkCreation(session.app, usages.of(session.app), quotas, dataBytes);
         const id = apps.add(transaction, session.app);
         const row = totals.added(transaction);
-        const dataBytes = Buffer.byteLength(data);
+        usages.add(transaction, session.app, { sessions: 1, dataBytes });
         transaction.add(rowWrites.insert(row, id, tokenHash, session, data), dataBytes);
         memory.create(transaction, { row, tokenHash, session, dataBytes, spare: null });
         if (isCapped) userCap.created(transaction, row, tokenHash, session);
@@ -264,6 +271,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const after = apply(before);
         const data = JSON.stringify(after.data);
         const dataBytes = Buffer.byteLength(data);
+        const growth = dataBytes - entry.dataBytes;
+        if (growth !== 0) {
+          checkGrowth(app, usages.of(app), quotas, growth);
+          usages.add(transaction, app, { dataBytes: growth });
+        }
         transaction.add(rowWrites.update(entry.row, after, data), dataBytes);
         if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
         memory.update(transaction, entry, { session: after, dataBytes });

@@ -3,6 +3,7 @@ import type { RunWrite } from "./commit-queue.js";
 import { isDamageAnswer } from "./failure.js";
 import type { Guard } from "./guard.js";
 import type { Removals } from "./removals.js";
+import type { Requests } from "./requests.js";
 import { rowWrites } from "./row-writes.js";
 import type { Rows, SessionHead } from "./rows.js";
 import type { WorkingSet } from "./working-set.js";
@@ -16,10 +17,11 @@ const DAMAGE_PAUSE = 60_000;
 export interface SweepOptions {
   readonly rows: Pick<
     Rows,
-    "expiredRequests" | "firstSweep" | "toSweep" | "rowsToSweep" | "headToSweep"
+    "firstExpiry" | "expiredRequests" | "firstSweep" | "toSweep" | "rowsToSweep" | "headToSweep"
   >;
   readonly memory: Pick<WorkingSet, "latest">;
   readonly removals: Pick<Removals, "removeAll">;
+  readonly requests: Pick<Requests, "forget">;
   readonly guard: Pick<Guard, "read">;
   /** Carries out a write of the store's own. */
   readonly write: RunWrite;
@@ -37,7 +39,7 @@ interface Swept {
 /** What removes at most `limit` of what expired up to `now` (ms); each answers whether there may
  * be more. */
 export function createSweep(options: SweepOptions) {
-  const { rows, memory, removals, guard, write, swept, clock } = options;
+  const { rows, memory, removals, requests, guard, write, swept, clock } = options;
   /** Rows that cannot be removed. */
   const damaged = new Set<number>();
 
@@ -88,13 +90,13 @@ export function createSweep(options: SweepOptions) {
   return {
     /** Answers that were kept for repeated calls. */
     async requests(now: number, limit: number): Promise<boolean> {
-      const expired = guard.read(() => rows.expiredRequests(now, limit));
-      if (expired > 0) {
-        await write("memory", (transaction) =>
-          transaction.add(rowWrites.sweepRequests(now, limit)),
-        );
-      }
-      return expired === limit;
+      const first = guard.read(() => rows.firstExpiry());
+      if (first === null || first > now) return false;
+      return write("rows", (transaction) => {
+        const expired = rows.expiredRequests(now, limit);
+        requests.forget(transaction, expired);
+        return expired.length === limit;
+      });
     },
 
     /** Sessions; those that were used since their row was written are looked at again later. */
