@@ -63,7 +63,8 @@ const (
 // cannot be decoded, RESOURCE_EXHAUSTED for a request over 1 MiB,
 // UNAUTHENTICATED (UNAUTHENTICATED) without valid credentials, PERMISSION_DENIED
 // (FORBIDDEN) without the permission, RESOURCE_EXHAUSTED (LIMIT) after too many
-// wrong credentials, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
+// wrong credentials, or with a new `request_id` where as many answers of the app
+// are kept as may be, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
 // (UNAVAILABLE) while the server stops or its disk fails, and INTERNAL
 // (INTERNAL) for a fault of the server, whose cause is in its log only.
 //
@@ -94,7 +95,8 @@ type SessionServiceClient interface {
 	// or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
 	// the app's policy does not take tokens of callers.
 	// RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
-	// allows, and it says to refuse more.
+	// allows, and it says to refuse more; or if the app has as many sessions, or as
+	// much data in them, as the server lets an app have, or is one app too many.
 	CreateSession(ctx context.Context, in *CreateSessionRequest, opts ...grpc.CallOption) (*CreateSessionResponse, error)
 	// GetSession reads a session by its token. Unless `peek` is set it counts
 	// the read and restarts the idle time; the answer shows the session after
@@ -124,7 +126,8 @@ type SessionServiceClient interface {
 	// Errors: NOT_FOUND (NOT_FOUND) as GetSession. ABORTED (VERSION_MISMATCH) if
 	// `expected_version` is set and the session has another version; nothing was
 	// changed then. INVALID_ARGUMENT (INVALID) also if the merged data would
-	// exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession.
+	// exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession. RESOURCE_EXHAUSTED
+	// (LIMIT) if the data would grow and the app's sessions have as much as they may.
 	UpdateSession(ctx context.Context, in *UpdateSessionRequest, opts ...grpc.CallOption) (*UpdateSessionResponse, error)
 	// ExtendSession sets one or both limits of a session's life, counted from
 	// now, and restarts the idle time. It may shorten a limit too.
@@ -217,7 +220,8 @@ type SessionServiceClient interface {
 	//
 	// Permission: an Admin.
 	//
-	// Errors: none but those of every RPC.
+	// Errors: RESOURCE_EXHAUSTED (LIMIT) if the app has no policy yet, and 100,000
+	// others have one.
 	SetAppPolicy(ctx context.Context, in *SetAppPolicyRequest, opts ...grpc.CallOption) (*SetAppPolicyResponse, error)
 	// WatchSessions tells what happens to the sessions of an app, or of one user
 	// of it, while it happens: once a change is on disk, and within a second of
@@ -469,7 +473,8 @@ func (c *sessionServiceClient) ListCallers(ctx context.Context, in *ListCallersR
 // cannot be decoded, RESOURCE_EXHAUSTED for a request over 1 MiB,
 // UNAUTHENTICATED (UNAUTHENTICATED) without valid credentials, PERMISSION_DENIED
 // (FORBIDDEN) without the permission, RESOURCE_EXHAUSTED (LIMIT) after too many
-// wrong credentials, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
+// wrong credentials, or with a new `request_id` where as many answers of the app
+// are kept as may be, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
 // (UNAVAILABLE) while the server stops or its disk fails, and INTERNAL
 // (INTERNAL) for a fault of the server, whose cause is in its log only.
 //
@@ -500,7 +505,8 @@ type SessionServiceServer interface {
 	// or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
 	// the app's policy does not take tokens of callers.
 	// RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
-	// allows, and it says to refuse more.
+	// allows, and it says to refuse more; or if the app has as many sessions, or as
+	// much data in them, as the server lets an app have, or is one app too many.
 	CreateSession(context.Context, *CreateSessionRequest) (*CreateSessionResponse, error)
 	// GetSession reads a session by its token. Unless `peek` is set it counts
 	// the read and restarts the idle time; the answer shows the session after
@@ -530,7 +536,8 @@ type SessionServiceServer interface {
 	// Errors: NOT_FOUND (NOT_FOUND) as GetSession. ABORTED (VERSION_MISMATCH) if
 	// `expected_version` is set and the session has another version; nothing was
 	// changed then. INVALID_ARGUMENT (INVALID) also if the merged data would
-	// exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession.
+	// exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession. RESOURCE_EXHAUSTED
+	// (LIMIT) if the data would grow and the app's sessions have as much as they may.
 	UpdateSession(context.Context, *UpdateSessionRequest) (*UpdateSessionResponse, error)
 	// ExtendSession sets one or both limits of a session's life, counted from
 	// now, and restarts the idle time. It may shorten a limit too.
@@ -623,7 +630,8 @@ type SessionServiceServer interface {
 	//
 	// Permission: an Admin.
 	//
-	// Errors: none but those of every RPC.
+	// Errors: RESOURCE_EXHAUSTED (LIMIT) if the app has no policy yet, and 100,000
+	// others have one.
 	SetAppPolicy(context.Context, *SetAppPolicyRequest) (*SetAppPolicyResponse, error)
 	// WatchSessions tells what happens to the sessions of an app, or of one user
 	// of it, while it happens: once a change is on disk, and within a second of

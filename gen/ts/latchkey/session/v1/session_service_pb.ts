@@ -1383,7 +1383,8 @@ export const DataMergeSchema: GenEnum<DataMerge> = /*@__PURE__*/
  * cannot be decoded, RESOURCE_EXHAUSTED for a request over 1 MiB,
  * UNAUTHENTICATED (UNAUTHENTICATED) without valid credentials, PERMISSION_DENIED
  * (FORBIDDEN) without the permission, RESOURCE_EXHAUSTED (LIMIT) after too many
- * wrong credentials, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
+ * wrong credentials, or with a new `request_id` where as many answers of the app
+ * are kept as may be, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
  * (UNAVAILABLE) while the server stops or its disk fails, and INTERNAL
  * (INTERNAL) for a fault of the server, whose cause is in its log only.
  *
@@ -1418,7 +1419,8 @@ export const SessionService: GenService<{
    * or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
    * the app's policy does not take tokens of callers.
    * RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
-   * allows, and it says to refuse more.
+   * allows, and it says to refuse more; or if the app has as many sessions, or as
+   * much data in them, as the server lets an app have, or is one app too many.
    *
    * @generated from rpc latchkey.session.v1.SessionService.CreateSession
    */
@@ -1472,7 +1474,8 @@ export const SessionService: GenService<{
    * Errors: NOT_FOUND (NOT_FOUND) as GetSession. ABORTED (VERSION_MISMATCH) if
    * `expected_version` is set and the session has another version; nothing was
    * changed then. INVALID_ARGUMENT (INVALID) also if the merged data would
-   * exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession.
+   * exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession. RESOURCE_EXHAUSTED
+   * (LIMIT) if the data would grow and the app's sessions have as much as they may.
    *
    * @generated from rpc latchkey.session.v1.SessionService.UpdateSession
    */
@@ -1645,7 +1648,8 @@ export const SessionService: GenService<{
    *
    * Permission: an Admin.
    *
-   * Errors: none but those of every RPC.
+   * Errors: RESOURCE_EXHAUSTED (LIMIT) if the app has no policy yet, and 100,000
+   * others have one.
    *
    * @generated from rpc latchkey.session.v1.SessionService.SetAppPolicy
    */

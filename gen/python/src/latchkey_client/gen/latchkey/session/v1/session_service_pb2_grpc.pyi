@@ -48,7 +48,8 @@ class SessionServiceStub:
     cannot be decoded, RESOURCE_EXHAUSTED for a request over 1 MiB,
     UNAUTHENTICATED (UNAUTHENTICATED) without valid credentials, PERMISSION_DENIED
     (FORBIDDEN) without the permission, RESOURCE_EXHAUSTED (LIMIT) after too many
-    wrong credentials, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
+    wrong credentials, or with a new `request_id` where as many answers of the app
+    are kept as may be, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
     (UNAVAILABLE) while the server stops or its disk fails, and INTERNAL
     (INTERNAL) for a fault of the server, whose cause is in its log only.
 
@@ -85,7 +86,8 @@ class SessionServiceStub:
     or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
     the app's policy does not take tokens of callers.
     RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
-    allows, and it says to refuse more.
+    allows, and it says to refuse more; or if the app has as many sessions, or as
+    much data in them, as the server lets an app have, or is one app too many.
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.GetSessionRequest, _session_service_pb2.GetSessionResponse]
     """GetSession reads a session by its token. Unless `peek` is set it counts
@@ -118,7 +120,8 @@ class SessionServiceStub:
     Errors: NOT_FOUND (NOT_FOUND) as GetSession. ABORTED (VERSION_MISMATCH) if
     `expected_version` is set and the session has another version; nothing was
     changed then. INVALID_ARGUMENT (INVALID) also if the merged data would
-    exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession.
+    exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession. RESOURCE_EXHAUSTED
+    (LIMIT) if the data would grow and the app's sessions have as much as they may.
     """
     ExtendSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.ExtendSessionRequest, _session_service_pb2.ExtendSessionResponse]
     """ExtendSession sets one or both limits of a session's life, counted from
@@ -221,7 +224,8 @@ class SessionServiceStub:
 
     Permission: an Admin.
 
-    Errors: none but those of every RPC.
+    Errors: RESOURCE_EXHAUSTED (LIMIT) if the app has no policy yet, and 100,000
+    others have one.
     """
     WatchSessions: _grpc.UnaryStreamMultiCallable[_session_service_pb2.WatchSessionsRequest, _session_service_pb2.WatchSessionsResponse]
     """WatchSessions tells what happens to the sessions of an app, or of one user
@@ -286,7 +290,8 @@ class SessionServiceAsyncStub(SessionServiceStub):
     cannot be decoded, RESOURCE_EXHAUSTED for a request over 1 MiB,
     UNAUTHENTICATED (UNAUTHENTICATED) without valid credentials, PERMISSION_DENIED
     (FORBIDDEN) without the permission, RESOURCE_EXHAUSTED (LIMIT) after too many
-    wrong credentials, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
+    wrong credentials, or with a new `request_id` where as many answers of the app
+    are kept as may be, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
     (UNAVAILABLE) while the server stops or its disk fails, and INTERNAL
     (INTERNAL) for a fault of the server, whose cause is in its log only.
 
@@ -320,7 +325,8 @@ class SessionServiceAsyncStub(SessionServiceStub):
     or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
     the app's policy does not take tokens of callers.
     RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
-    allows, and it says to refuse more.
+    allows, and it says to refuse more; or if the app has as many sessions, or as
+    much data in them, as the server lets an app have, or is one app too many.
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.GetSessionRequest, _session_service_pb2.GetSessionResponse]  # type: ignore[assignment]
     """GetSession reads a session by its token. Unless `peek` is set it counts
@@ -353,7 +359,8 @@ class SessionServiceAsyncStub(SessionServiceStub):
     Errors: NOT_FOUND (NOT_FOUND) as GetSession. ABORTED (VERSION_MISMATCH) if
     `expected_version` is set and the session has another version; nothing was
     changed then. INVALID_ARGUMENT (INVALID) also if the merged data would
-    exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession.
+    exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession. RESOURCE_EXHAUSTED
+    (LIMIT) if the data would grow and the app's sessions have as much as they may.
     """
     ExtendSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.ExtendSessionRequest, _session_service_pb2.ExtendSessionResponse]  # type: ignore[assignment]
     """ExtendSession sets one or both limits of a session's life, counted from
@@ -456,7 +463,8 @@ class SessionServiceAsyncStub(SessionServiceStub):
 
     Permission: an Admin.
 
-    Errors: none but those of every RPC.
+    Errors: RESOURCE_EXHAUSTED (LIMIT) if the app has no policy yet, and 100,000
+    others have one.
     """
     WatchSessions: _aio.UnaryStreamMultiCallable[_session_service_pb2.WatchSessionsRequest, _session_service_pb2.WatchSessionsResponse]  # type: ignore[assignment]
     """WatchSessions tells what happens to the sessions of an app, or of one user
@@ -520,7 +528,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     cannot be decoded, RESOURCE_EXHAUSTED for a request over 1 MiB,
     UNAUTHENTICATED (UNAUTHENTICATED) without valid credentials, PERMISSION_DENIED
     (FORBIDDEN) without the permission, RESOURCE_EXHAUSTED (LIMIT) after too many
-    wrong credentials, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
+    wrong credentials, or with a new `request_id` where as many answers of the app
+    are kept as may be, DEADLINE_EXCEEDED and CANCELLED as the caller decides, UNAVAILABLE
     (UNAVAILABLE) while the server stops or its disk fails, and INTERNAL
     (INTERNAL) for a fault of the server, whose cause is in its log only.
 
@@ -558,7 +567,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         or if `token` is taken. PERMISSION_DENIED (FORBIDDEN) also if `token` is set and
         the app's policy does not take tokens of callers.
         RESOURCE_EXHAUSTED (LIMIT) if the user has as many sessions as the app's policy
-        allows, and it says to refuse more.
+        allows, and it says to refuse more; or if the app has as many sessions, or as
+        much data in them, as the server lets an app have, or is one app too many.
         """
 
     @_abc_1.abstractmethod
@@ -609,7 +619,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: NOT_FOUND (NOT_FOUND) as GetSession. ABORTED (VERSION_MISMATCH) if
         `expected_version` is set and the session has another version; nothing was
         changed then. INVALID_ARGUMENT (INVALID) also if the merged data would
-        exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession.
+        exceed its limit. ALREADY_EXISTS (EXISTS) as CreateSession. RESOURCE_EXHAUSTED
+        (LIMIT) if the data would grow and the app's sessions have as much as they may.
         """
 
     @_abc_1.abstractmethod
@@ -772,7 +783,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Permission: an Admin.
 
-        Errors: none but those of every RPC.
+        Errors: RESOURCE_EXHAUSTED (LIMIT) if the app has no policy yet, and 100,000
+        others have one.
         """
 
     @_abc_1.abstractmethod
