@@ -71,14 +71,16 @@ export function createRequests({ rows, apps, usages, quotas }: RequestsOptions) 
       return answer;
     },
 
-    /** The transaction forgets answers, of which the file has all that were kept. */
+    /** The transaction forgets answers, as the file has them now, but for those whose rows a
+     * transaction under way writes or removes. */
     forget(transaction: Transaction, answers: readonly KeptAnswer[]): void {
-      for (const { key, app, bytes } of answers) {
+      const settled = answers.filter(({ key }) => !pending.has(key));
+      for (const { key, app, bytes } of settled) {
         setPending(transaction, key, null);
         if (app !== null) usages.add(transaction, app, { answerBytes: -answerBytesFor(bytes) });
       }
-      if (answers.length === 0) return;
-      transaction.add(rowWrites.deleteRequests(answers.map(({ row }) => row)));
+      if (settled.length === 0) return;
+      transaction.add(rowWrites.deleteRequests(settled.map(({ row }) => row)));
     },
   };
 }

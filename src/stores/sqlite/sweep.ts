@@ -92,7 +92,7 @@ export function createSweep(options: SweepOptions) {
     async requests(now: number, limit: number): Promise<boolean> {
       const first = guard.read(() => rows.firstExpiry());
       if (first === null || first > now) return false;
-      return write("rows", (transaction) => {
+      return write("memory", (transaction) => {
         const expired = rows.expiredRequests(now, limit);
         requests.forget(transaction, expired);
         return expired.length === limit;

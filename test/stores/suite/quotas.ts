@@ -218,6 +218,48 @@ export function quotaCases(open: OpenWithQuotas): void {
   );
 
   check(
+    "answers that are swept while their keys are used again count right",
+    quotas({ answerBytes: 20_000 }),
+    async ({ store, mint }) => {
+      const keep = (key: string, now: number) => {
+        const { session, tokenHash } = mint({ createdAt: now });
+        return store.create(session, tokenHash, requestOf(key, now));
+      };
+      /** How many answers there is room for. */
+      const countRoom = async (now: number) => {
+        for (let kept = 0; kept < 100; kept++) {
+          try {
+            await keep(`to the full ${kept}`, now);
+          } catch (error) {
+            isAnswersFull(error);
+            return kept;
+          }
+        }
+        return assert.fail("it is never full");
+      };
+      const room = await countRoom(NOW);
+      for (let day = 1; day <= 13; day += 4) {
+        const now = NOW + day * KEPT;
+        await sweepAll(store, now, 10);
+        for (const [half, moment] of [now, now + KEPT / 2].entries()) {
+          const keys = Array.from({ length: 8 }, (_, at) => `again and again ${half} ${at}`);
+          await Promise.all([
+            ...keys.map((key) => keep(key, moment)),
+            store.sweep(moment, 5),
+            ...keys.map((key) => keep(key, moment + KEPT)),
+            store.sweep(moment + KEPT, 5),
+            store.sweep(moment + KEPT, 5),
+          ]);
+        }
+        await sweepAll(store, now + 3 * KEPT);
+      }
+      const later = NOW + 20 * KEPT;
+      await sweepAll(store, later);
+      assert.equal(await countRoom(later), room);
+    },
+  );
+
+  check(
     "there are no more apps, and no more policies, than may be",
     { ...DEFAULT_QUOTAS, apps: 2, policies: 2 },
     async ({ store, add, mint }) => {
