@@ -12,7 +12,7 @@ const CURRENT = `$argon2id$v=19$m=${memoryCost},t=${timeCost},p=${parallelism}$`
 const DECOY = `${CURRENT}${"A".repeat(22)}$${"A".repeat(43)}`;
 
 /**
- * Two leave half of the process's threads to the disk. 1,024 strangers are some 20 s of work, and
+ * Two leave half of the process's threads to the disk. 1,024 strangers are some 6 s of work on two free cores, and
  * one of each network where that many attack.
  */
 export const PASSWORD_LIMITS: FairQueueOptions = {
