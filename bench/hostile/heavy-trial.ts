@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { SERVER_FLAGS } from "../../src/runtime.js";
 import { fill } from "../filled-file.js";
 import { residentOf } from "../memory.js";
 import { startOpenLoad } from "../open-load.js";
@@ -30,6 +31,7 @@ runs at a lower priority: the processor that he takes is not the server's.`,
     large: { normal: 2_000, smoke: 20, most: 20_000, means: "and so many of 60 kB" },
     watches: { normal: 10_000, smoke: 100, most: 20_000, means: "his watches" },
     rate: { normal: 500, smoke: 100, most: 5_000, means: "the other's gets a second" },
+    heap: { normal: 4_096, smoke: 4_096, most: 16_384, means: "MiB of heap that the server has" },
     rest: { normal: 60, smoke: 1, most: 120, means: "seconds in which memory is given back" },
   },
   files: {},
@@ -54,7 +56,7 @@ export async function benchHeavyUser(
     const text = await run(place, options);
     await checkBuild(root, made);
     const { sessions, large, watches, seconds, rate } = options;
-    const setting = `${sessions} sessions of the heavy User, ${large} of 60 kB, ${watches} watches, ${seconds} s; ${rate} gets a second by the other`;
+    const setting = `${sessions} sessions of the heavy User, ${large} of 60 kB, ${watches} watches, ${options.heap} MiB of heap, ${seconds} s; ${rate} gets a second by the other`;
     process.stdout.write(text + provenanceText(made, setting));
   });
 }
@@ -66,7 +68,8 @@ async function run({ root, signal, dir }: Place, options: Options): Promise<stri
   for (const one of [heavy, population]) {
     await fill({ path: database, population: one, expiresAt: null, durable: false }, signal);
   }
-  const site = { root, dir, store: "sqlite", database, signal } as const;
+  const flags = [...SERVER_FLAGS, `--max-old-space-size=${options.heap}`];
+  const site = { root, dir, store: "sqlite", database, flags, signal } as const;
   const server = await startWithAccounts(site, { heavy: "heavy-*", bench: "bench-*" });
   const { http = "", grpc = "" } = server;
   const load = startOpenLoad(http, signal);
