@@ -32,6 +32,8 @@ export interface Config {
   readonly grpc: string | null;
   readonly http: string | null;
   readonly command: string | null;
+  /** Connections of the gRPC and HTTP listeners, in all and of one address. */
+  readonly connectionLimits: ConnectionLimitSettings;
   readonly commandLimits: CommandLimitSettings;
   /** Hosts that HTTP requests may carry beside the machine's own, as `parseHost` answers them. */
   readonly httpHosts: readonly string[];
@@ -64,10 +66,13 @@ export interface Config {
   readonly warnings: readonly string[];
 }
 
-export interface CommandLimitSettings {
-  /** Connections of the command listener, in all and of one address. */
+export interface ConnectionLimitSettings {
   readonly connections: number;
   readonly perAddress: number;
+}
+
+/** Those of the command listener. */
+export interface CommandLimitSettings extends ConnectionLimitSettings {
   /** Milliseconds from one command to the next; null: any time. */
   readonly idle: number | null;
 }
@@ -132,6 +137,10 @@ export function readConfig(
     grpc: readAddressOrFile(value("LATCHKEY_GRPC"), allowOpen),
     http: readAddressOrFile(http, allowOpen),
     command: readAddress(value("LATCHKEY_COMMAND"), allowOpen),
+    connectionLimits: {
+      connections: readWhole(value("LATCHKEY_CONNECTIONS"), 10, 100_000),
+      perAddress: readWhole(value("LATCHKEY_CONNECTIONS_PER_ADDRESS"), 10, 100_000),
+    },
     commandLimits: {
       connections: readWhole(value("LATCHKEY_COMMAND_CONNECTIONS"), 1, 100_000),
       perAddress: readWhole(value("LATCHKEY_COMMAND_PER_ADDRESS"), 1, 100_000),

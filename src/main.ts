@@ -10,6 +10,7 @@ import { rest } from "./domain/slices.js";
 import { createSteadyClock } from "./domain/steady-clock.js";
 import { createTurns } from "./domain/turns.js";
 import { type Identities, openIdentities } from "./identities.js";
+import { fitLimits, readOpenFiles } from "./open-files.js";
 import { createRandomSource } from "./random.js";
 import { createKeyring } from "./rke/keyring.js";
 import { allocateLocked } from "./rke/locked-memory.js";
@@ -28,6 +29,7 @@ import { createCallOrigins } from "./transports/call-origin.js";
 import { createCalls } from "./transports/calls.js";
 import { listenCommand } from "./transports/command/listener.js";
 import { createConnectionAges } from "./transports/connection-age.js";
+import { createConnectionPlaces } from "./transports/connection-places.js";
 import { listenGrpc } from "./transports/grpc/server.js";
 import { listenHttp } from "./transports/http/server.js";
 import { type StartIdleTimer, startIdleTimer } from "./transports/idle-timer.js";
@@ -79,6 +81,8 @@ export interface StartOptions {
   readonly startIdleTimer?: StartIdleTimer;
   /** What decides which calls are taken up, if not the load. */
   readonly loadGate?: LoadGate;
+  /** How many files the process may have open, if not what the system says. */
+  readonly openFiles?: number;
   /** Called once if the server can't go on, to be closed and started anew. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -108,7 +112,9 @@ export async function start(options: StartOptions): Promise<Server> {
     onAgreement: (milliseconds) =>
       log.info({ milliseconds }, "the system's clock is believed again"),
   });
+  const limits = fitLimits(config, options.openFiles ?? readOpenFiles());
   for (const warning of config.warnings) log.warn(warning);
+  if (limits.warning !== null) log.warn(limits.warning);
 
   const metrics = createMetrics();
   const store = openStore(config.store, {
@@ -260,7 +266,29 @@ export async function start(options: StartOptions): Promise<Server> {
         "a connection of a network in LATCHKEY_PROXY_PROTOCOL began with no PROXY header, and was ended",
       ),
     );
+    const isTrustedProxy = createNetworkRule(config.trustedProxies);
+    const onLimit = createSparseLog<string>(clock, (key, ip, count) => {
+      const [listener, limit] = key.split(" ");
+      log.warn({ listener, limit, ip, count }, "a limit of connections was met");
+    });
+    const { placeObserver } = metrics;
+    const places = createConnectionPlaces({
+      limits: limits.connectionLimits,
+      hasReserve: connections !== null,
+      byIdleness: connections === null,
+      // Behind a proxy that is trusted, or a socket file, an address tells no clients apart.
+      isShared: (ip) => ip.startsWith("unix:") || isTrustedProxy(ip),
+      onLimit(limit, listener, ip) {
+        placeObserver.limited(listener, limit);
+        onLimit(`${listener} ${limit}`, ip);
+      },
+    });
+    for (const listener of ["grpc", "http"] as const) {
+      placeObserver.watch(listener, () => places.count(listener));
+    }
     const common = {
+      places,
+      placeObserver,
       proxyHeaders: {
         areSentBy: createNetworkRule(config.proxyProtocol),
         onMissing: (ip: string) => withoutHeader(ip, null),
@@ -279,7 +307,6 @@ export async function start(options: StartOptions): Promise<Server> {
       devices: createDevices(),
     });
     const rkeRpcs = createRkeRpcs({ rkeOf });
-    const isTrustedProxy = createNetworkRule(config.trustedProxies);
     await listen("grpc", config.grpc, (address) =>
       listenGrpc({
         ...common,
@@ -324,7 +351,7 @@ export async function start(options: StartOptions): Promise<Server> {
         log,
         startedAt: now(),
         now,
-        limits: config.commandLimits,
+        limits: limits.commandLimits,
         counts: () => ({
           sessions: store.stats().sessions,
           callers: connections?.list().length ?? 0,

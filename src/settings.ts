@@ -33,6 +33,20 @@ export const SETTINGS = [
     meaning: "command protocol; `off` and port 0 likewise",
   },
   {
+    variable: "LATCHKEY_CONNECTIONS",
+    flag: "connections",
+    fallback: "8192",
+    meaning:
+      "connections of the gRPC and HTTP listeners together, 10 to 100000, as far as the limit of open files allows; at the limit one that has shown no good credentials gives way, of the network with the most of them",
+  },
+  {
+    variable: "LATCHKEY_CONNECTIONS_PER_ADDRESS",
+    flag: "connections-per-address",
+    fallback: "4096",
+    meaning:
+      "the same of one address (IPv6: of one /64); socket files and LATCHKEY_TRUSTED_PROXIES are not counted",
+  },
+  {
     variable: "LATCHKEY_COMMAND_CONNECTIONS",
     flag: "command-connections",
     fallback: "4096",

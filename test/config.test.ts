@@ -36,6 +36,7 @@ test("without settings, the defaults hold", () => {
     trustedProxies: [],
     proxyProtocol: [],
     store: { scheme: "sqlite", path: "./latchkey-data/latchkey.db" },
+    connectionLimits: { connections: 8192, perAddress: 4096 },
     commandLimits: { connections: 4096, perAddress: 1024, idle: null },
     drain: 0,
     maxConnectionAge: null,
@@ -80,6 +81,7 @@ test("each variable and each flag is heeded", () => {
     publicParts: ["metrics", "reflection"],
     tls: { cert: "a.crt", key: "a.key", clientCa: "ca.crt" },
     store: { scheme: "sqlite", path: "a.db" },
+    connectionLimits: { connections: 90, perAddress: 80 },
     commandLimits: { connections: 9, perAddress: 8, idle: 60_000 },
     drain: 9,
     maxConnectionAge: 90_000,
@@ -110,6 +112,8 @@ test("each variable and each flag is heeded", () => {
     "trusted-proxies": "10.0.0.0/8",
     "proxy-protocol": "10.1.0.0/16",
     command: "localhost:9",
+    connections: "90",
+    "connections-per-address": "80",
     "command-connections": "9",
     "command-per-address": "8",
     "command-idle": "60",
@@ -488,6 +492,8 @@ test("whatever a setting holds, reading answers or refuses in one line", () => {
 });
 
 for (const [variable, good, bad] of [
+  ["LATCHKEY_CONNECTIONS", ["10", "100000"], ["9", "100001", "off", ""]],
+  ["LATCHKEY_CONNECTIONS_PER_ADDRESS", ["10", "100000"], ["9", "100001", "off", ""]],
   ["LATCHKEY_COMMAND_CONNECTIONS", ["1", "100000"], ["0", "100001", "off", ""]],
   ["LATCHKEY_COMMAND_PER_ADDRESS", ["1", "100000"], ["0", "100001", "off", ""]],
   ["LATCHKEY_COMMAND_IDLE", ["1", "604800", "off"], ["0", "604801", "10m", ""]],

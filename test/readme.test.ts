@@ -33,6 +33,7 @@ before(async () => {
       httpOrigins: [],
       trustedProxies: [],
       proxyProtocol: [],
+      connectionLimits: { connections: 8_192, perAddress: 4_096 },
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: 64,
       drain: 0,

@@ -26,6 +26,13 @@ export interface Peer {
   readonly commonName?: string;
   /** Ends the connection at once; may be called when it is gone. */
   readonly end: () => void;
+  /** Its place among the connections that the server takes. */
+  readonly place?: {
+    /** Notes that a caller is known. Returns false if there is no room for such a connection. */
+    settle(): boolean;
+    /** Notes that no caller is known any more. */
+    unsettle(): void;
+  };
 }
 
 export interface Connection {
@@ -35,7 +42,8 @@ export interface Connection {
   /**
    * Who calls: by the call's `authorization` header, else by the login or the client certificate
    * of the connection. Throws or rejects as `Authentication` does, and `unauthenticated` if there
-   * is none of these. Synchronous, a look-up in a map, for who called on this connection before.
+   * is none of these, or `unavailable` if known callers have all connections that they may have.
+   * Synchronous, a look-up in a map, for who called on this connection before.
    * Moves `lastAccessedAt`. `forwarded` is the IP address that a trusted proxy makes the call for,
    * each of which is a caller of its own.
    */
@@ -146,6 +154,7 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
       assertOpen();
       // The account may have changed while its password was being verified.
       if (authentication.standing(identity) !== "valid") throw refused();
+      if (callers.size === 0 && peer.place?.settle() === false) throw full();
       const at = now();
       const address = forwarded ?? peer.address;
       // The connection's own id has the peer's address.
@@ -181,7 +190,7 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
     const verify = (header: string | undefined, forwarded?: string): Awaitable<CallerSession> => {
       assertOpen();
       const credential = credentialOf(header, forwarded);
-      callers.delete(credential);
+      forget(connection, credential);
       const underway = pending.get(credential);
       if (underway) return underway;
       const identity = identityOf(header, forwarded ?? ip);
@@ -234,7 +243,7 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
     for (const [credential, { identity, session }] of connection.callers) {
       const standing = authentication.standing(identity);
       if (standing === "valid") continue;
-      connection.callers.delete(credential);
+      forget(connection, credential);
       ends.get(session)?.abort();
       if (standing === "account ended") hasEnded = true;
     }
@@ -275,6 +284,18 @@ function hostOf(address: string): string {
 function forgetLongestUnused(callers: Map<Credential, Caller>): void {
   const [longest] = [...callers].sort(([, a], [, b]) => a.lastCall - b.lastCall);
   if (longest) callers.delete(longest[0]);
+}
+
+/** Forgets a caller, if there is one of the credential. */
+function forget({ callers, peer }: OpenConnection, credential: Credential): void {
+  if (callers.delete(credential) && callers.size === 0) peer.place?.unsettle();
+}
+
+function full(): LatchkeyError {
+  return new LatchkeyError(
+    "unavailable",
+    "the server has as many connections as it takes: connect again later, or to another server",
+  );
 }
 
 function refused(): LatchkeyError {

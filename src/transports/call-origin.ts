@@ -4,6 +4,7 @@ import type { Awaitable } from "../domain/awaitable.js";
 import { LatchkeyError } from "../domain/error.js";
 import { forwardedAddress, type ReadForwarded } from "../domain/forwarded.js";
 import type { CallerSession, Connection, Connections } from "../services/connections.js";
+import type { Place } from "./connection-places.js";
 import { certifiedName, peerOf, textOfPeer } from "./peer.js";
 
 /** Reads one of a call's headers, repeated ones joined by commas; undefined if it has none. */
@@ -45,8 +46,9 @@ export function createCallOrigins(
   };
 
   return {
-    /** Takes notice of a connection that was accepted, its handshake done. */
-    add(socket: Socket): void {
+    /** Takes notice of a connection that was accepted, its handshake done. `place` is settled while
+     * callers of it are known. */
+    add(socket: Socket, place?: Place): void {
       if (!connections) return;
       const peer = peerOf(socket);
       if (peer === null) {
@@ -58,6 +60,7 @@ export function createCallOrigins(
         address: textOfPeer(peer),
         ...certifiedName(socket),
         end: () => socket.destroy(),
+        ...(place && { place }),
       });
       const origin = { connection, ip: peer.ip };
       bySocket.set(socket, origin);

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { StoreObserver, StoreStats } from "../domain/session-store.js";
 import { createCallMetrics } from "./call-metrics.js";
+import { createConnectionMetrics } from "./connection-metrics.js";
 import { createRkeMetrics } from "./rke-metrics.js";
 import { createWatchMetrics } from "./watch-metrics.js";
 
@@ -68,6 +69,7 @@ export function createMetrics() {
   return {
     callObserver,
     storeObserver,
+    ...createConnectionMetrics(registry),
     ...createRkeMetrics(registry),
     ...createWatchMetrics(registry),
     /** Where the store's gauges are read from whenever the metrics are asked for. */

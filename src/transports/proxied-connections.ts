@@ -10,6 +10,10 @@ export interface ProxyHeaders {
   readonly onMissing: (ip: string) => void;
 }
 
+/** Connections whose header is still to come, beyond which the oldest of them is ended: a proxy
+ * sends it at once, and they have no place among the connections of the listener yet. */
+const MOST_UNREAD = 1_024;
+
 /**
  * Has connections that a proxy makes for others come from those others, before the server sees
  * them: before TLS, and so for whatever it serves. To be called when all listeners of the server's
@@ -30,6 +34,8 @@ export function readProxyHeaders(
     // Read at once, since a socket that is given to TLS may not be asked for it.
     const peer = peerOf(socket);
     if (!peer || !areSentBy(peer.ip)) return serve(socket);
+    const [oldest] = unread;
+    if (oldest && unread.size >= MOST_UNREAD) oldest.destroy();
     unread.add(socket);
     readHeader(socket, (header) => {
       unread.delete(socket);

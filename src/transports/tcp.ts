@@ -17,6 +17,8 @@ export interface TcpOptions {
   readonly tls: TlsOptions | null;
   /** Null: connections are not looked into, and are served as they were accepted. */
   readonly proxyHeaders: ProxyHeaders | null;
+  /** Sees each connection before its TLS handshake, and may end it. */
+  readonly admit?: (socket: Socket) => void;
   /** One of the host's addresses that is served already, by another server. */
   readonly except?: string;
 }
@@ -42,11 +44,12 @@ interface Listening {
  * have: `localhost` may name an IPv6 address where there is no IPv6.
  */
 export async function listenTcp(
-  { address, tls, proxyHeaders, except }: TcpOptions,
+  { address, tls, proxyHeaders, admit, except }: TcpOptions,
   accept: (socket: Socket) => void,
 ): Promise<TcpListener> {
   const make = (): Listening => {
     const server = tls ? createSecure(tls, accept) : createServer(accept);
+    if (admit) server.prependListener("connection", admit);
     const drop = proxyHeaders ? readProxyHeaders(server, proxyHeaders) : () => {};
     return { server, drop };
   };

@@ -173,6 +173,7 @@ const HTTP_STATUS: Partial<Record<Code, number>> = {
   [Code.Unauthenticated]: 401,
   [Code.PermissionDenied]: 403,
   [Code.ResourceExhausted]: 429,
+  [Code.Unavailable]: 503,
 };
 
 /** A Peer for one of the paths that answer errors as rest-sessions does. */

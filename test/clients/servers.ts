@@ -113,6 +113,7 @@ async function openServer(name: string, settings: Partial<Config>) {
       trustedProxies: [],
       proxyProtocol: [],
       store: { scheme: "sqlite", path },
+      connectionLimits: { connections: 8_192, perAddress: 4_096 },
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: null,
       drain: 0,

@@ -88,6 +88,7 @@ export async function startTls(t: Scope, given: Files, settings: Partial<Config>
       proxyProtocol: [],
       store: { scheme: "sqlite", path },
       // Tests share their processors: that they are slow is no overload.
+      connectionLimits: { connections: 8_192, perAddress: 4_096 },
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: null,
       drain: 0,

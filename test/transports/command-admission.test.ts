@@ -3,15 +3,21 @@ import { once } from "node:events";
 import { connect, Socket } from "node:net";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { createAdmission } from "../../src/transports/command/admission.js";
+import { createConnectionPlaces } from "../../src/transports/connection-places.js";
 import { namePeer } from "../../src/transports/peer.js";
 import { request } from "./command-client.js";
 import { withCommandListener } from "./command-listener.js";
 import { eventually } from "./eventually.js";
 
-/** An admission, and connections to it that need no network. */
+/** Places, and connections to it that need no network. */
 function createTrial(limits: { connections: number; perAddress: number }) {
-  const admission = createAdmission({ limits, onLimit: () => undefined });
+  const places = createConnectionPlaces({
+    limits,
+    hasReserve: false,
+    byIdleness: false,
+    isShared: () => false,
+    onLimit: () => undefined,
+  });
   const evicted = new Set<number>();
   let last = 0;
   return {
@@ -20,7 +26,7 @@ function createTrial(limits: { connections: number; perAddress: number }) {
     connect(ip: string) {
       const socket = new Socket();
       namePeer(socket, { ip, port: 7 });
-      const place = admission.admit(socket);
+      const place = places.admit(socket, "command");
       if (typeof place === "string") return null;
       const number = ++last;
       place.onEvicted(() => evicted.add(number));

@@ -64,6 +64,7 @@ export async function withCommandListener(
     now: clock.now,
     counts: () => ({ sessions: 7 }),
     proxyHeaders: NO_PROXY_HEADERS,
+    placeObserver: metrics.placeObserver,
     ...given,
   });
   const clients: CommandClient[] = [];

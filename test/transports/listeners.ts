@@ -15,6 +15,7 @@ import { createAdmission } from "../../src/transports/admission.js";
 import { type ByteBudget, createByteBudget } from "../../src/transports/byte-budget.js";
 import { createCallOrigins } from "../../src/transports/call-origin.js";
 import { createCalls } from "../../src/transports/calls.js";
+import { createConnectionPlaces } from "../../src/transports/connection-places.js";
 import { listenGrpc } from "../../src/transports/grpc/server.js";
 import { type HttpOptions, listenHttp } from "../../src/transports/http/server.js";
 import { startIdleTimer } from "../../src/transports/idle-timer.js";
@@ -124,6 +125,13 @@ export async function withListeners(
   const open = {
     admission,
     strangers,
+    places: createConnectionPlaces({
+      limits: { connections: 8_192, perAddress: 4_096 },
+      hasReserve: false,
+      byIdleness: true,
+      isShared: () => false,
+      onLimit: () => {},
+    }),
     observer: metrics.callObserver,
     budget,
     isPublic: () => true,

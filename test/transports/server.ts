@@ -136,6 +136,7 @@ export async function startServer(
       proxyProtocol: [],
       store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },
       // Tests share their processors: that they are slow is no overload.
+      connectionLimits: { connections: 8_192, perAddress: 4_096 },
       commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
       turnCalls: null,
       drain: 0,

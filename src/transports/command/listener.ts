@@ -7,17 +7,22 @@ import {
 import type { Logger } from "pino";
 import type { Connections } from "../../services/connections.js";
 import type { Calls } from "../calls.js";
+import {
+  createConnectionPlaces,
+  type Place,
+  type PlaceLimits,
+  type PlaceObserver,
+} from "../connection-places.js";
 import type { Listener } from "../listener.js";
 import { acceptedSocket, certifiedName, peerOf, textOfPeer } from "../peer.js";
 import { type ProxyHeaders, readProxyHeaders } from "../proxied-connections.js";
 import { createSparseLog } from "../sparse-log.js";
-import { type AdmissionLimits, createAdmission, type Place } from "./admission.js";
 import { createCommands } from "./commands.js";
 import { type ConnectionLimits, type ServedConnection, serveConnection } from "./connection.js";
 import { FRAME_LIMIT } from "./frames.js";
 import { turnAway } from "./turn-away.js";
 
-export interface CommandLimits extends ConnectionLimits, AdmissionLimits {}
+export interface CommandLimits extends ConnectionLimits, PlaceLimits {}
 
 export const COMMAND_LIMITS: CommandLimits = {
   frame: FRAME_LIMIT,
@@ -52,11 +57,13 @@ export interface CommandListenerOptions {
   readonly tls?: TlsOptions | null;
   readonly proxyHeaders: ProxyHeaders;
   readonly limits?: Partial<CommandLimits>;
+  /** Gets notice of each connection that gave way or was refused. */
+  readonly placeObserver: PlaceObserver;
 }
 
 /** Serves the command protocol (command.proto). Rejects if the address cannot be bound. */
 export async function listenCommand(options: CommandListenerOptions): Promise<Listener> {
-  const { connections, log, tls = null } = options;
+  const { connections, log, placeObserver, tls = null } = options;
   const limits = { ...COMMAND_LIMITS, ...options.limits };
   const commands = createCommands(options);
   const sockets = new Set<Socket>();
@@ -64,8 +71,23 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
   const onLimit = createSparseLog<string>(options.now, (reason, ip, count) =>
     log.warn({ ip, reason, count }, "a limit of the command listener was met"),
   );
-  const admission = createAdmission({ limits, onLimit });
-  const admitted = new WeakMap<Socket, Place | string>();
+  const reasons = {
+    connections: `LimitError: the server takes ${limits.connections} connections`,
+    perAddress: `LimitError: the server takes ${limits.perAddress} connections of one address`,
+  };
+  const places = createConnectionPlaces({
+    limits,
+    // A new connection is refused where all are authenticated; health is asked elsewhere.
+    hasReserve: false,
+    byIdleness: false,
+    isShared: () => false,
+    onLimit(limit, owner, ip) {
+      placeObserver.limited(owner, limit);
+      onLimit(reasons[limit], ip);
+    },
+  });
+  placeObserver.watch("command", () => places.count("command"));
+  const admitted = new WeakMap<Socket, Place | keyof PlaceLimits>();
   let turnedAway = 0;
   let anonymous = 0;
 
@@ -77,7 +99,7 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
 
   // Before TLS: who only shakes hands counts too.
   const admit = (socket: Socket) => {
-    const place = admission.admit(socket);
+    const place = places.admit(socket, "command");
     if (typeof place === "string" && countTurnedAway(socket) > TOLD) socket.destroy();
     sockets.add(socket);
     admitted.set(socket, place);
@@ -94,7 +116,7 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
     const place = admitted.get(acceptedSocket(socket));
     if (place === undefined || typeof place === "string") {
       if (place === undefined) socket.destroy();
-      else turnAway(socket, `${++anonymous}-${address}`, place, limits.linger);
+      else turnAway(socket, `${++anonymous}-${address}`, reasons[place], limits.linger);
       return;
     }
     const connection =
@@ -112,9 +134,9 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
       onAuthenticated: place.settle,
       onLimit: (reason) => onLimit(reason, address),
     });
-    place.onEvicted((reason) => {
+    place.onEvicted((limit) => {
       if (countTurnedAway(socket) > TOLD) socket.destroy();
-      else one.end(reason);
+      else one.end(reasons[limit]);
     });
     served.add(one);
     socket.once("close", () => {

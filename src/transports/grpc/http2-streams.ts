@@ -23,19 +23,24 @@ export function interceptStreams(server: Server, take: TakeStream) {
   const sockets = new WeakMap<object, Socket>();
   const allowed = new WeakSet<object>();
   let opening: Socket | undefined;
+  let opened: ServerHttp2Session | undefined;
   http2.on("session", (session: ServerHttp2Session) => {
     // A session is made while its connection is handed over.
-    if (opening) sockets.set(session, opening);
+    if (!opening) return;
+    sockets.set(session, opening);
+    opened = session;
   });
   return {
     proceed: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void =>
       serve.call(http2, stream, headers),
 
-    /** Hands a connection over by `inject`. */
-    connect(socket: Socket, inject: (socket: Socket) => void): void {
+    /** Hands a connection over by `inject`, and returns its session. */
+    connect(socket: Socket, inject: (socket: Socket) => void): ServerHttp2Session | undefined {
       opening = socket;
+      opened = undefined;
       inject(socket);
       opening = undefined;
+      return opened;
     },
     socketOf: (stream: ServerHttp2Stream): Socket | undefined =>
       stream.session && sockets.get(stream.session),

@@ -1,3 +1,4 @@
+import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import {
@@ -13,6 +14,7 @@ import type { Admission } from "../admission.js";
 import type { ByteBudget } from "../byte-budget.js";
 import type { CallOrigins } from "../call-origin.js";
 import type { CallObserver, Calls } from "../calls.js";
+import type { ConnectionPlaces } from "../connection-places.js";
 import type { StartIdleTimer } from "../idle-timer.js";
 import type { IsPublic, Listener } from "../listener.js";
 import type { Pace } from "../pace.js";
@@ -72,6 +74,7 @@ export interface GrpcOptions {
   readonly isPublic: IsPublic;
   readonly tls: Tls | null;
   readonly proxyHeaders: ProxyHeaders;
+  readonly places: ConnectionPlaces;
   /** Milliseconds after which clients are asked to connect anew; null: never. */
   readonly maxConnectionAge: number | null;
   /** What ends streams in which nothing moves. */
@@ -80,7 +83,7 @@ export interface GrpcOptions {
 
 /** Serves gRPC with health and reflection. Rejects if the address cannot be bound. */
 export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
-  const { address, sessionRpcs, rkeRpcs, callOrigins, tls, proxyHeaders } = options;
+  const { address, sessionRpcs, rkeRpcs, callOrigins, tls, proxyHeaders, places } = options;
   const { maxConnectionAge } = options;
   // It writes to standard error what it also throws, in lines that are no log lines.
   setLogVerbosity(logVerbosity.NONE);
@@ -115,12 +118,21 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
 
   const sockets = new Set<Socket>();
   const listening = await listenTcp(
-    { address, tls: tls && { ...tls, ALPNProtocols: ["h2"] }, proxyHeaders },
+    {
+      address,
+      tls: tls && { ...tls, ALPNProtocols: ["h2"] },
+      proxyHeaders,
+      admit(socket) {
+        if (typeof places.admit(socket, "grpc") === "string") socket.destroy();
+      },
+    },
     (socket) => {
       sockets.add(socket);
       socket.once("close", () => sockets.delete(socket));
-      callOrigins.add(socket);
-      intake.connect(socket, injector.injectConnection);
+      const place = places.placeOf(socket);
+      callOrigins.add(socket, place);
+      const session = intake.connect(socket, injector.injectConnection);
+      place?.onEvicted(() => sendAway(session, socket));
     },
   );
 
@@ -144,6 +156,13 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
       clearInterval(expiring);
     },
   };
+}
+
+/** Ends a connection, of whose calls under way its client learns that they are not to be repeated. */
+function sendAway(session: ServerHttp2Session | undefined, socket: Socket): void {
+  if (session && !session.destroyed) session.goaway();
+  // The GOAWAY is sent in this turn.
+  setImmediate(() => socket.destroy());
 }
 
 /** In place of a connection that has ended; nobody calls by it. */

@@ -21,6 +21,7 @@ import type { Admission } from "../admission.js";
 import type { CallOrigins } from "../call-origin.js";
 import type { Calls } from "../calls.js";
 import type { ConnectionAges } from "../connection-age.js";
+import type { ConnectionPlaces } from "../connection-places.js";
 import type { IsPublic, Listener } from "../listener.js";
 import type { Metrics } from "../metrics.js";
 import type { Pace } from "../pace.js";
@@ -86,6 +87,7 @@ export interface HttpOptions {
   readonly callOrigins: CallOrigins;
   readonly connectionAges: ConnectionAges;
   readonly proxyHeaders: ProxyHeaders;
+  readonly places: ConnectionPlaces;
   /** What may be called without credentials. */
   readonly isPublic: IsPublic;
   readonly tls: Tls | null;
@@ -110,7 +112,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const colon = options.address.lastIndexOf(":");
   // Who reaches the file is on this machine, as who reaches loopback is.
   const host = file ? "localhost" : options.address.slice(0, colon);
-  const { admission, callOrigins, connectionAges, tls } = options;
+  const { admission, callOrigins, connectionAges, places, tls } = options;
   const addressOf = ({ socket, headers }: IncomingMessage) =>
     callOrigins.addressOf(socket, headers);
   const guard = createOriginGuard({ ...options, boundTo: host, addressOf });
@@ -149,7 +151,11 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       : createHttpServer(TIMEOUTS, serve);
     server.on(accepted, (socket: Socket) => {
       connectionAges.add(socket);
-      callOrigins.add(socket);
+      callOrigins.add(socket, places.placeOf(socket));
+    });
+    // Before TLS: who only shakes hands has a place, too.
+    server.prependListener("connection", (socket: Socket) => {
+      if (typeof places.admit(socket, "http") === "string") socket.destroy();
     });
     dropUnread = readProxyHeaders(server, options.proxyHeaders);
     if (file) {
