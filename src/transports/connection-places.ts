@@ -37,6 +37,8 @@ export interface Place {
    * notes nothing, if clients that are known have all places that they may have.
    */
   settle(): boolean;
+  /** Whether the client is known. */
+  isSettled(): boolean;
   /** Notes that the client is known no more. Of all such connections it gives way last. */
   unsettle(): void;
 }
@@ -135,6 +137,7 @@ export function createConnectionPlaces(options: ConnectionPlacesOptions) {
         else unsettled.remove(place);
         return limit === null;
       },
+      isSettled: () => !unsettled.has(place),
       unsettle() {
         if (held.has(place)) unsettled.add(place);
       },

@@ -98,6 +98,21 @@ test("what the unfinished requests of all may hold is bounded", async () => {
   });
 });
 
+test("what the header lists of a connection's calls may hold is bounded, and given back", () =>
+  withCalls({}, async (one, other) => {
+    // Of each list some 61 KiB count, and of a connection 2 MiB.
+    const headers = { "x-long": "a".repeat(62_000) };
+    const fitting = Array.from({ length: 34 }, () => one.begin(CREATE, Buffer.alloc(0), headers));
+    await isOverloaded(one.begin(CREATE, Buffer.alloc(0), headers).answer);
+    // Short ones, and another's, go on: these are refused for what they ask.
+    const isServed = async (calls: HalfCalls, more = {}) =>
+      (await calls.begin("/nowhere", EMPTY, more).answer).code === status.UNIMPLEMENTED;
+    assert.ok(await isServed(one));
+    assert.ok(await isServed(other, headers));
+    fitting[0]?.cancel();
+    await eventually("room", () => isServed(one, headers));
+  }));
+
 test("a packed message counts by what it may unpack to", async () => {
   const budget = createByteBudget();
   await withCalls({ budget }, async (calls) => {

@@ -6,12 +6,15 @@ import type { Server, StatusObject } from "@grpc/grpc-js";
 /** Begins a call. */
 export type TakeStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
+/** Whether a call may begin that has these names and values; if not, it has been ended. */
+export type AdmitHeaders = (stream: ServerHttp2Stream, list: readonly string[]) => boolean;
+
 /**
- * Puts `take` before grpc-js, whose own hooks come when it has begun a call. Returns what a
- * connection is handed over with, by which socket a session came, and what hands a call to grpc-js. To be called once the server
- * has its injector.
+ * Puts `take` before grpc-js, whose own hooks come when it has begun a call; `admits` is asked first.
+ * Returns what a connection is handed over with, by which socket a session came, and what hands a
+ * call to grpc-js. To be called once the server has its injector.
  */
-export function interceptStreams(server: Server, take: TakeStream) {
+export function interceptStreams(server: Server, admits: AdmitHeaders, take: TakeStream) {
   const servers: unknown = Reflect.get(server, "http2Servers");
   const [http2] = servers instanceof Map ? (servers.keys() as Iterable<NetServer>) : [];
   const [serve, ...others] = http2?.listeners("stream") ?? [];
@@ -19,7 +22,12 @@ export function interceptStreams(server: Server, take: TakeStream) {
     throw new Error("grpc-js takes its HTTP/2 streams elsewhere");
   }
   http2.removeAllListeners("stream");
-  http2.on("stream", take);
+  http2.on(
+    "stream",
+    (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, list: string[]) => {
+      if (admits(stream, list)) take(stream, headers);
+    },
+  );
   const sockets = new WeakMap<object, Socket>();
   const allowed = new WeakSet<object>();
   let opening: Socket | undefined;

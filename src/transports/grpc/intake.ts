@@ -10,6 +10,7 @@ import type { IsPublic } from "../listener.js";
 import type { Pace } from "../pace.js";
 import { beginFrames, type Frames, isWithin, pushPart, takeMessage } from "./frames.js";
 import {
+  type AdmitHeaders,
   endStream,
   ignoreError,
   interceptStreams,
@@ -67,6 +68,8 @@ export interface IntakeOptions {
   /** When strangers are answered, by their connections. */
   readonly strangers: Pace;
   readonly budget: ByteBudget;
+  /** Whether a call may begin with such a header list. */
+  readonly admits: AdmitHeaders;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
 }
@@ -134,6 +137,7 @@ export function createIntake(options: IntakeOptions) {
 
   const { connect, socketOf, allow, proceed } = interceptStreams(
     server,
+    options.admits,
     (stream: Stream, headers) => {
       const { ":path": path = "" } = headers; // CONNECT has none.
       stream.on("error", ignoreError); // Until grpc-js listens.

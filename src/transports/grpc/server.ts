@@ -22,6 +22,7 @@ import type { ProxyHeaders } from "../proxied-connections.js";
 import type { Rpcs } from "../rpcs.js";
 import { listenTcp } from "../tcp.js";
 import type { Tls } from "../tls.js";
+import { createHeaderLists } from "./header-lists.js";
 import { addHealth } from "./health.js";
 import { createIntake, STRANGERS_CALLS } from "./intake.js";
 import { addReflection } from "./reflection.js";
@@ -96,9 +97,11 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
   const server = new Server({ ...LIMITS, ...ageLimits });
   limitMetadata(server);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const headerLists = createHeaderLists(options);
   const intake = createIntake({
     ...options,
     server,
+    admits: headerLists.admits,
     maxMessage: MAX_MESSAGE,
     streaming: new Set([...streamsOf(SessionService), ...streamsOf(RkeService)]),
     identify: (socket = NO_SOCKET, headers) => callOrigins.bySocket(socket, headers),
@@ -132,6 +135,7 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
       const place = places.placeOf(socket);
       callOrigins.add(socket, place);
       const session = intake.connect(socket, injector.injectConnection);
+      if (session && place) headerLists.add(session, place);
       place?.onEvicted(() => sendAway(session, socket));
     },
   );
