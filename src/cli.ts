@@ -27,7 +27,7 @@ function readVersions() {
 async function serve(flags: Record<string, string | undefined>): Promise<void> {
   const config = readConfig(process.env, flags);
   takeServerFlags();
-  const { log, flush } = await createLog(config.logLevel);
+  const { log, flush, lost } = await createLog(config.logLevel);
   // Not for the other commands, which run beside a server and would take half a second of its
   // processors for it.
   const { start } = await import("./main.js");
@@ -58,6 +58,7 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
   server = await start({
     config,
     log,
+    lostLines: lost,
     version,
     onFatal: (err) => {
       log.fatal({ err }, remedyOf(err));

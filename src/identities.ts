@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { processActor } from "./actor.js";
 import { LatchkeyError } from "./domain/error.js";
+import type { LineLog } from "./domain/line-log.js";
 import { createAuthentication } from "./services/authentication.js";
 import { type Connections, createConnections } from "./services/connections.js";
 import { createDirectory } from "./services/directory.js";
@@ -10,6 +11,8 @@ import { openAccounts, type StoreLocation } from "./stores/index.js";
 
 export interface IdentitiesOptions {
   readonly log: Logger;
+  /** Takes what is logged of attempts that failed. */
+  readonly failureLog: Pick<LineLog, "warn">;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Monotonic milliseconds. */
@@ -25,7 +28,7 @@ export interface Identities {
 /** The accounts of the store at `location`. Rejects with `invalid` if it keeps none. */
 export async function openIdentities(
   location: StoreLocation,
-  { log, now, clock }: IdentitiesOptions,
+  { log, failureLog, now, clock }: IdentitiesOptions,
 ): Promise<Identities> {
   const store = openAccounts(location, { actor: processActor(), now });
   if (!store) throw new LatchkeyError("invalid", "the store keeps no accounts");
@@ -47,9 +50,12 @@ export async function openIdentities(
       passwords: createPasswords(),
       throttle: createThrottle({ clock }),
       now,
-      log,
+      log: {
+        info: (fields, msg) => log.info(fields, msg),
+        warn: failureLog.warn,
+      },
     });
-    const connections = createConnections({ authentication, now, log });
+    const connections = createConnections({ authentication, now, log: failureLog });
     return {
       connections,
       close() {

@@ -18,6 +18,8 @@ export interface LogSink {
   flush(): Promise<void>;
   /** Writes what it can of the lines that wait, for a process that ends. Never waits. */
   end(): void;
+  /** Lines that were lost since the start. */
+  lost(): number;
 }
 
 /**
@@ -26,7 +28,9 @@ export interface LogSink {
  */
 export function createLogSink(outlet: Outlet, maxHeld = MAX_HELD): LogSink {
   let held = "";
+  /** Of these no line has told yet. */
   let lost = 0;
+  let allLost = 0;
   let isWriting = false;
   let flushed: (() => void)[] = [];
 
@@ -34,6 +38,11 @@ export function createLogSink(outlet: Outlet, maxHeld = MAX_HELD): LogSink {
     const settled = flushed;
     flushed = [];
     for (const resolve of settled) resolve();
+  };
+
+  const lose = (lines: number) => {
+    lost += lines;
+    allLost += lines;
   };
 
   const writeHeld = () => {
@@ -48,7 +57,7 @@ export function createLogSink(outlet: Outlet, maxHeld = MAX_HELD): LogSink {
     isWriting = true;
     outlet.write(text, (error) => {
       isWriting = false;
-      if (error) lost += text.split("\n").length - 1;
+      if (error) lose(text.split("\n").length - 1);
       // After an error the next line tries again, so that a full disk is not the log's end.
       if (held === "" && (lost === 0 || error)) settle();
       else writeHeld();
@@ -57,7 +66,7 @@ export function createLogSink(outlet: Outlet, maxHeld = MAX_HELD): LogSink {
 
   return {
     write(line) {
-      if (held.length + line.length > maxHeld) lost++;
+      if (held.length + line.length > maxHeld) lose(1);
       else held += line;
       if (!isWriting) writeHeld();
     },
@@ -75,6 +84,7 @@ export function createLogSink(outlet: Outlet, maxHeld = MAX_HELD): LogSink {
       }
       held = "";
     },
+    lost: () => allLost,
   };
 }
 

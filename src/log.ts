@@ -9,6 +9,8 @@ export interface ProcessLog {
   readonly log: Logger;
   /** Settles when every line is written, or after a second, whatever the reader does. */
   flush(): Promise<void>;
+  /** Lines that were lost since the start, because their reader stalled or they could not be written. */
+  lost(): number;
 }
 
 /** The process's log: JSON lines on standard output, readable ones if that is a terminal. */
@@ -25,7 +27,7 @@ export async function createLog(level: string): Promise<ProcessLog> {
   };
   if (!process.stdout.isTTY) {
     const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, sink);
-    return { log, flush };
+    return { log, flush, lost: sink.lost };
   }
   // Loaded only where it is used: a start waits for it.
   const { default: pretty } = await import("pino-pretty");
@@ -36,5 +38,9 @@ export async function createLog(level: string): Promise<ProcessLog> {
       done();
     },
   });
-  return { log: pino({ level }, pretty({ destination, ignore: "pid,hostname" })), flush };
+  return {
+    log: pino({ level }, pretty({ destination, ignore: "pid,hostname" })),
+    flush,
+    lost: sink.lost,
+  };
 }

@@ -40,12 +40,15 @@ import { createPace } from "./transports/pace.js";
 import { createRkeRpcs } from "./transports/rke-rpcs.js";
 import { createSessionRpcs } from "./transports/session-rpcs.js";
 import { createSparseLog } from "./transports/sparse-log.js";
+import { createStrangerLog } from "./transports/stranger-log.js";
 import { readTls, watchTls } from "./transports/tls.js";
 
 /** Milliseconds between sweeps: watchers are told of a session's expiry within a second. */
 const SWEEP_INTERVAL = 250;
 /** Milliseconds between sweeps of the keyring. */
 const KEY_SWEEP_INTERVAL = 1_000;
+/** Milliseconds between looks for sums of left out lines that are due. */
+const LOG_FLUSH_INTERVAL = 1_000;
 /** A burst of 5,000 sessions of 12 KiB each may wait for the disk. */
 const WAITING = {
   // What it takes a few tens of milliseconds to write.
@@ -83,6 +86,8 @@ export interface StartOptions {
   readonly loadGate?: LoadGate;
   /** How many files the process may have open, if not what the system says. */
   readonly openFiles?: number;
+  /** How many lines of the log were lost to its reader, if it can lose any. */
+  readonly lostLines?: () => number;
   /** Called once if the server can't go on, to be closed and started anew. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -117,6 +122,7 @@ export async function start(options: StartOptions): Promise<Server> {
   if (limits.warning !== null) log.warn(limits.warning);
 
   const metrics = createMetrics();
+  if (options.lostLines) metrics.watchLog(options.lostLines);
   const store = openStore(config.store, {
     observer: metrics.storeObserver,
     onDamage: createDamageLog(log, clock),
@@ -204,6 +210,8 @@ export async function start(options: StartOptions): Promise<Server> {
   const strangers = createPace({ ...STRANGERS, after });
 
   const budget = createByteBudget();
+  const strangerLog = createStrangerLog({ log, clock, onLeftOut: metrics.logObserver.leftOut });
+  const flushing = setInterval(strangerLog.flush, LOG_FLUSH_INTERVAL).unref();
 
   const listeners = new Map<ListenerName, Listener>();
   let identities: Identities | null = null;
@@ -215,9 +223,11 @@ export async function start(options: StartOptions): Promise<Server> {
     sweeper.stop();
     keySweeper.stop();
     clearInterval(judging);
+    clearInterval(flushing);
     unwatchTls();
     watches.close();
     await Promise.all([...listeners.values()].map((listener) => listener.close(GRACE)));
+    strangerLog.flush(true);
     keyring.close();
     identities?.close();
     await store.close();
@@ -248,7 +258,12 @@ export async function start(options: StartOptions): Promise<Server> {
   try {
     identities =
       config.auth === "required"
-        ? await openIdentities(config.store, { log, now: wallClock, clock })
+        ? await openIdentities(config.store, {
+            log,
+            failureLog: strangerLog,
+            now: wallClock,
+            clock,
+          })
         : null;
     const connections = identities?.connections ?? null;
     const { authorize, sessionsOf, watchOf, rkeOf } = createAuthorization({
@@ -260,16 +275,21 @@ export async function start(options: StartOptions): Promise<Server> {
       log,
     });
     const callers = createCallers({ connections, authorize });
-    const withoutHeader = createSparseLog<null>(clock, (address, _, count) =>
-      log.warn(
-        { address, count },
-        "a connection of a network in LATCHKEY_PROXY_PROTOCOL began with no PROXY header, and was ended",
-      ),
-    );
+    const withoutHeader = createSparseLog<null>({
+      clock,
+      log: (address, _, count) =>
+        log.warn(
+          { address, count },
+          "a connection of a network in LATCHKEY_PROXY_PROTOCOL began with no PROXY header, and was ended",
+        ),
+    });
     const isTrustedProxy = createNetworkRule(config.trustedProxies);
-    const onLimit = createSparseLog<string>(clock, (key, ip, count) => {
-      const [listener, limit] = key.split(" ");
-      log.warn({ listener, limit, ip, count }, "a limit of connections was met");
+    const limitLog = createSparseLog<string>({
+      clock,
+      log(kind, ip, count) {
+        const [listener, limit] = kind.split(" ");
+        log.warn({ listener, limit, ip, count }, "a limit of connections was met");
+      },
     });
     const { placeObserver } = metrics;
     const places = createConnectionPlaces({
@@ -280,7 +300,7 @@ export async function start(options: StartOptions): Promise<Server> {
       isShared: (ip) => ip.startsWith("unix:") || isTrustedProxy(ip),
       onLimit(limit, listener, ip) {
         placeObserver.limited(listener, limit);
-        onLimit(`${listener} ${limit}`, ip);
+        limitLog.note(`${listener} ${limit}`, ip);
       },
     });
     for (const listener of ["grpc", "http"] as const) {
@@ -291,7 +311,7 @@ export async function start(options: StartOptions): Promise<Server> {
       placeObserver,
       proxyHeaders: {
         areSentBy: createNetworkRule(config.proxyProtocol),
-        onMissing: (ip: string) => withoutHeader(ip, null),
+        onMissing: (ip: string) => withoutHeader.note(ip, null),
       },
       calls,
       admission,
@@ -338,7 +358,7 @@ export async function start(options: StartOptions): Promise<Server> {
         rkeOf,
         rkeRpcs,
         metrics,
-        log,
+        log: strangerLog,
         now,
         ping: () => store.ping(),
       }),
@@ -379,13 +399,15 @@ export async function start(options: StartOptions): Promise<Server> {
 
 /** What logs now and then that calls meet damage, with how many did since. */
 function createDamageLog(log: Logger, clock: () => number): (cause: unknown) => void {
-  const notify = createSparseLog<unknown>(clock, (_, err, count) =>
-    log.error(
-      { err, count },
-      "a page of the database is damaged: calls that need it fail, and others go on. Stop the server and restore a backup",
-    ),
-  );
-  return (cause) => notify("damage", cause);
+  const damageLog = createSparseLog<unknown>({
+    clock,
+    log: (_, err, count) =>
+      log.error(
+        { err, count },
+        "a page of the database is damaged: calls that need it fail, and others go on. Stop the server and restore a backup",
+      ),
+  });
+  return (cause) => damageLog.note("damage", cause);
 }
 
 /**

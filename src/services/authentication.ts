@@ -1,8 +1,8 @@
-import type { Logger } from "pino";
 import { type Account, hashApiKey, type KeyHash } from "../domain/account.js";
 import type { AccountStore } from "../domain/account-store.js";
 import type { Awaitable } from "../domain/awaitable.js";
 import { LatchkeyError } from "../domain/error.js";
+import type { LineLog } from "../domain/line-log.js";
 import { readCredentials } from "./credentials.js";
 import type { Directory } from "./directory.js";
 import type { Turn } from "./fair-queue.js";
@@ -70,7 +70,7 @@ export interface AuthenticationOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Gets a line for each failure and each login by password, never with a secret. */
-  readonly log: Pick<Logger, "info" | "warn">;
+  readonly log: LineLog;
 }
 
 /** A key's use is noted at most once in this time (ms). */

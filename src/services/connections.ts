@@ -1,7 +1,7 @@
-import type { Logger } from "pino";
 import type { Account } from "../domain/account.js";
 import type { Awaitable } from "../domain/awaitable.js";
 import { LatchkeyError } from "../domain/error.js";
+import type { LineLog } from "../domain/line-log.js";
 import type { Authentication, Identity } from "./authentication.js";
 
 /** One authenticated caller on one connection. Times are milliseconds since 1970. */
@@ -84,7 +84,7 @@ export interface ConnectionsOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Gets a line for each call that was refused without a look at credentials. */
-  readonly log: Pick<Logger, "warn">;
+  readonly log: Pick<LineLog, "warn">;
 }
 
 /** Callers that one connection remembers: a proxy's, say. The longest unused is forgotten first. */

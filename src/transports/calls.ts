@@ -53,18 +53,18 @@ export function createCalls({ observer, log, clock }: CallsOptions) {
   const isDebug = log.isLevelEnabled("debug");
 
   // A full disk refuses every write: one line tells of all, and who wants the stack asks for debug.
-  const notServed = createSparseLog<NotServed>(
+  const notServed = createSparseLog<NotServed>({
     clock,
-    (reason, { transport, method, cause }, count) =>
+    log: (reason, { transport, method, cause }, count) =>
       log.warn({ transport, method, reason, cause, count }, "call not served"),
-  );
+  });
 
   const toCallerError = (error: unknown, transport: Transport, method: string): LatchkeyError => {
     if (error instanceof LatchkeyError) {
       if (error.code === "unavailable") {
         const { cause } = error;
         const text = cause instanceof Error ? cause.message : undefined;
-        notServed(error.message, { transport, method, cause: text });
+        notServed.note(error.message, { transport, method, cause: text });
         if (isDebug) log.debug({ transport, method, err: cause ?? error }, "call not served");
       }
       if (error.code === "overloaded") observer.refused(transport, "store");

@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import type { StoreObserver, StoreStats } from "../domain/session-store.js";
 import { createCallMetrics } from "./call-metrics.js";
 import { createConnectionMetrics } from "./connection-metrics.js";
+import { createLogMetrics } from "./log-metrics.js";
 import { createRkeMetrics } from "./rke-metrics.js";
 import { createWatchMetrics } from "./watch-metrics.js";
 
@@ -70,6 +71,7 @@ export function createMetrics() {
     callObserver,
     storeObserver,
     ...createConnectionMetrics(registry),
+    ...createLogMetrics(registry),
     ...createRkeMetrics(registry),
     ...createWatchMetrics(registry),
     /** Where the store's gauges are read from whenever the metrics are asked for. */

@@ -1,9 +1,19 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { closeSync, constants, openSync, readSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { get } from "node:http";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
+import { eventually } from "../transports/eventually.js";
 import { holdHttpCreate } from "./held.js";
 import { openHttp } from "./http-wire.js";
 import { type Ending, startProgram } from "./program.js";
@@ -146,6 +156,93 @@ test("a server ends whose output goes to `2>&1 | head -1`", async (t) => {
   process.kill(Number(pid), "SIGTERM");
   const status = await program.waitFor(() => /^\d+\n(\d+)\n/.exec(program.output.stderr)?.[1]);
   assert.equal(status, "0");
+});
+
+test("a reader that comes back is told how many lines were lost, as the metrics tell", async (t) => {
+  const server = await startPiped(t, "debug");
+  // Until more was lost than the pipe and the server hold.
+  const lost = async () => {
+    const text = await (await fetch(`http://${server.http}/metrics`)).text();
+    return Number(/^latchkey_log_lost_lines_total (\d+)$/m.exec(text)?.[1] ?? assert.fail(text));
+  };
+  assert.equal(await lost(), 0);
+  const wire = openHttp(server.http, 50);
+  while ((await lost()) === 0) {
+    await Promise.all(Array.from({ length: 1_000 }, () => wire.read("A".repeat(64))));
+  }
+  const told = await server.read((log) => {
+    const line = server.lines(log).find(({ msg }) => `${msg}`.startsWith("log lines were lost"));
+    return line?.["lost"];
+  });
+  assert.equal(told, await lost());
+  wire.close();
+  server.kill("SIGTERM");
+  await server.read((log) => server.lines(log).at(-1)?.["msg"] === "stopped" || undefined);
+  assert.deepEqual(await server.end, { status: 0, signal: null });
+});
+
+/** A server whose log goes to `out`, which the test cannot read: a socket file tells where it is. */
+async function startRedirected(t: TestContext, out: string) {
+  const socketPath = join(await makeFolder(t), "http.sock");
+  const program = startProgram(t, {
+    argv: ["sh", "-c", 'exec "$0" "$1" serve >> "$2"', process.execPath, BIN, out],
+    cwd: ROOT,
+    env: { ...ENV, LATCHKEY_HTTP: `unix:${socketPath}`, LATCHKEY_LOG_LEVEL: "debug" },
+  });
+  const ask = (path: string) =>
+    new Promise<string>((resolve, reject) => {
+      get({ socketPath, path, headers: { host: "localhost" } }, (answer) => {
+        let text = "";
+        answer.setEncoding("utf8").on("data", (part: string) => {
+          text += part;
+        });
+        answer.on("error", reject).on("end", () => resolve(text));
+      }).on("error", reject);
+    });
+  const isUp = () =>
+    ask("/livez").then(
+      (text) => text.includes("alive"),
+      () => false,
+    );
+  await eventually("a server", isUp);
+  const lost = async () =>
+    Number(/^latchkey_log_lost_lines_total (\d+)$/m.exec(await ask("/metrics"))?.[1]);
+  return { program, ask, lost };
+}
+
+test("a server whose log cannot be written serves on, and its metrics tell what was lost", async (t) => {
+  const { program, ask, lost } = await startRedirected(t, "/dev/full");
+  const before = await lost();
+  assert.ok(before > 0);
+  for (let call = 0; call < 10; call++) await ask(`/shop/get/${"A".repeat(64)}`);
+  await eventually("lost lines", async () => (await lost()) >= before + 10);
+  program.signal("SIGTERM");
+  assert.deepEqual(await program.end, { status: 0, signal: null });
+  assert.equal(program.output.stderr, "");
+});
+
+test("a log on a disk that was full goes on when there is room, and tells what was lost", async (t) => {
+  const disk = await makeFolder(t);
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]);
+  if (mounted.status !== 0) return t.skip("this user may not mount a small disk");
+  try {
+    const [out, filler] = [join(disk, "log"), join(disk, "filler")];
+    const { program, ask, lost } = await startRedirected(t, out);
+    // It takes what there is room for.
+    spawnSync("dd", ["if=/dev/zero", `of=${filler}`, "bs=64k", "count=2"]);
+    while ((await lost()) === 0) await ask(`/shop/get/${"A".repeat(64)}`);
+    rmSync(filler);
+    await ask(`/shop/get/${"A".repeat(64)}`);
+    await eventually("a line of the loss", () =>
+      readFileSync(out, "utf8").includes('"msg":"log lines were lost'),
+    );
+    program.signal("SIGTERM");
+    assert.deepEqual(await program.end, { status: 0, signal: null });
+    assert.match(readFileSync(out, "utf8"), /"msg":"stopped"}\n$/);
+  } finally {
+    // Also while a server writes there that a failed test left.
+    spawnSync("umount", ["-l", disk]);
+  }
 });
 
 test("a full disk under the log neither ends a server nor keeps it", async (t) => {

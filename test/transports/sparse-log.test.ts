@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { pino } from "pino";
 import { LatchkeyError } from "../../src/domain/error.js";
 import { createCalls } from "../../src/transports/calls.js";
+import { createSparseLog } from "../../src/transports/sparse-log.js";
 
 test("calls that the store refuses for one reason are one line in 10 s, without a stack", async () => {
   let now = 0;
@@ -32,4 +33,64 @@ test("calls that the store refuses for one reason are one line in 10 s, without 
   );
   assert.equal(seen[0].cause, cause.message);
   assert.doesNotMatch(lines.join(""), /stack|\bat /);
+});
+
+/** A sparse log whose lines are `kind count`, and `+others` if there are any. */
+function setUp() {
+  const trial = { now: 0, lines: [] as string[], leftOut: 0 };
+  const log = createSparseLog<null>({
+    clock: () => trial.now,
+    log: (kind, _latest, count, others) =>
+      trial.lines.push(`${kind} ${count}${others > 0 ? ` +${others}` : ""}`),
+    onLeftOut: () => trial.leftOut++,
+  });
+  const taken = () => trial.lines.splice(0);
+  return { trial, log, taken };
+}
+
+test("what was counted is logged when its time comes, though nothing more happens", () => {
+  const { trial, log, taken } = setUp();
+  for (let times = 0; times < 100; times++) log.note("a", null);
+  log.flush();
+  assert.deepEqual(taken(), ["a 1"]);
+  trial.now = 9_999;
+  log.flush();
+  assert.deepEqual(taken(), []);
+  trial.now = 10_000;
+  log.flush();
+  log.flush();
+  assert.deepEqual(taken(), ["a 99"]);
+  assert.equal(trial.leftOut, 99);
+});
+
+test("the end does not wait for the time of what was counted", () => {
+  const { log, taken } = setUp();
+  for (let times = 0; times < 3; times++) log.note("a", null);
+  log.flush(true);
+  assert.deepEqual(taken(), ["a 1", "a 2"]);
+});
+
+test("however many kinds there are, lines are 20 at once and then 5 a second, and none is lost", () => {
+  const { trial, log, taken } = setUp();
+  for (let kind = 0; kind < 100; kind++) log.note(`${kind}`, null);
+  assert.equal(taken().length, 20);
+  for (let second = 1; second <= 16; second++) {
+    trial.now = second * 1_000;
+    log.flush();
+    assert.deepEqual(
+      taken(),
+      [0, 1, 2, 3, 4].map((at) => `${15 + second * 5 + at} 1`),
+    );
+  }
+  log.flush();
+  assert.deepEqual(taken(), []);
+});
+
+test("kinds beyond 1,000 are summed up as others", () => {
+  const { trial, log, taken } = setUp();
+  for (let kind = 0; kind < 5_000; kind++) log.note(`${kind}`, null);
+  assert.equal(taken().length, 20);
+  trial.now = 1_000;
+  log.flush();
+  assert.equal(taken()[0], "4000 1 +3980");
 });

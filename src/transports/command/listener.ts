@@ -68,9 +68,11 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
   const commands = createCommands(options);
   const sockets = new Set<Socket>();
   const served = new Set<ServedConnection>();
-  const onLimit = createSparseLog<string>(options.now, (reason, ip, count) =>
-    log.warn({ ip, reason, count }, "a limit of the command listener was met"),
-  );
+  const limitLog = createSparseLog<string>({
+    clock: options.now,
+    log: (reason, ip, count) =>
+      log.warn({ ip, reason, count }, "a limit of the command listener was met"),
+  });
   const reasons = {
     connections: `LimitError: the server takes ${limits.connections} connections`,
     perAddress: `LimitError: the server takes ${limits.perAddress} connections of one address`,
@@ -83,7 +85,7 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
     isShared: () => false,
     onLimit(limit, owner, ip) {
       placeObserver.limited(owner, limit);
-      onLimit(reasons[limit], ip);
+      limitLog.note(reasons[limit], ip);
     },
   });
   placeObserver.watch("command", () => places.count("command"));
@@ -132,7 +134,7 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
       conversation: commands.converse(connection, clientId),
       limits,
       onAuthenticated: place.settle,
-      onLimit: (reason) => onLimit(reason, address),
+      onLimit: (reason) => limitLog.note(reason, address),
     });
     place.onEvicted((limit) => {
       if (countTurnedAway(socket) > TOLD) socket.destroy();

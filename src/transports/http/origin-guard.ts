@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { TLSSocket } from "node:tls";
 import { cors } from "@connectrpc/connect";
-import type { Logger } from "pino";
 import { LatchkeyError } from "../../domain/error.js";
+import type { LineLog } from "../../domain/line-log.js";
 import { STATUS } from "../status.js";
 import { createHostRule, type HostRuleOptions } from "./host-rule.js";
 import { JSON_TYPE } from "./json-answers.js";
@@ -16,7 +16,7 @@ export interface OriginGuardOptions extends HostRuleOptions {
   /** Where a request comes from, for the log. */
   readonly addressOf: (request: IncomingMessage) => string | null;
   /** Gets a line for each request that is refused. */
-  readonly log: Pick<Logger, "warn">;
+  readonly log: Pick<LineLog, "warn">;
 }
 
 /** Answers whether a request may go on; if not, it has been answered. */

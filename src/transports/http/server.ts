@@ -9,12 +9,12 @@ import { createServer as createHttpsServer, Server as HttpsServer } from "node:h
 import type { AddressInfo, Socket } from "node:net";
 import swagger from "@fastify/swagger";
 import Fastify, { type FastifyError, type FastifyServerFactory } from "fastify";
-import type { Logger } from "pino";
 import { RkeService } from "../../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { parseUnixAddress, type UnixAddress } from "../../domain/host.js";
 import { LIMITS } from "../../domain/limits.js";
+import type { LineLog } from "../../domain/line-log.js";
 import type { Authorization } from "../../services/authorization.js";
 import type { Callers } from "../../services/callers.js";
 import type { Admission } from "../admission.js";
@@ -96,7 +96,8 @@ export interface HttpOptions {
   readonly strangers: Pace;
   readonly budget: RequestBodiesOptions["budget"];
   readonly observer: RequestBodiesOptions["observer"];
-  readonly log: Logger;
+  /** Gets a line for each request that is refused for its host or origin. */
+  readonly log: Pick<LineLog, "warn">;
   readonly metrics: Pick<Metrics, "contentType" | "text">;
   /** Milliseconds since 1970. */
   readonly now: () => number;
