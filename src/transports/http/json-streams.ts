@@ -13,7 +13,7 @@ const WAITING = 64;
 /** Characters up to which an answer is sent as a whole, with its length, as clients are used to. */
 const WHOLE = 1_048_576;
 
-/** Milliseconds in which a client that is sent an answer must read something of it. */
+/** As `stall` below, if that is absent. */
 const STALL = 30_000;
 
 export interface JsonStreamsOptions {
@@ -21,10 +21,12 @@ export interface JsonStreamsOptions {
   readonly answers: JsonAnswers;
   /** Whether connections are to be closed after their answers. */
   readonly isDraining: () => boolean;
+  /** Milliseconds in which a client that is sent an answer must read something of it. */
+  readonly stall?: number;
 }
 
 /** Answers that may be too long to be in memory as a whole, written as fast as they are read. */
-export function createJsonStreams({ answers, isDraining }: JsonStreamsOptions) {
+export function createJsonStreams({ answers, isDraining, stall = STALL }: JsonStreamsOptions) {
   /** By caller; there are no more than accounts. */
   const limits = new Map<string, WorkLimit>();
 
@@ -36,8 +38,13 @@ export function createJsonStreams({ answers, isDraining }: JsonStreamsOptions) {
     return limit;
   };
 
+  const cutIfStalled = (response: ServerResponse): void => {
+    response.setTimeout(stall, () => response.destroy());
+  };
+
   const sendWhole = (reply: FastifyReply, text: string): void => {
     reply.hijack();
+    cutIfStalled(reply.raw);
     answers.send(reply.raw, text);
   };
 
@@ -52,12 +59,12 @@ export function createJsonStreams({ answers, isDraining }: JsonStreamsOptions) {
       const begin = await take(texts, taken, false);
       if (begin.isWhole) return sendWhole(reply, begin.text);
       reply.hijack();
-      raw.setTimeout(STALL, () => raw.destroy());
+      cutIfStalled(raw);
       const closing = isDraining() ? { connection: "close" } : {};
       raw.writeHead(200, { "content-type": JSON_TYPE, ...closing });
       if (!raw.write(begin.text)) await drained(raw);
       for await (const text of texts) {
-        if (raw.destroyed) return;
+        if (raw.req.socket.destroyed) return;
         if (!raw.write(text)) await drained(raw);
       }
       raw.end();
@@ -96,13 +103,18 @@ async function take(texts: AsyncGenerator<string>, taken: string, toEmpty: boole
   return { text, isWhole: false };
 }
 
-/** Settles when more can be written, or the connection is gone. */
+/** Settles when more can be written, or the connection is gone: a response to a request that was
+ * sent before the one before it was answered is not told of that. */
 function drained(response: ServerResponse): Promise<void> {
+  const { socket } = response.req;
   return new Promise((resolve) => {
     const done = () => {
-      response.off("drain", done).off("close", done);
+      response.off("drain", done);
+      socket.off("close", done);
       resolve();
     };
-    response.on("drain", done).on("close", done);
+    response.on("drain", done);
+    socket.on("close", done);
+    if (socket.destroyed) done();
   });
 }
