@@ -42,6 +42,7 @@ import { createSessionRpcs } from "./transports/session-rpcs.js";
 import { createSparseLog } from "./transports/sparse-log.js";
 import { createStrangerLog } from "./transports/stranger-log.js";
 import { readTls, watchTls } from "./transports/tls.js";
+import { createUnreadAnswers } from "./transports/unread-answers.js";
 
 /** Milliseconds between sweeps: watchers are told of a session's expiry within a second. */
 const SWEEP_INTERVAL = 250;
@@ -134,16 +135,16 @@ export async function start(options: StartOptions): Promise<Server> {
   });
   metrics.watchStore(() => store.stats());
   const random = createRandomSource(randomBytes);
+  const takeTurn = createTurns({ clock, pause: rest });
   const sessions = createSessions({
     store,
     now,
     randomBytes: random,
     newSessionId: (msecs) => uuidv7({ msecs, random: random(16) }),
     log,
-    takeTurn: createTurns({ clock, pause: rest }),
+    takeTurn,
   });
-  const watches = createWatches({ store, now, observer: metrics.watchObserver });
-  metrics.watchWatchers(() => watches.count());
+  const watches = createWatches({ store, now, observer: metrics.watchObserver, takeTurn });
   const sweeper = startSweeper({
     store,
     removalTime,
@@ -212,6 +213,16 @@ export async function start(options: StartOptions): Promise<Server> {
   const budget = createByteBudget();
   const strangerLog = createStrangerLog({ log, clock, onLeftOut: metrics.logObserver.leftOut });
   const flushing = setInterval(strangerLog.flush, LOG_FLUSH_INTERVAL).unref();
+  const idleTimers = options.startIdleTimer ?? startIdleTimer;
+  const unread = createUnreadAnswers({
+    startIdleTimer: idleTimers,
+    onCut: metrics.watchObserver.cut,
+  });
+  metrics.watchWatches({
+    open: watches.open,
+    caughtUp: watches.count,
+    unreadBytes: unread.held,
+  });
 
   const listeners = new Map<ListenerName, Listener>();
   let identities: Identities | null = null;
@@ -318,6 +329,7 @@ export async function start(options: StartOptions): Promise<Server> {
       strangers,
       observer: metrics.callObserver,
       budget,
+      unread,
       isPublic: (part: PublicPart) => !connections || config.publicParts.includes(part),
       tls: config.tls && readTls(config.tls),
     };
@@ -336,7 +348,7 @@ export async function start(options: StartOptions): Promise<Server> {
         callOrigins: createCallOrigins(connections, "grpc", isTrustedProxy),
         maxConnectionAge: config.maxConnectionAge,
         clock,
-        startIdleTimer: options.startIdleTimer ?? startIdleTimer,
+        startIdleTimer: idleTimers,
       }),
     );
     await listen("http", config.http, (address) =>

@@ -7,7 +7,7 @@ import type { CallerSession } from "./connections.js";
 import type { Rke } from "./rke.js";
 import type { ByteStream } from "./rke-streams.js";
 import type { Sessions } from "./sessions.js";
-import type { Watch, WatchRequest } from "./watches.js";
+import type { AnswerCall, Watch, WatchRequest } from "./watch-request.js";
 
 /**
  * `app`: an Admin, or a User of the app that the call names. `rke`: an Admin, or a User
@@ -167,12 +167,19 @@ export function createAuthorization(options: AuthorizationOptions) {
     },
 
     /** A watch as the caller may have it, for as long as its credentials hold. */
-    watchOf(caller: CallerSession | null, request: WatchRequest, signal: AbortSignal) {
-      if (!caller) return watch(request, { signal, checkCaller: () => {} });
+    watchOf(caller: CallerSession | null, request: WatchRequest, call: AnswerCall) {
+      const { signal, address, room } = call;
+      if (!caller)
+        return watch(request, { signal, room, checkCaller() {}, owner: address, who: "" });
       authorize(caller, "watch", request.app);
       const end = endOf?.(caller);
-      const either = end ? AbortSignal.any([signal, end]) : signal;
-      return watch(request, { signal: either, checkCaller: () => checkStanding(caller) });
+      return watch(request, {
+        signal: end ? AbortSignal.any([signal, end]) : signal,
+        room,
+        checkCaller: () => checkStanding(caller),
+        owner: caller.account.id,
+        who: caller.account.name,
+      });
     },
 
     /** As `sessionsOf`, the use cases of RKE. */

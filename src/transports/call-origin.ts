@@ -80,5 +80,11 @@ export function createCallOrigins(
         (forwardedAddress(peer.ip, headerReader(headers), isTrustedProxy) ?? textOfPeer(peer))
       );
     },
+
+    /** As `addressOf`, whatever the port. */
+    hostOf(socket: Socket, headers: IncomingHttpHeaders): string | null {
+      const peer = peerOf(socket);
+      return peer && (forwardedAddress(peer.ip, headerReader(headers), isTrustedProxy) ?? peer.ip);
+    },
   };
 }

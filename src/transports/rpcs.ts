@@ -9,6 +9,7 @@ import type {
 } from "@bufbuild/protobuf";
 import type { Awaitable } from "../domain/awaitable.js";
 import type { CallerSession } from "../services/connections.js";
+import type { AnswerCall } from "../services/watch-request.js";
 
 /** What an RPC may ask of the call that it answers. */
 export interface RpcCall {
@@ -18,11 +19,9 @@ export interface RpcCall {
   readonly caller: CallerSession | null;
 }
 
-/** What an RPC whose answer takes its time may ask of its call. */
-export interface StreamCall extends RpcCall {
-  /** Aborted once nobody waits for an answer any more. */
-  readonly signal: AbortSignal;
-}
+/** What an RPC whose answer takes its time may ask of its call: its signal is aborted once nobody
+ * waits for an answer any more. */
+export interface StreamCall extends RpcCall, AnswerCall {}
 
 /** One RPC: request message in, response message out; throws LatchkeyError. */
 export type Rpc<M extends DescMethodUnary = DescMethodUnary> = (

@@ -174,11 +174,8 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       return { policy: toPolicyMessage(set) };
     },
 
-    async *watchSessions(request, { caller, signal }) {
-      for await (const answer of watchOf(caller, toWatchRequest(request), signal)) {
-        yield toWatchMessage(answer);
-      }
-    },
+    watchSessions: (request, call) =>
+      mapEach(watchOf(call.caller, toWatchRequest(request), call), toWatchMessage),
 
     getCurrentSession: (_request, { caller }) => ({
       session: toCallerMessage(callers.current(caller)),
@@ -188,6 +185,18 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       const page = callers.list(caller, pageSize, pageToken);
       return { callers: page.callers.map(toCallerMessage), nextPageToken: page.nextPageToken };
     },
+  };
+}
+
+/** What `map` makes of each, of which nothing is kept: a generator would until it is asked again. */
+function mapEach<T, U>(given: AsyncGenerator<T>, map: (value: T) => U): AsyncIterable<U> {
+  const mapped = ({ done, value }: IteratorResult<T>): IteratorResult<U> =>
+    done ? { done, value } : { done: false, value: map(value) };
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: () => given.next().then(mapped),
+      return: () => given.return(undefined).then(mapped),
+    }),
   };
 }
 

@@ -11,7 +11,7 @@ import {
 import type { EndReason as DomainEndReason } from "../domain/end-reason.js";
 import { invalid } from "../domain/error.js";
 import type { SessionEventType as DomainEventType, SessionEvent } from "../domain/session-event.js";
-import type { WatchAnswer, WatchRequest } from "../services/watches.js";
+import type { WatchAnswer, WatchRequest } from "../services/watch-request.js";
 import { toMessage, toTimestamp } from "./messages.js";
 
 const TYPES: Readonly<Record<DomainEventType, SessionEventType>> = {

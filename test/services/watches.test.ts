@@ -3,7 +3,8 @@ import { after, before, test } from "node:test";
 import { LatchkeyError } from "../../src/domain/error.js";
 import { LOG_PERIOD, LOG_RENEWAL } from "../../src/domain/event-log.js";
 import { startSweeper } from "../../src/services/sweeper.js";
-import { createWatches, type WatchAnswer } from "../../src/services/watches.js";
+import type { WatchAnswer } from "../../src/services/watch-request.js";
+import { createWatches } from "../../src/services/watches.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
 import { createTrial, hasCode, NOW, SECOND, setKey } from "../stores/suite/fixture.js";
 
@@ -37,6 +38,7 @@ function createStage({ progressInterval = 60_000 } = {}) {
       { app: "shop", userId: "", includeTouches: false, ...request },
       {
         signal: abort.signal,
+        ...{ owner: "here", who: "", room() {} },
         checkCaller: () => {
           if (!seen.mayGoOn) throw new LatchkeyError("unauthenticated", "ended");
         },

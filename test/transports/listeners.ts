@@ -7,6 +7,7 @@ import { allocateLocked } from "../../src/rke/locked-memory.js";
 import { createAuthorization } from "../../src/services/authorization.js";
 import { createCallers } from "../../src/services/callers.js";
 import { createDevices } from "../../src/services/devices.js";
+import type { OpenWatchesOptions } from "../../src/services/open-watches.js";
 import { createRke } from "../../src/services/rke.js";
 import { createSessions } from "../../src/services/sessions.js";
 import { createWatches } from "../../src/services/watches.js";
@@ -26,6 +27,7 @@ import { createRkeRpcs } from "../../src/transports/rke-rpcs.js";
 import type { Rpcs } from "../../src/transports/rpcs.js";
 import { createSessionRpcs } from "../../src/transports/session-rpcs.js";
 import type { Tls } from "../../src/transports/tls.js";
+import { createUnreadAnswers, type UnreadAnswers } from "../../src/transports/unread-answers.js";
 import { createFakeExchange } from "../rke/fake-exchange.js";
 import { NO_PROXY_HEADERS } from "./proxy-headers.js";
 import type { Addresses } from "./server.js";
@@ -52,6 +54,10 @@ export interface ListenersOptions {
   readonly gate?: LoadGate;
   /** What requests may hold of memory. */
   readonly budget?: ByteBudget;
+  /** What answers to streams that nobody reads may hold, and for how long. */
+  readonly unread?: UnreadAnswers;
+  /** How many watches may be open. */
+  readonly openWatches?: OpenWatchesOptions;
   /** By which gRPC calls have their time; monotonic milliseconds. */
   readonly clock?: () => number;
 }
@@ -65,6 +71,8 @@ export async function withListeners(
     tls = null,
     gate = { admits: () => true },
     budget = createByteBudget(),
+    unread = createUnreadAnswers({ startIdleTimer, onCut: () => {} }),
+    openWatches = {},
     clock = () => performance.now(),
   }: ListenersOptions,
   body: (listeners: Listeners) => Promise<void>,
@@ -101,7 +109,10 @@ export async function withListeners(
     keyCacheTtl: 0,
     observer: metrics.rkeObserver,
   });
-  const { watch } = createWatches({ store, now, observer: metrics.watchObserver });
+  const { watch } = createWatches({
+    ...{ store, now, open: openWatches },
+    observer: metrics.watchObserver,
+  });
   const { authorize, sessionsOf, watchOf, rkeOf } = createAuthorization({
     ...{ sessions, rke, watch, checkStanding: () => {} },
     log: silent,
@@ -134,6 +145,7 @@ export async function withListeners(
     }),
     observer: metrics.callObserver,
     budget,
+    unread,
     isPublic: () => true,
     tls,
     proxyHeaders: NO_PROXY_HEADERS,

@@ -66,7 +66,9 @@ export function createTimers(): Timers {
     },
     count: () => running.size,
     pass(milliseconds) {
-      for (const timer of running) {
+      // Without those that begin meanwhile.
+      for (const timer of [...running]) {
+        if (!running.has(timer)) continue;
         timer.left -= milliseconds;
         if (timer.left > 0) continue;
         running.delete(timer);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { status } from "@grpc/grpc-js";
+import { peakOf, skipMemory } from "../process/memory.js";
 import { makeFolder, type Server, startServer } from "../process/server.js";
 import { beginMessage, openHalfCalls } from "./half-call.js";
 
@@ -15,12 +15,6 @@ const MESSAGES = 1_024;
  * collector lets buffers come together before it looks for those that nobody holds.
  */
 const MOST = 256;
-
-/** MiB of the server's that are or were in memory at the most. */
-function peakOf({ pid }: Server): number {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? assert.fail("no VmHWM")) / 1024;
-}
 
 /** What a stranger does; resolves when all of it is sent and refused. */
 type Attack = (server: Server) => Promise<void>;
@@ -94,10 +88,8 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
   "messages that never end, to what is public": grpcMessages("/grpc.health.v1.Health/Watch"),
 };
 
-const skip = process.platform === "linux" ? false : "the system tells of no peak of memory";
-
 for (const [name, attack] of Object.entries(ATTACKS)) {
-  test(`a stranger costs at most ${MOST} MiB by ${name}`, { skip }, async (t) => {
+  test(`a stranger costs at most ${MOST} MiB by ${name}`, { skip: skipMemory }, async (t) => {
     const folder = await makeFolder(t);
     const server = await startServer(t, {
       LATCHKEY_AUTH: "required",

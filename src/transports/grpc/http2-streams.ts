@@ -63,10 +63,10 @@ export function interceptStreams(server: Server, admits: AdmitHeaders, take: Tak
 }
 
 /** The HTTP/2 stream of a call as handlers of grpc-js are given it; undefined if it is elsewhere. */
-export function streamOf(call: object): object | undefined {
+export function streamOf(call: object): ServerHttp2Stream | undefined {
   const inner: unknown = Reflect.get(call, "call");
   const stream: unknown = inner instanceof Object ? Reflect.get(inner, "stream") : undefined;
-  return stream instanceof Object ? stream : undefined;
+  return stream instanceof Object ? (stream as ServerHttp2Stream) : undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
 import { type Server, type StatusObject, status } from "@grpc/grpc-js";
 import type { Awaitable } from "../../domain/awaitable.js";
 import { LatchkeyError, overloaded } from "../../domain/error.js";
@@ -42,6 +43,7 @@ const INTAKE = Symbol("intake");
 interface Intake {
   /** Undefined where nobody asked. */
   readonly caller: CallerSession | null | undefined;
+  readonly headers: IncomingHttpHeaders;
   readonly frames: Frames;
   readonly charge: Charge | null;
   /** `stream`: its handler says which messages it has `taken`. */
@@ -61,6 +63,8 @@ export interface IntakeOptions {
     socket: object | undefined,
     headers: IncomingHttpHeaders,
   ) => Awaitable<CallerSession | null>;
+  /** The address that a call by this socket comes from; empty if the socket has gone. */
+  readonly hostOf: (socket: Socket | undefined, headers: IncomingHttpHeaders) => string;
   readonly isPublic: IsPublic;
   readonly calls: Calls;
   readonly observer: Pick<CallObserver, "refused">;
@@ -81,7 +85,7 @@ export type GrpcIntake = ReturnType<typeof createIntake>;
  * refuses strangers, and sees to it that messages are whole in time and do not take too much memory.
  */
 export function createIntake(options: IntakeOptions) {
-  const { server, maxMessage, streaming, identify, isPublic, calls, observer } = options;
+  const { server, maxMessage, streaming, identify, hostOf, isPublic, calls, observer } = options;
   const { admission, strangers, budget, clock } = options;
   const toCallerError = calls.refusals("grpc");
   const overload = toStatus(overloaded());
@@ -129,7 +133,7 @@ export function createIntake(options: IntakeOptions) {
     const { ":path": path = "" } = headers;
     const isOurs = streaming.has(path);
     const kind = isOurs ? "stream" : path.startsWith(REFLECTION) ? "reflection" : "unary";
-    stream[INTAKE] = { caller, charge, kind, frames: beginFrames(isOurs) };
+    stream[INTAKE] = { caller, headers, charge, kind, frames: beginFrames(isOurs) };
     unfinished.set(stream, clock());
     stream.on("data", onData).on("close", onClose);
     proceed(stream, headers);
@@ -183,6 +187,13 @@ export function createIntake(options: IntakeOptions) {
       const caller = intakeOf(call)?.caller;
       if (caller !== undefined) return caller;
       throw new LatchkeyError("unauthenticated", "nobody knows who makes the call");
+    },
+
+    /** The address that a call came from. */
+    addressOf(call: object): string {
+      const stream = streamOf(call) as Stream | undefined;
+      const headers = stream?.[INTAKE]?.headers;
+      return stream && headers ? hostOf(socketOf(stream), headers) : "";
     },
 
     /** The oldest message of a stream of requests is held no more. */

@@ -22,6 +22,7 @@ import type { ProxyHeaders } from "../proxied-connections.js";
 import type { Rpcs } from "../rpcs.js";
 import { listenTcp } from "../tcp.js";
 import type { Tls } from "../tls.js";
+import type { UnreadAnswers } from "../unread-answers.js";
 import { createHeaderLists } from "./header-lists.js";
 import { addHealth } from "./health.js";
 import { createIntake, STRANGERS_CALLS } from "./intake.js";
@@ -80,6 +81,7 @@ export interface GrpcOptions {
   readonly maxConnectionAge: number | null;
   /** What ends streams in which nothing moves. */
   readonly startIdleTimer: StartIdleTimer;
+  readonly unread: UnreadAnswers;
 }
 
 /** Serves gRPC with health and reflection. Rejects if the address cannot be bound. */
@@ -105,6 +107,7 @@ export async function listenGrpc(options: GrpcOptions): Promise<Listener> {
     maxMessage: MAX_MESSAGE,
     streaming: new Set([...streamsOf(SessionService), ...streamsOf(RkeService)]),
     identify: (socket = NO_SOCKET, headers) => callOrigins.bySocket(socket, headers),
+    hostOf: (socket, headers) => (socket && callOrigins.hostOf(socket, headers)) ?? "",
   });
   const services: DescService[] = [];
   const serve = <S extends DescService>(service: S, rpcs: Rpcs<S>) => {

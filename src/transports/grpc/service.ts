@@ -2,7 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { MethodDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { listBidiRpcs, listRpcs, listServerStreamRpcs, type Rpcs } from "../rpcs.js";
 import { bytesMethod } from "./messages.js";
-import { serverStream } from "./server-stream.js";
+import { type ServerStreamOptions, serverStream } from "./server-stream.js";
 import { type BidiOptions, bidi } from "./streams.js";
 import { unary } from "./unary.js";
 
@@ -13,7 +13,7 @@ import { unary } from "./unary.js";
 export function toGrpcService<S extends DescService>(
   service: S,
   rpcs: Rpcs<S>,
-  options: BidiOptions,
+  options: BidiOptions & ServerStreamOptions,
 ) {
   const { calls, callerOf } = options;
   const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
@@ -34,7 +34,7 @@ export function toGrpcService<S extends DescService>(
       requestStream: false,
       responseStream: true,
     });
-    implementation[method.localName] = serverStream(method, name, rpc, calls, callerOf);
+    implementation[method.localName] = serverStream(method, name, rpc, options);
   }
   return { definition, implementation };
 }

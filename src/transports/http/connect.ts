@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescService } from "@bufbuild/protobuf";
 import {
   type Code,
@@ -26,6 +27,7 @@ import {
   type ServerStreamRpc,
 } from "../rpcs.js";
 import { STATUS } from "../status.js";
+import type { UnreadAnswers } from "../unread-answers.js";
 import {
   BODY_HEADERS,
   createDecoder,
@@ -40,7 +42,7 @@ import { createErrorAnswers } from "./error-answers.js";
 import { ERROR_HEADERS } from "./error-headers.js";
 import type { RequestBodies } from "./request-bodies.js";
 import type { CallerOf } from "./rest-sessions/routes.js";
-import { createStreamAnswer } from "./stream-answer.js";
+import { createStreamAnswer, type StreamAnswer } from "./stream-answer.js";
 
 /** Connect has no limits of its own. A compressed request counts by what it unpacks to. */
 const LIMITS = {
@@ -54,12 +56,15 @@ export interface ConnectOptions {
   readonly calls: Calls;
   readonly callerOf: CallerOf;
   readonly bodies: Pick<RequestBodies, "read" | "unpack">;
+  readonly unread: UnreadAnswers;
+  /** The address that a request came from. */
+  readonly addressOf: (request: IncomingMessage) => string;
 }
 
 /** The request's message as it was decoded here; null if the library decodes it. */
 const decodedKey = createContextKey<Decoded>(null);
-/** Sends the headers of a stream. */
-const beginKey = createContextKey((_header: Headers): void => {});
+/** What sends the answers of a stream; null if it is none. */
+const streamKey = createContextKey<StreamAnswer | null>(null);
 /** The request as it came. */
 const requestKey = createContextKey<FastifyRequest | null>(null);
 
@@ -75,14 +80,14 @@ export function addConnect<S extends DescService>(
   scope: FastifyInstance,
   service: S,
   rpcs: Rpcs<S>,
-  { calls, callerOf, bodies }: ConnectOptions,
+  { calls, callerOf, bodies, unread, addressOf }: ConnectOptions,
 ): void {
   const implementation: Record<string, unknown> = {};
   for (const { method, name, rpc } of listRpcs(service, rpcs)) {
     implementation[method.localName] = unary(name, rpc, calls, callerOf);
   }
   for (const { method, name, rpc } of listServerStreamRpcs(service, rpcs)) {
-    implementation[method.localName] = serverStream(name, rpc, calls, callerOf);
+    implementation[method.localName] = serverStream(name, rpc, { calls, callerOf, addressOf });
   }
   // gRPC itself needs HTTP/2; its own listener serves it, and faster.
   const router = createConnectRouter({ ...LIMITS, grpc: false });
@@ -100,10 +105,16 @@ export function addConnect<S extends DescService>(
     else reply.code(error.statusCode ?? STATUS.internal.http).send();
   });
 
+  const openStream = async (request: FastifyRequest, response: ServerResponse) => {
+    const caller = await callerOf(request);
+    return createStreamAnswer(response, unread, caller?.account.id ?? addressOf(request.raw));
+  };
+
   // HTTP/1.1 has no streams in both directions. Clients take 404 for UNIMPLEMENTED.
   const handlers = router.handlers.filter(({ method }) => method.methodKind !== "bidi_streaming");
   for (const handler of handlers) {
     const decode = createDecoder({ ...bodies, input: handler.method.input });
+    const isStream = handler.method.methodKind === "server_streaming";
     scope.all(handler.requestPath, async (request, reply) => {
       if (refuseText(request, reply)) return reply;
       const sent = request.body instanceof Buffer ? request.body : Buffer.alloc(0);
@@ -112,13 +123,13 @@ export function addConnect<S extends DescService>(
       // In place of what is decoded goes an empty request, for the library not to decode it again.
       const body = once(decoded ? emptyBody(request) : sent);
       const context = createContextValues().set(decodedKey, decoded).set(requestKey, request);
-      const stream = createStreamAnswer(reply.raw);
-      context.set(beginKey, stream.begin);
       try {
+        const stream = isStream ? await openStream(request, reply.raw) : null;
+        context.set(streamKey, stream);
         const universal = universalRequestFromNodeRequest(request.raw, reply.raw, {}, context);
         if (decoded) for (const name of BODY_HEADERS) universal.header.delete(name);
         const answer = await handler({ ...universal, body });
-        if (handler.method.methodKind === "server_streaming") await stream.end(answer);
+        if (stream) await stream.end(answer);
         else await universalResponseToNodeResponse(answer, reply.raw);
       } catch {
         // The caller has gone; nobody is left to be answered.
@@ -144,7 +155,11 @@ function unary(name: string, rpc: Rpc, calls: Calls, callerOf: CallerOf) {
   };
 }
 
-function serverStream(name: string, rpc: ServerStreamRpc, calls: Calls, callerOf: CallerOf) {
+function serverStream(
+  name: string,
+  rpc: ServerStreamRpc,
+  { calls, callerOf, addressOf }: Pick<ConnectOptions, "calls" | "callerOf" | "addressOf">,
+) {
   const run = calls.of("connect", name);
   return async function* (
     request: Parameters<ServerStreamRpc>[0],
@@ -161,8 +176,18 @@ function serverStream(name: string, rpc: ServerStreamRpc, calls: Calls, callerOf
     const answered = Promise.resolve(run(() => ended, undefined)).catch(fail);
     try {
       const caller = await identify(values, callerOf);
-      values.get(beginKey)(responseHeader);
-      yield* rpc(messageOf(values, request), { cancelled: () => signal.aborted, caller, signal });
+      const stream = values.get(streamKey);
+      const origin = values.get(requestKey);
+      stream?.begin(responseHeader);
+      const answers = rpc(messageOf(values, request), {
+        ...{ cancelled: () => signal.aborted, caller, signal },
+        address: origin ? addressOf(origin.raw) : "",
+        room: () => stream?.room(),
+      });
+      for await (const answer of answers) {
+        yield answer;
+        stream?.check();
+      }
     } catch (error) {
       giveUp(error);
       await answered;

@@ -31,6 +31,7 @@ import { STATUS } from "../status.js";
 import { BACKLOG, listenTcp } from "../tcp.js";
 import { HANDSHAKE_TIMEOUT, type Tls } from "../tls.js";
 import { bindWithMode, nameUnixPeers, removeStale } from "../unix-socket.js";
+import type { UnreadAnswers } from "../unread-answers.js";
 import { createCallerCheck } from "./caller-check.js";
 import { addConnect } from "./connect.js";
 import { addCurrentSession } from "./current-session.js";
@@ -96,6 +97,7 @@ export interface HttpOptions {
   readonly strangers: Pace;
   readonly budget: RequestBodiesOptions["budget"];
   readonly observer: RequestBodiesOptions["observer"];
+  readonly unread: UnreadAnswers;
   /** Gets a line for each request that is refused for its host or origin. */
   readonly log: Pick<LineLog, "warn">;
   readonly metrics: Pick<Metrics, "contentType" | "text">;
@@ -218,7 +220,11 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   await app.register(async (scope) => {
     addRkeEndpoints(scope, { ...options, callerOf, bodies, isDraining: () => draining });
   });
-  const connectOptions = { calls: options.calls, callerOf, bodies };
+  const connectOptions = {
+    ...{ calls: options.calls, callerOf, bodies, unread: options.unread },
+    addressOf: ({ socket, headers }: IncomingMessage) =>
+      callOrigins.hostOf(socket, headers) ?? "",
+  };
   await app.register(async (scope) => {
     addConnect(scope, SessionService, options.sessionRpcs, connectOptions);
   });

@@ -429,10 +429,17 @@ class SessionServiceServicer(object):
         the watch begins anew. Kept are the server's last 100,000 events, of an app
         from its first watch until 24 hours after it was watched last.
 
-        The stream ends with RESOURCE_EXHAUSTED (LIMIT) when the watcher is slow and
-        more than 1,000 events wait for it; it may resume. It ends with UNAVAILABLE
-        (UNAVAILABLE) when the server stops, and with UNAUTHENTICATED
-        (UNAUTHENTICATED), at the next response, when the caller's credentials end.
+        The stream ends with RESOURCE_EXHAUSTED (LIMIT) when the watcher is slow: more
+        than 1,000 events wait for it, or a response was not read for 60 s; it may
+        resume. A response that is not read for 5 s while others need the memory that
+        it takes is thrown away, and the stream is reset (RESOURCE_EXHAUSTED without
+        details); it may resume, too. The stream ends with UNAVAILABLE (UNAVAILABLE)
+        when the server stops, and with UNAUTHENTICATED (UNAUTHENTICATED), at the next
+        response, when the caller's credentials end.
+
+        An account may have 10,240 watches open, or an address where there are no
+        accounts, and all together 20,480. One more is refused with RESOURCE_EXHAUSTED
+        (LIMIT).
 
         Permission: an Admin, or a User of the app.
 
