@@ -114,11 +114,15 @@ export function createAuthorization(options: AuthorizationOptions) {
       ...sessions,
       touch: (app, token, seen) => noting(sessions.touch(app, token, seen)),
       peek: (app, token, seen) => noting(sessions.peek(app, token, seen)),
-      async batch(request) {
-        const results = await sessions.batch(request);
-        for (const result of results) note(result);
-        return results;
-      },
+      batch: (request, use, more) =>
+        sessions.batch(
+          request,
+          (result) => {
+            note(result);
+            return use(result);
+          },
+          { ...more, ...asker },
+        ),
       update: (request) => sessions.update(request).catch(fail),
       extend: (request) => sessions.extend(request).catch(fail),
       rotate: (request) => sessions.rotate(request).catch(fail),
@@ -211,9 +215,9 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
       may("peek", app);
       return peek(app, token, seen);
     },
-    async batch(request) {
+    async batch(request, use, asker) {
       may("batch", request.app);
-      return batch(request);
+      return batch(request, use, asker);
     },
     async update(request) {
       may("update", request.app);

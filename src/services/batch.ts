@@ -11,32 +11,61 @@ export interface BatchRequest {
   readonly peek: boolean;
 }
 
-/** Reads sessions without letting others of the event loop wait for more than so many. */
-const SLICE = 100;
+/** What one turn of a batch reads, by tokens and bytes of sessions as messages. */
+const PIECE = { tokens: 50, bytes: 32_768 };
+
+/** What a token was answered: its session, or why there is none. */
+export type BatchResult = Session | LatchkeyError;
+
+export interface BatchWork<T> {
+  readonly read: (app: string, token: string) => Awaitable<Session>;
+  /** What is made of each result, in the same turn. */
+  readonly use: (result: BatchResult) => T;
+  /** Does a piece of the work when it is its turn. */
+  readonly takeTurn: <R>(work: () => R) => Promise<R>;
+}
 
 /**
- * What `read` answers for each of the tokens, in their order, or why it fails; `limit` once the
- * sessions before take about LIMITS.batchBytes as messages. Throws `invalid` for the batch as a whole, and what
- * is not of one token, such as `unavailable`.
+ * Returns what `use` makes of what `read` answers for each of the tokens, in their order, or of why
+ * it fails; `limit` once the sessions before take about LIMITS.batchBytes as messages. Throws
+ * `invalid` for the batch as a whole, and what is not of one token, such as `unavailable`.
  */
-export async function readBatch(
+export async function readBatch<T>(
   { app, tokens }: BatchRequest,
-  read: (app: string, token: string) => Awaitable<Session>,
-): Promise<(Session | LatchkeyError)[]> {
+  { read, use, takeTurn }: BatchWork<T>,
+): Promise<T[]> {
   checkApp(app);
   if (tokens.length === 0) throw invalid("tokens", "missing", "tokens must have at least one");
   if (tokens.length > LIMITS.batch) {
     throw invalid("tokens", "value", `tokens must have at most ${LIMITS.batch}`);
   }
-  const results: (Session | LatchkeyError)[] = [];
+  const made: T[] = [];
   let bytes = 0;
-  for (const token of tokens) {
-    if (results.length % SLICE === SLICE - 1) await new Promise(setImmediate);
-    const result = bytes > LIMITS.batchBytes ? full() : await attempt(() => read(app, token));
+  const take = (result: BatchResult) => {
     if (!(result instanceof LatchkeyError)) bytes += sessionBytes(result);
-    results.push(result);
+    made.push(use(result));
+  };
+
+  /** Reads on, after what was waited for; returns the next that is to be waited for, if any. */
+  const readPiece = (waitedFor: BatchResult | undefined) => {
+    if (waitedFor) take(waitedFor);
+    const end = { tokens: made.length + PIECE.tokens, bytes: bytes + PIECE.bytes };
+    for (const token of tokens.slice(made.length, end.tokens)) {
+      if (bytes >= end.bytes) break;
+      const result = bytes > LIMITS.batchBytes ? full() : attempt(() => read(app, token));
+      if (result instanceof Promise) return { waiting: result };
+      take(result);
+    }
+    return { waiting: undefined };
+  };
+
+  let waitedFor: BatchResult | undefined;
+  while (made.length < tokens.length) {
+    const { waiting } = await takeTurn(() => readPiece(waitedFor));
+    // Not in the turn, which others wait for.
+    waitedFor = await waiting;
   }
-  return results;
+  return made;
 }
 
 /** Of a session's message: what its numbers, instants and ids take, in bytes. */
@@ -50,13 +79,18 @@ function sessionBytes({ userId, userAgent, data }: Session): number {
 
 const OF_ONE_TOKEN: readonly LatchkeyError["code"][] = ["invalid", "not_found"];
 
-async function attempt(read: () => Awaitable<Session>): Promise<Session | LatchkeyError> {
+function attempt(read: () => Awaitable<Session>): Awaitable<BatchResult> {
   try {
-    return await read();
+    const answer = read();
+    return answer instanceof Promise ? answer.catch(ofOneToken) : answer;
   } catch (error) {
-    if (error instanceof LatchkeyError && OF_ONE_TOKEN.includes(error.code)) return error;
-    throw error;
+    return ofOneToken(error);
   }
+}
+
+function ofOneToken(error: unknown): LatchkeyError {
+  if (error instanceof LatchkeyError && OF_ONE_TOKEN.includes(error.code)) return error;
+  throw error;
 }
 
 function full(): LatchkeyError {

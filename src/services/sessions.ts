@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import { checkCallerTokens, checkDeadline, checkIdleTtl } from "../domain/app-policy.js";
 import { type Awaitable, then } from "../domain/awaitable.js";
 import type { Seen } from "../domain/binding.js";
-import { invalid, LatchkeyError, noSession } from "../domain/error.js";
+import { invalid, LatchkeyError, noSession, overloaded } from "../domain/error.js";
 import { mergeJson, mergePatch } from "../domain/json.js";
 import {
   checkApp,
@@ -22,7 +22,7 @@ import type { ListPage, ListQuery, SessionKey, SessionStore } from "../domain/se
 import { hashToken, type RandomBytes, type TokenHash } from "../domain/token.js";
 import type { TakeTurn } from "../domain/turns.js";
 import { createAppPolicies, lifetimeOf } from "./app-policies.js";
-import { type BatchRequest, readBatch } from "./batch.js";
+import { type BatchRequest, type BatchResult, readBatch } from "./batch.js";
 import { createBindings } from "./bindings.js";
 import { createPageTokens } from "./page-token.js";
 import { broughtToken, createToken, repeatable } from "./repeatable.js";
@@ -39,6 +39,7 @@ import type {
   SessionName,
   UpdateRequest,
 } from "./session-requests.js";
+import { createWorkLimits } from "./work-limit.js";
 
 export interface SessionsOptions {
   readonly store: SessionStore;
@@ -56,6 +57,9 @@ export interface SessionsOptions {
 /** What one turn of a listing reads, and of how many of these a page is made at most. */
 const PIECE = { sessions: 100, bytes: 131_072, most: 64 };
 
+/** Batches of a caller that are read at a time, each of which gathers some MiB, and that wait. */
+const BATCHES = { running: 4, waiting: 1_024 };
+
 export type Sessions = ReturnType<typeof createSessions>;
 
 /**
@@ -70,6 +74,7 @@ export function createSessions(options: SessionsOptions) {
   const { takeTurn = async (_, work) => work() } = options;
   const bindings = createBindings({ store, log });
   const pageTokens = createPageTokens(randomBytes);
+  const limitedBatches = createWorkLimits({ ...BATCHES, refusal: overloaded });
 
   /** Reads by a method of the store, once the session is held to what the policy binds it to. */
   const read = <T>(
@@ -160,9 +165,17 @@ export function createSessions(options: SessionsOptions) {
     peek,
 
     /** Reads sessions, each as `touch` or `peek` does; see `readBatch`. */
-    async batch(request: BatchRequest): Promise<(Session | LatchkeyError)[]> {
-      const read = (app: string, token: string) => then(touch(app, token), ({ after }) => after);
-      return readBatch(request, request.peek ? peek : read);
+    async batch<T>(
+      request: BatchRequest,
+      use: (result: BatchResult) => T,
+      { who = "" }: Asker = {},
+    ): Promise<T[]> {
+      const touched = (app: string, token: string) => then(touch(app, token), ({ after }) => after);
+      const work = {
+        ...{ read: request.peek ? peek : touched, use },
+        takeTurn: <R>(piece: () => R) => takeTurn(who, piece),
+      };
+      return limitedBatches(who, () => readBatch(request, work));
     },
 
     /**

@@ -40,3 +40,13 @@ export function createWorkLimit({
     }
   };
 }
+
+/** As `createWorkLimit`, with a limit for each caller; there are no more than accounts. */
+export function createWorkLimits(options: WorkLimitOptions) {
+  const limits = new Map<string, WorkLimit>();
+  return <T>(who: string, work: () => Promise<T>): Promise<T> => {
+    const limit = limits.get(who) ?? createWorkLimit(options);
+    limits.set(who, limit);
+    return limit(work);
+  };
+}

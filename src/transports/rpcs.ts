@@ -17,6 +17,8 @@ export interface RpcCall {
   readonly cancelled: () => boolean;
   /** Who called; null where authentication is off. */
   readonly caller: CallerSession | null;
+  /** Whether the answer is to be written as JSON; binary if absent. */
+  readonly isJson?: boolean;
 }
 
 /** What an RPC whose answer takes its time may ask of its call: its signal is aborted once nobody

@@ -141,10 +141,12 @@ export function addConnect<S extends DescService>(
 
 function unary(name: string, rpc: Rpc, calls: Calls, callerOf: CallerOf) {
   const run = calls.of("connect", name);
-  return (request: Parameters<Rpc>[0], { signal, values }: HandlerContext) => {
+  return (request: Parameters<Rpc>[0], { requestHeader, signal, values }: HandlerContext) => {
     const call = async () => {
       const caller = await identify(values, callerOf);
-      return rpc(messageOf(values, request), { cancelled: () => signal.aborted, caller });
+      const isJson = /json/i.test(requestHeader.get("content-type") ?? "");
+      const context = { cancelled: () => signal.aborted, caller, isJson };
+      return rpc(messageOf(values, request), context);
     };
     const answer = Promise.resolve(run(call, undefined)).catch(fail);
     // The library tells of a deadline that passed, and waits on.

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { FastifyReply } from "fastify";
 import { overloaded } from "../../domain/error.js";
-import { createWorkLimit, type WorkLimit } from "../../services/work-limit.js";
+import { createWorkLimits } from "../../services/work-limit.js";
 import { JSON_TYPE, type JsonAnswers } from "./json-answers.js";
 
 /** Long answers that a caller may have under way, each of which takes memory. */
@@ -27,16 +27,7 @@ export interface JsonStreamsOptions {
 
 /** Answers that may be too long to be in memory as a whole, written as fast as they are read. */
 export function createJsonStreams({ answers, isDraining, stall = STALL }: JsonStreamsOptions) {
-  /** By caller; there are no more than accounts. */
-  const limits = new Map<string, WorkLimit>();
-
-  const limitOf = (who: string): WorkLimit => {
-    const limit =
-      limits.get(who) ??
-      createWorkLimit({ running: AT_ONCE, waiting: WAITING, refusal: overloaded });
-    limits.set(who, limit);
-    return limit;
-  };
+  const limited = createWorkLimits({ running: AT_ONCE, waiting: WAITING, refusal: overloaded });
 
   const cutIfStalled = (response: ServerResponse): void => {
     response.setTimeout(stall, () => response.destroy());
@@ -86,7 +77,7 @@ export function createJsonStreams({ answers, isDraining, stall = STALL }: JsonSt
     async send(reply: FastifyReply, who: string, texts: AsyncGenerator<string>): Promise<void> {
       const begin = await take(texts, "", true);
       if (begin.isWhole) sendWhole(reply, begin.text);
-      else await limitOf(who)(() => write(reply, texts, begin.text));
+      else await limited(who, () => write(reply, texts, begin.text));
     },
   };
 }

@@ -222,8 +222,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   });
   const connectOptions = {
     ...{ calls: options.calls, callerOf, bodies, unread: options.unread },
-    addressOf: ({ socket, headers }: IncomingMessage) =>
-      callOrigins.hostOf(socket, headers) ?? "",
+    addressOf: ({ socket, headers }: IncomingMessage) => callOrigins.hostOf(socket, headers) ?? "",
   };
   await app.register(async (scope) => {
     addConnect(scope, SessionService, options.sessionRpcs, connectOptions);

@@ -232,7 +232,10 @@ export function createDriver(
     const operation = { app: lives.of(named)?.app ?? "shop", token: named };
     if (how !== "batch") return make([{ ...operation, do: how }]);
     const batch = answerOf(async () => {
-      const [result] = await sessions.batch({ app: operation.app, tokens: [named], peek: false });
+      const [result] = await sessions.batch(
+        { app: operation.app, tokens: [named], peek: false },
+        (one) => one,
+      );
       assert.ok(result);
       if (result instanceof LatchkeyError) throw result;
       return { session: result };
