@@ -23,7 +23,8 @@ export const LIMITS = {
   pageBytes: 1_048_576,
   /** Tokens of a batch. */
   batch: 1_000,
-  /** Bytes of sessions after which a batch is answered no more; gRPC's clients take 4 MiB by default. */
+  /** Bytes of sessions as messages after which a batch is answered no more, and a page of a list
+   * ends; gRPC's clients take 4 MiB by default. */
   batchBytes: 3_145_728,
   /** Seconds that a rotated token may stay good. */
   graceMax: 300,

@@ -131,7 +131,7 @@ export function createAuthorization(options: AuthorizationOptions) {
         ended(app, "of a user", await sessions.deleteUser(app, userId, keep, options).catch(fail)),
       deleteApp: async (app, cancelled, requestId) =>
         ended(app, "of the app", await sessions.deleteApp(app, cancelled, requestId)),
-      list: (request, more) => sessions.list(request, { ...more, ...asker }),
+      list: (request, use, more) => sessions.list(request, use, { ...more, ...asker }),
       withIds: (app, ids, more) => sessions.withIds(app, ids, { ...more, ...asker }),
       countActiveUsers: (app, activeWithin, more) =>
         sessions.countActiveUsers(app, activeWithin, { ...more, ...asker }),
@@ -243,9 +243,9 @@ function guard(sessions: Sessions, may: (operation: Operation, app: string) => v
       may("deleteApp", app);
       return deleteApp(app, cancelled, requestId);
     },
-    async list(request, asker) {
+    async list(request, use, asker) {
       may("list", request.app);
-      return list(request, asker);
+      return list(request, use, asker);
     },
     async withIds(app, ids, asker) {
       may("withIds", app);

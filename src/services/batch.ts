@@ -71,7 +71,8 @@ export async function readBatch<T>(
 /** Of a session's message: what its numbers, instants and ids take, in bytes. */
 const FIXED_BYTES = 200;
 
-function sessionBytes({ userId, userAgent, data }: Session): number {
+/** Bytes that a session takes as a message, or some more. */
+export function sessionBytes({ userId, userAgent, data }: Session): number {
   return (
     FIXED_BYTES + Buffer.byteLength(userId) + Buffer.byteLength(userAgent) + messageBytes(data)
   );

@@ -101,10 +101,12 @@ export interface Asker {
   readonly cancelled?: () => boolean;
 }
 
-export interface ListAnswer {
-  readonly sessions: readonly Session[];
+/** What is made of a session of a list, in the turn that reads it. `isCurrent`: whether the caller's
+ * own token opens it. */
+export type UseListed<T> = (session: Session, isCurrent: boolean) => T;
+
+export interface ListAnswer<T> {
+  readonly sessions: readonly T[];
   /** Empty on the last page. */
   readonly nextPageToken: string;
-  /** Which session the caller's own token opens; null if none or none was passed. */
-  readonly currentId: string | null;
 }

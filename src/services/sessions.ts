@@ -18,11 +18,11 @@ import {
   LIMITS,
 } from "../domain/limits.js";
 import { type Change, type Session, touched } from "../domain/session.js";
-import type { ListPage, ListQuery, SessionKey, SessionStore } from "../domain/session-store.js";
+import type { ListQuery, SessionKey, SessionStore } from "../domain/session-store.js";
 import { hashToken, type RandomBytes, type TokenHash } from "../domain/token.js";
 import type { TakeTurn } from "../domain/turns.js";
 import { createAppPolicies, lifetimeOf } from "./app-policies.js";
-import { type BatchRequest, type BatchResult, readBatch } from "./batch.js";
+import { type BatchRequest, type BatchResult, readBatch, sessionBytes } from "./batch.js";
 import { createBindings } from "./bindings.js";
 import { createPageTokens } from "./page-token.js";
 import { broughtToken, createToken, repeatable } from "./repeatable.js";
@@ -38,6 +38,7 @@ import type {
   RotateRequest,
   SessionName,
   UpdateRequest,
+  UseListed,
 } from "./session-requests.js";
 import { createWorkLimits } from "./work-limit.js";
 
@@ -54,7 +55,7 @@ export interface SessionsOptions {
   readonly takeTurn?: TakeTurn;
 }
 
-/** What one turn of a listing reads, and of how many of these a page is made at most. */
+/** What one turn of a listing reads and makes ready, and of how many turns a page is made at most. */
 const PIECE = { sessions: 100, bytes: 131_072, most: 64 };
 
 /** Batches of a caller that are read at a time, each of which gathers some MiB, and that wait. */
@@ -99,23 +100,32 @@ export function createSessions(options: SessionsOptions) {
     read(store.peek, app, token, seen);
 
   /** A page read in pieces, none of which takes long. */
-  const readPage = async (
+  const readPage = async <T>(
     app: string,
     at: number,
     { who = "", cancelled = () => false }: Asker,
     query: ListQuery,
-  ): Promise<Pick<ListPage, "sessions" | "next">> => {
-    const sessions: Session[] = [];
+    use: (session: Session) => T,
+  ): Promise<{ readonly sessions: T[]; readonly next: number | null }> => {
+    const sessions: T[] = [];
     let room = query.maxBytes;
+    let messageRoom: number = LIMITS.batchBytes;
     let from = query;
     for (let piece = 1; ; piece++) {
       const limit = Math.min(PIECE.sessions, query.limit - sessions.length);
       const maxBytes = Math.min(PIECE.bytes, room);
-      const part = await takeTurn(who, () => store.list(app, at, { ...from, limit, maxBytes }));
-      sessions.push(...part.sessions);
+      const part = await takeTurn(who, async () => {
+        const listed = await store.list(app, at, { ...from, limit, maxBytes });
+        for (const session of listed.sessions) {
+          messageRoom -= sessionBytes(session);
+          sessions.push(use(session));
+        }
+        return { bytes: listed.bytes, next: listed.next };
+      });
       room -= part.bytes;
       const { next } = part;
-      const isFull = sessions.length >= query.limit || room < 0 || piece === PIECE.most;
+      const isFull =
+        sessions.length >= query.limit || room < 0 || messageRoom < 0 || piece === PIECE.most;
       if (next === null || isFull || cancelled()) return { sessions, next };
       from = { ...from, before: next };
     }
@@ -311,8 +321,12 @@ export function createSessions(options: SessionsOptions) {
       return store.deleteApp(app, at, once);
     },
 
-    /** A page of live sessions, the newest created first. */
-    async list(request: ListRequest, asker: Asker = {}): Promise<ListAnswer> {
+    /** What `use` makes of a page of live sessions, the newest created first. */
+    async list<T>(
+      request: ListRequest,
+      use: UseListed<T>,
+      asker: Asker = {},
+    ): Promise<ListAnswer<T>> {
       const app = checkApp(request.app);
       const userId = request.userId === undefined ? "" : checkUserId(request.userId);
       const limit = checkPageSize(request.pageSize ?? 0);
@@ -328,19 +342,21 @@ export function createSessions(options: SessionsOptions) {
         pageToken === ""
           ? { activeSince: since, before: undefined }
           : pageTokens.decode(pageToken, asked);
-      const page = await readPage(app, at, asker, {
+      const current = currentHash && (await store.peek(app, currentHash, at));
+      const query = {
         activeSince,
         limit,
         maxBytes: LIMITS.pageBytes,
         ...(userId === "" ? {} : { userId }),
         ...(before === undefined ? {} : { before }),
-      });
-      const current = currentHash && (await store.peek(app, currentHash, at));
+      };
+      const page = await readPage(app, at, asker, query, (session) =>
+        use(session, session.id === current?.id),
+      );
       return {
         sessions: page.sessions,
         nextPageToken:
           page.next === null ? "" : pageTokens.encode(asked, { activeSince, before: page.next }),
-        currentId: current?.id ?? null,
       };
     },
 

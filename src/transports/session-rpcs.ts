@@ -1,26 +1,17 @@
-import { create, type MessageInitShape, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import type { MessageShape } from "@bufbuild/protobuf";
 import {
-  BatchGetSessionsResponseSchema,
-  BatchGetSessionsResultSchema,
   DataMerge,
   type SessionService,
 } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { then } from "../domain/awaitable.js";
-import { invalid, LatchkeyError } from "../domain/error.js";
+import { invalid } from "../domain/error.js";
 import type { Authorization } from "../services/authorization.js";
-import type { BatchResult } from "../services/batch.js";
 import type { Callers } from "../services/callers.js";
 import type { Devices } from "../services/devices.js";
-import type {
-  ListAnswer,
-  DataMerge as MergeName,
-  SessionName,
-} from "../services/session-requests.js";
-import { encodedItems } from "./encoded-items.js";
+import type { DataMerge as MergeName, SessionName } from "../services/session-requests.js";
 import {
   optionalSeconds,
   toCallerMessage,
-  toItemError,
   toMessage,
   toPositive,
   toSeconds,
@@ -28,6 +19,7 @@ import {
 } from "./messages.js";
 import { toPolicyMessage, toPolicyRequest } from "./policy-messages.js";
 import type { Rpcs } from "./rpcs.js";
+import { createSessionLists } from "./session-lists.js";
 import { toWatchMessage, toWatchRequest } from "./watch-messages.js";
 
 export interface SessionRpcsOptions {
@@ -41,17 +33,9 @@ export interface SessionRpcsOptions {
 export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof SessionService> {
   const { sessionsOf, watchOf, callers, devices } = options;
 
-  /** What a list's answer has in common. */
-  const toList = ({ sessions, nextPageToken, currentId }: ListAnswer) => ({
-    sessions: sessions.map((session) => ({
-      ...toMessage(session),
-      isCurrent: session.id === currentId,
-      device: devices.nameOf(session.userAgent),
-    })),
-    nextPageToken,
-  });
-
   return {
+    ...createSessionLists({ sessionsOf, devices }),
+
     async createSession(request, { caller }) {
       const { app, userId, ip, userAgent, data = {}, requestId } = request;
       const brought = request.token === "" ? {} : { token: request.token };
@@ -75,26 +59,6 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       return peek
         ? then(sessions.peek(app, token, seen), (session) => ({ session: toMessage(session) }))
         : then(sessions.touch(app, token, seen), ({ after }) => ({ session: toMessage(after) }));
-    },
-
-    async batchGetSessions({ app, tokens, peek }, { caller, isJson = false }) {
-      const request = { app, tokens, peek };
-      const { batch } = sessionsOf(caller);
-      if (isJson) {
-        const results = await batch(request, (result) =>
-          create(BatchGetSessionsResultSchema, toBatchResult(result)),
-        );
-        return { results };
-      }
-      // Each in its turn: all at once would hold the event loop for a tenth of a second.
-      const items = await batch(request, (result) =>
-        toBinary(
-          BatchGetSessionsResultSchema,
-          create(BatchGetSessionsResultSchema, toBatchResult(result)),
-        ),
-      );
-      const { number } = BatchGetSessionsResponseSchema.field.results;
-      return encodedItems(BatchGetSessionsResponseSchema, number, items);
     },
 
     async updateSession(request, { caller }) {
@@ -157,19 +121,6 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       return { deletedCount: BigInt(deleted) };
     },
 
-    async listSessions(request, { cancelled, caller }) {
-      const { app, activeWithin, pageSize, pageToken, currentToken } = request;
-      const within = optionalSeconds("active_within", "activeWithin", activeWithin);
-      const asked = { app, pageSize, pageToken, currentToken, ...within };
-      return toList(await sessionsOf(caller).list(asked, { cancelled }));
-    },
-
-    async listUserSessions(request, { cancelled, caller }) {
-      const { app, userId, pageSize, pageToken, currentToken } = request;
-      const asked = { app, userId, pageSize, pageToken, currentToken };
-      return toList(await sessionsOf(caller).list(asked, { cancelled }));
-    },
-
     async countActiveUsers({ app, activeWithin }, { cancelled, caller }) {
       if (!activeWithin) throw invalid("active_within", "missing", "active_within is required");
       const within = toSeconds("active_within", activeWithin);
@@ -216,12 +167,6 @@ function mapEach<T, U>(given: AsyncGenerator<T>, map: (value: T) => U): AsyncIte
 /** `{ expectedVersion }` if one is expected, else nothing. */
 function optionalVersion(version: bigint | undefined): { expectedVersion?: number } {
   return version === undefined ? {} : { expectedVersion: toPositive("expected_version", version) };
-}
-
-function toBatchResult(result: BatchResult): MessageInitShape<typeof BatchGetSessionsResultSchema> {
-  return result instanceof LatchkeyError
-    ? { result: { case: "error", value: toItemError(result) } }
-    : { result: { case: "session", value: toMessage(result) } };
 }
 
 function toMergeName(merge: DataMerge): MergeName {

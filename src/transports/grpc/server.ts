@@ -39,7 +39,7 @@ const EXPIRY_INTERVAL = 1_000;
 /** grpc-js leaves all of these but the first unlimited. */
 const LIMITS: ChannelOptions = {
   "grpc.max_receive_message_length": MAX_MESSAGE,
-  // A page of a list ends at 1 MiB of JSON; this is what clients accept by default.
+  // A page of a list and a batch end at 3 MiB; this is what clients accept by default.
   "grpc.max_send_message_length": 4 * 1024 * 1024,
   "grpc.max_concurrent_streams": STRANGERS_CALLS,
   "grpc-node.max_session_memory": 32,

@@ -112,6 +112,19 @@ export const listing: readonly Case[] = [
     },
   },
   {
+    title:
+      "a page ends sooner where its sessions take more as messages, and fits a client's message",
+    async holds({ client, app, add }) {
+      const data = { numbers: Array.from({ length: 29_000 }, () => 1) };
+      await Promise.all(Array.from({ length: 20 }, () => add({ data })));
+      const first = await client.listSessions({ app, pageSize: 1000 });
+      assert.ok(first.sessions.length >= 9 && first.sessions.length <= 13);
+      const { nextPageToken: pageToken } = first;
+      const rest = await client.listSessions({ app, pageSize: 1000, pageToken });
+      assert.equal(first.sessions.length + rest.sessions.length, 20);
+    },
+  },
+  {
     title: "a session created or ended between pages disturbs no other",
     async holds(trial) {
       const { client, app, add } = trial;

@@ -1,6 +1,6 @@
 import { createRecencyOrder } from "../../../domain/recency.js";
 import type { Session } from "../../../domain/session.js";
-import type { ListRequest } from "../../../services/session-requests.js";
+import type { ListAnswer, ListRequest } from "../../../services/session-requests.js";
 import type { Sessions } from "../../../services/sessions.js";
 import { sessionAnswer } from "./answer.js";
 
@@ -10,6 +10,8 @@ const PAGE = 100;
 
 /** Characters that a text should have about. */
 const TEXT = 65_536;
+
+const same = (session: Session): Session => session;
 
 type Texts = AsyncGenerator<string>;
 
@@ -21,7 +23,10 @@ export async function* textsByCreation(
   at: number,
 ): Texts {
   for (let pageToken: string | null = ""; pageToken !== null; ) {
-    const page = await sessions.list({ ...request, pageSize: PAGE, pageToken });
+    const page: ListAnswer<Session> = await sessions.list(
+      { ...request, pageSize: PAGE, pageToken },
+      same,
+    );
     yield textOf(page.sessions, at);
     pageToken = page.nextPageToken || null;
   }
@@ -33,7 +38,7 @@ export async function* textsByCreation(
  */
 export async function* textsByRecency(sessions: Sessions, request: ListRequest, at: number): Texts {
   const order = createRecencyOrder();
-  let page = await sessions.list({ ...request, pageSize: FIRST_PAGE });
+  let page = await sessions.list({ ...request, pageSize: FIRST_PAGE }, same);
   if (page.nextPageToken === "") {
     const latestFirst = page.sessions.toSorted((a, b) => b.lastAccessedAt - a.lastAccessedAt);
     yield textOf(latestFirst, at);
@@ -42,7 +47,7 @@ export async function* textsByRecency(sessions: Sessions, request: ListRequest, 
   order.add(page.sessions);
   for (let { nextPageToken: pageToken } = page; pageToken !== ""; pageToken = page.nextPageToken) {
     yield "";
-    page = await sessions.list({ ...request, pageSize: PAGE, pageToken });
+    page = await sessions.list({ ...request, pageSize: PAGE, pageToken }, same);
     order.add(page.sessions);
   }
   const read = async (ids: readonly string[]) =>

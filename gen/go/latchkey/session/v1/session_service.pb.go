@@ -1541,7 +1541,8 @@ type ListSessionsRequest struct {
 	// 2,147,483,647.
 	ActiveWithin *durationpb.Duration `protobuf:"bytes,2,opt,name=active_within,json=activeWithin,proto3" json:"active_within,omitempty"`
 	// Optional, 100 if 0: the most sessions to answer, up to 1000. A page may
-	// hold fewer and still have a next one: it also ends after about 1 MiB.
+	// hold fewer and still have a next one: it also ends after about 1 MiB
+	// of data, or 3 MiB as a message.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Empty for the first page; then `next_page_token` of the page before, with
 	// the other fields unchanged.

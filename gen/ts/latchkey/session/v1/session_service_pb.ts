@@ -842,7 +842,8 @@ export type ListSessionsRequest = Message<"latchkey.session.v1.ListSessionsReque
 
   /**
    * Optional, 100 if 0: the most sessions to answer, up to 1000. A page may
-   * hold fewer and still have a next one: it also ends after about 1 MiB.
+   * hold fewer and still have a next one: it also ends after about 1 MiB
+   * of data, or 3 MiB as a message.
    *
    * @generated from field: int32 page_size = 3;
    */

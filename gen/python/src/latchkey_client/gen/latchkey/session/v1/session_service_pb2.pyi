@@ -802,7 +802,8 @@ class ListSessionsRequest(_message.Message):
     """Required: 3 to 20 characters of `[A-Za-z0-9_-]`."""
     page_size: _builtins.int
     """Optional, 100 if 0: the most sessions to answer, up to 1000. A page may
-    hold fewer and still have a next one: it also ends after about 1 MiB.
+    hold fewer and still have a next one: it also ends after about 1 MiB
+    of data, or 3 MiB as a message.
     """
     page_token: _builtins.str
     """Empty for the first page; then `next_page_token` of the page before, with
