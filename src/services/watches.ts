@@ -3,9 +3,10 @@ import { LOG_RENEWAL } from "../domain/event-log.js";
 import { checkApp, checkUserId } from "../domain/limits.js";
 import type { SessionStore } from "../domain/session-store.js";
 import type { TakeTurn } from "../domain/turns.js";
-import { createEventHub, type Subscription } from "./event-hub.js";
+import { createEventHub } from "./event-hub.js";
 import { createOpenWatches, type OpenWatchesOptions } from "./open-watches.js";
 import { createSnapshots } from "./snapshot.js";
+import type { Subscription } from "./subscriber.js";
 import type { Watch, WatchAnswer, WatchCall } from "./watch-request.js";
 
 /** Events wait this long (ms) for others to travel with. */
