@@ -5,11 +5,11 @@ import { once } from "node:events";
 import { closeSync, fsyncSync, openSync } from "node:fs";
 import { v7 } from "uuid";
 import { hashToken } from "../src/domain/token.js";
-import { openConnection } from "../src/stores/sqlite/connection.js";
+import { openThreadWriter } from "../src/stores/sqlite/commit/client.js";
+import type { Writer, WriterOptions } from "../src/stores/sqlite/commit/writer.js";
+import { openConnection } from "../src/stores/sqlite/file/connection.js";
 import { openSqliteStore } from "../src/stores/sqlite/open.js";
-import { prepareRowWrites } from "../src/stores/sqlite/row-writes.js";
-import { openThreadWriter } from "../src/stores/sqlite/thread-writer.js";
-import type { Writer, WriterOptions } from "../src/stores/sqlite/writer.js";
+import { prepareRowWrites } from "../src/stores/sqlite/tables/row-writes.js";
 import { appOf, type Population, tokenOf, userIdOf } from "./population.js";
 
 /** The message that the process is sent; it answers with numbers of sessions, the last with all. */

@@ -1,4 +1,4 @@
-import { SERVER_FLAGS } from "../src/runtime.js";
+import { SERVER_FLAGS } from "../src/cli/runtime.js";
 import { noteProvenance, provenanceText, writeResult } from "./provenance.js";
 import { median } from "./report.js";
 import { type Measured, runRound } from "./round.js";

@@ -2,8 +2,8 @@ import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join, relative } from "node:path";
 import { promisify } from "node:util";
+import { SERVER_FLAGS } from "../src/cli/runtime.js";
 import { startDevnet } from "../src/rke/devnet/devnet.js";
-import { SERVER_FLAGS } from "../src/runtime.js";
 import { startEtcd } from "./etcd-server.js";
 import { startProcess } from "./process.js";
 

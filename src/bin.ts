@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { isTooOld, OLDEST_NODE } from "./runtime.js";
+import { isTooOld, OLDEST_NODE } from "./cli/runtime.js";
 
 if (isTooOld(process.versions.node)) {
   process.stderr.write(
@@ -8,5 +8,5 @@ if (isTooOld(process.versions.node)) {
   process.exit(1);
 }
 // Loaded only now: some of its packages end an older Node by a signal.
-const { runCommand } = await import("./cli.js");
+const { runCommand } = await import("./cli/program.js");
 await runCommand(process.argv);

@@ -82,7 +82,7 @@ function mayEnter(from: string, folder: string): boolean {
   return folder === "" || folderOf(from) === folder || from.endsWith("/index.ts");
 }
 
-/** `domain` of src/domain/error.ts, `main.ts` of src/main.ts, `gen` of gen/ts/…; else the path. */
+/** `domain` of src/domain/error.ts, `main.ts` of src/server/start.ts, `gen` of gen/ts/…; else the path. */
 function partOf(path: string): string {
   const [top = "", part = ""] = path.split("/");
   if (top === "src") return part;
@@ -110,7 +110,7 @@ test("every import leads to a file, so that the rule sees what the compiler sees
   assert.deepEqual(arrows.filter(({ to }) => !existsSync(join(ROOT, to))).map(show), []);
   // The composition root reaches every layer; if its imports are seen, so are others'.
   const reached = new Set(
-    arrows.filter(({ from }) => from === "src/main.ts").map(({ to }) => partOf(to)),
+    arrows.filter(({ from }) => from === "src/server/start.ts").map(({ to }) => partOf(to)),
   );
   for (const layer of ["services", "stores", "rke", "transports"])
     assert.ok(reached.has(layer), layer);
@@ -132,11 +132,11 @@ for (const [from, source, expected] of [
   ["src/transports/a.ts", 'const x = await import("../stores/b.js");', ["src/stores/b.ts"]],
   ["src/transports/a.ts", 'const x = require("../rke/b.js");', ["src/rke/b.ts"]],
   ["src/transports/grpc/a.ts", 'import { x } from "../../services/b.js";', []],
-  ["src/config.ts", 'import { x } from "./stores/index.js";', ["src/stores/index.ts"]],
-  ["src/config.ts", 'import type { X } from "./stores/index.js";', []],
-  ["src/main.ts", 'import { x } from "../test/b.js";', ["test/b.ts"]],
-  ["src/main.ts", 'import { x } from "./bin.js";', ["src/bin.ts"]],
-  ["src/main.ts", 'import { x } from "./other.js";', []],
+  ["src/config/config.ts", 'import { x } from "./stores/index.js";', ["src/stores/index.ts"]],
+  ["src/config/config.ts", 'import type { X } from "./stores/index.js";', []],
+  ["src/server/start.ts", 'import { x } from "../test/b.js";', ["test/b.ts"]],
+  ["src/server/start.ts", 'import { x } from "./bin.js";', ["src/bin.ts"]],
+  ["src/server/start.ts", 'import { x } from "./other.js";', []],
   ["src/other.ts", 'import { x } from "./domain/b.js";', []],
   ["src/other.ts", 'import { x } from "./services/b.js";', ["src/services/b.ts"]],
   ["src/services/a.ts", 'import { x } from "../other.js";', ["src/other.ts"]],

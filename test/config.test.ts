@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { readConfig } from "../src/config.js";
+import { readConfig } from "../src/config/config.js";
+import { SETTINGS } from "../src/config/settings.js";
 import { LatchkeyError } from "../src/domain/error.js";
-import { SETTINGS } from "../src/settings.js";
 
 type Env = Record<string, string>;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createLogSink } from "../src/log-sink.js";
+import { createLogSink } from "../src/telemetry/log-sink.js";
 
 /** A reader that takes a text when it is told to. */
 function createReader() {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fitLimits, readOpenFiles } from "../src/open-files.js";
+import { fitLimits, readOpenFiles } from "../src/config/open-files.js";
 
 const LIMITS = {
   command: "127.0.0.1:9219",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createRandomSource } from "../src/random.js";
+import { createRandomSource } from "../src/lib/random.js";
 
 test("a random source hands out each byte drawn once, in order, whatever sizes are asked for", () => {
   fc.assert(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isTooOld, missingFlags, OLDEST_NODE, SERVER_FLAGS } from "../src/runtime.js";
+import { isTooOld, missingFlags, OLDEST_NODE, SERVER_FLAGS } from "../src/cli/runtime.js";
 
 test("a Node is too old before 22.14, by the numbers of its version", () => {
   for (const version of ["20.20.2", "22.13.1", "22.2.0", "9.99.9"]) assert.ok(isTooOld(version));

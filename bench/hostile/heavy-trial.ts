@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { SERVER_FLAGS } from "../../src/runtime.js";
+import { SERVER_FLAGS } from "../../src/cli/runtime.js";
 import { fill } from "../filled-file.js";
 import { residentOf } from "../memory.js";
 import { startOpenLoad } from "../open-load.js";

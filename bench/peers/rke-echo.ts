@@ -24,7 +24,7 @@ import {
   RkeService,
 } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionSchema } from "../../gen/ts/latchkey/rke/v1/session_pb.js";
-import { encoderOf } from "../../src/transports/grpc/messages.js";
+import { encoderOf } from "../../src/transports/grpc/methods/messages.js";
 import { methodOf } from "../method.js";
 import { PLAINTEXT } from "../rke-driver.js";
 import { announce } from "./announce.js";

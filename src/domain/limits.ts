@@ -1,5 +1,5 @@
+import { findJsonFlaw, type JsonObject } from "../lib/json.js";
 import { invalid } from "./error.js";
-import { findJsonFlaw, type JsonObject } from "./json.js";
 import { TOKEN_LENGTH } from "./token.js";
 
 /** Bounds of the domain; the .proto comments state the same numbers. */

@@ -1,5 +1,5 @@
 import { Resolver } from "node:dns/promises";
-import { type ContentServer, ExchangeError, type KeySet } from "../domain/key-exchange.js";
+import { type ContentServer, ExchangeError, type KeySet } from "../domain/rke/key-exchange.js";
 import {
   addressKey,
   chooseSrv,

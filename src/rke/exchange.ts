@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { type DerivedKey, ExchangeError, type KeyExchange } from "../domain/key-exchange.js";
+import { type DerivedKey, ExchangeError, type KeyExchange } from "../domain/rke/key-exchange.js";
 import type { RandomBytes } from "../domain/token.js";
 import { deriveKey } from "./derivation.js";
 import type { Discovered, Discovery } from "./discovery.js";

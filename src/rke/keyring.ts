@@ -5,7 +5,7 @@ import {
   type Keyring,
   type RkeSession,
   type SessionUsage,
-} from "../domain/keyring.js";
+} from "../domain/rke/keyring.js";
 import type { LockedMemory } from "./locked-memory.js";
 
 export interface KeyringOptions {

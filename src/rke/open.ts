@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
 import { describeFault, LatchkeyError } from "../domain/error.js";
-import type { KeyExchange } from "../domain/key-exchange.js";
+import type { KeyExchange } from "../domain/rke/key-exchange.js";
 import type { RandomBytes } from "../domain/token.js";
 import { createDiscovery } from "./discovery.js";
 import { createKeyExchange, type ExchangeObserver } from "./exchange.js";

@@ -1,7 +1,7 @@
 import { constants, type Dirent } from "node:fs";
 import { lstat, open, opendir, realpath } from "node:fs/promises";
 import { dirname, isAbsolute, join, sep } from "node:path";
-import { ExchangeError, type ExchangeFailure } from "../domain/key-exchange.js";
+import { ExchangeError, type ExchangeFailure } from "../domain/rke/key-exchange.js";
 import { type CoinName, RAIDAS } from "./packet.js";
 
 /** A coin: what proves a client to the RAIDA servers. */

@@ -1,5 +1,5 @@
-import type { SessionStore } from "../domain/session-store.js";
-import { inSlices } from "../domain/slices.js";
+import type { SessionStore } from "../domain/sessions/session-store.js";
+import { inSlices } from "../lib/paced-batches.js";
 
 export interface SweeperOptions {
   readonly store: Pick<SessionStore, "sweep">;

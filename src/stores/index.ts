@@ -1,11 +1,11 @@
 import { randomInt } from "node:crypto";
-import type { AccountStore } from "../domain/account-store.js";
-import type { Quotas } from "../domain/quotas.js";
-import type { SessionStore, StoreObserver } from "../domain/session-store.js";
+import type { AccountStore } from "../domain/accounts/account-store.js";
+import type { Quotas } from "../domain/sessions/quotas.js";
+import type { SessionStore, StoreObserver } from "../domain/sessions/session-store.js";
 import { createMemoryStore } from "./memory/store.js";
-import { type AccountStoreOptions, openAccountStore } from "./sqlite/accounts.js";
+import { type AccountStoreOptions, openAccountStore } from "./sqlite/accounts/store.js";
+import type { WaitingLimits } from "./sqlite/commit/write-admission.js";
 import { openSqliteStore } from "./sqlite/open.js";
-import type { WaitingLimits } from "./sqlite/write-admission.js";
 
 /** Where sessions are kept. */
 export type StoreLocation =

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { hashApiKey, newApiKey } from "../../src/domain/account.js";
-import type { AccountStore, NewAccount } from "../../src/domain/account-store.js";
-import { createPasswords } from "../../src/services/passwords.js";
-import { openAccountStore } from "../../src/stores/sqlite/accounts.js";
+import { hashApiKey, newApiKey } from "../../src/domain/accounts/account.js";
+import type { AccountStore, NewAccount } from "../../src/domain/accounts/account-store.js";
+import { createPasswords } from "../../src/services/logins/passwords.js";
+import { openAccountStore } from "../../src/stores/sqlite/accounts/store.js";
 import { eventually } from "../transports/eventually.js";
 import { NOW, startServer, type TestServer } from "../transports/server.js";
 

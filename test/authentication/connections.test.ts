@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createPasswords } from "../../src/services/passwords.js";
+import { createPasswords } from "../../src/services/logins/passwords.js";
 import { eventually } from "../transports/eventually.js";
 import { basicOf, type Guarded, withGuarded } from "./accounts.js";
 import { connectCommand, PEER_NAMES, PEERS, type Peer, type PeerAnswer } from "./peers.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { get } from "node:http";
 import { test } from "node:test";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import type { Network } from "../../src/domain/network.js";
+import type { Network } from "../../src/lib/network.js";
 import { openWire, WIRES, withWires } from "../transports/wires.js";
 import { basicOf, type Guarded, withGuarded } from "./accounts.js";
 

@@ -5,7 +5,7 @@ import type { ServiceError } from "@grpc/grpc-js";
 import { ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.js";
 import { Health } from "../../gen/ts/health/v1/health_pb.js";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import type { PublicPart } from "../../src/transports/listener.js";
+import type { PublicPart } from "../../src/transports/net/listener.js";
 import { REFLECTIONS, reflect } from "../transports/reflection.js";
 import { openRest } from "../transports/rest.js";
 import { openWire, type Wire } from "../transports/wires.js";

@@ -1,4 +1,4 @@
-import { ExchangeError, type KeyExchange } from "../../src/domain/key-exchange.js";
+import { ExchangeError, type KeyExchange } from "../../src/domain/rke/key-exchange.js";
 
 /**
  * A key exchange that fails for some domains as their names say, and is `exchange` for others:

@@ -11,7 +11,7 @@ import {
   hashApiKey,
   mayTouch,
   newApiKey,
-} from "../../src/domain/account.js";
+} from "../../src/domain/accounts/account.js";
 import { LatchkeyError, type Violation } from "../../src/domain/error.js";
 import { unsoundTexts } from "./arbitrary.js";
 

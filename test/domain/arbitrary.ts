@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { JsonObject, JsonValue } from "../../src/domain/json.js";
+import type { JsonObject, JsonValue } from "../../src/lib/json.js";
 
 /** Keys that have a meaning for JavaScript's objects, and others. */
 const key = fc.oneof(

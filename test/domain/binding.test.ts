@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NO_POLICY } from "../../src/domain/app-policy.js";
-import { findMismatches } from "../../src/domain/binding.js";
+import { NO_POLICY } from "../../src/domain/sessions/app-policy.js";
+import { findMismatches } from "../../src/domain/sessions/binding.js";
 import { createMint } from "../stores/suite/fixture.js";
 
 const POLICY = { ...NO_POLICY, bindIp: "end", bindUserAgent: "report" } as const;

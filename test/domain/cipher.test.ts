@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type CipherName, decrypt, encrypt, NONCE_BYTES } from "../../src/domain/cipher.js";
+import { type CipherName, decrypt, encrypt, NONCE_BYTES } from "../../src/domain/rke/cipher.js";
 
 const hex = (text: string) => Buffer.from(text, "hex");
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { forwardedAddress } from "../../src/domain/forwarded.js";
-import { createNetworkRule, type Network, parseNetwork } from "../../src/domain/network.js";
+import { createNetworkRule, type Network, parseNetwork } from "../../src/lib/network.js";
+import { forwardedAddress } from "../../src/transports/net/forwarded.js";
 
 const rule = (...texts: readonly string[]) =>
   createNetworkRule(texts.map((text) => parseNetwork(text)).filter((one) => one !== undefined));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { isAddress, isLoopback, parseHost } from "../../src/domain/host.js";
+import { isAddress, isLoopback, parseHost } from "../../src/lib/host.js";
 
 for (const [header, host] of [
   ["localhost", "localhost"],

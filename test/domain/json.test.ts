@@ -13,7 +13,7 @@ import {
   mergeJson,
   mergePatch,
   messageBytes,
-} from "../../src/domain/json.js";
+} from "../../src/lib/json.js";
 import { jsonObjects, jsonValues } from "./arbitrary.js";
 
 const sameText = (a: unknown, b: unknown) => assert.equal(JSON.stringify(a), JSON.stringify(b));

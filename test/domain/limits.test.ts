@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { LatchkeyError, type Violation } from "../../src/domain/error.js";
-import type { JsonObject } from "../../src/domain/json.js";
 import {
   checkApp,
   checkData,
@@ -16,6 +15,7 @@ import {
   isMintedToken,
   LIMITS,
 } from "../../src/domain/limits.js";
+import type { JsonObject } from "../../src/lib/json.js";
 import { jsonObjects, unsoundTexts } from "./arbitrary.js";
 
 /** Asserts that a check refuses, blaming the field in this way. */

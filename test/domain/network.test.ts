@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { isIPv6Site, networkOf, siteOf } from "../../src/domain/network.js";
+import { isIPv6Site, networkOf, siteOf } from "../../src/lib/network.js";
 
 const group = fc.integer({ min: 0, max: 0xffff });
 /** Eight groups, many of them 0. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createOverloadJudge } from "../../src/domain/overload.js";
+import { createOverloadJudge } from "../../src/lib/overload.js";
 
 const PATIENCE = 1_000;
 

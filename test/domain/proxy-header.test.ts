@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { readProxyHeader } from "../../src/domain/proxy-header.js";
+import { readProxyHeader } from "../../src/transports/net/proxy-header.js";
 
 const line = (text: string) => Buffer.from(`${text}\r\n`);
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createRecencyOrder } from "../../src/domain/recency.js";
+import { createRecencyOrder } from "../../src/lib/recency.js";
 
 test("sessions come the latest accessed first, those of one instant as they were added", () => {
   const session = fc.record({

@@ -7,7 +7,7 @@ import {
   isLive,
   type Session,
   touched,
-} from "../../src/domain/session.js";
+} from "../../src/domain/sessions/session.js";
 
 const instant = fc.integer({ min: 0, max: 4_000_000_000_000 });
 const ttl = fc.integer({ min: 10, max: 2 ** 31 - 1 }).map((seconds) => seconds * 1000);

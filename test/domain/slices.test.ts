@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { inSlices } from "../../src/domain/slices.js";
+import { inSlices } from "../../src/lib/paced-batches.js";
 
 describe("work in slices", () => {
   test("rests between two slices so many times as long as the one before took, and not after the last", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AGREEMENT, createSteadyClock, TOLERANCE } from "../../src/domain/steady-clock.js";
+import { AGREEMENT, createSteadyClock, TOLERANCE } from "../../src/lib/steady-clock.js";
 
 const START = Date.UTC(2040, 1, 29, 12);
 const HOUR = 3_600_000;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { LatchkeyError } from "../../src/domain/error.js";
-import { createTurns } from "../../src/domain/turns.js";
+import { createTurns } from "../../src/services/turns.js";
 
 /** Turns whose work and rests move a clock, and how long they rested in all. */
 function createTrial() {

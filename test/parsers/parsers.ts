@@ -2,8 +2,6 @@ import { randomBytes } from "node:crypto";
 import { fromBinary } from "@bufbuild/protobuf";
 import { CommandSchema } from "../../gen/ts/latchkey/command/v1/command_pb.js";
 import { CreateSessionRequestSchema } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { forwardedAddress } from "../../src/domain/forwarded.js";
-import { parseHost } from "../../src/domain/host.js";
 import {
   checkApp,
   checkData,
@@ -14,16 +12,18 @@ import {
   checkUserAgent,
   checkUserId,
 } from "../../src/domain/limits.js";
-import { networkOf, parseNetwork } from "../../src/domain/network.js";
-import { readProxyHeader } from "../../src/domain/proxy-header.js";
-import { readCredentials } from "../../src/services/credentials.js";
-import { createDevices } from "../../src/services/devices.js";
-import { createPageTokens } from "../../src/services/page-token.js";
-import { beginFrames, pushPart } from "../../src/transports/grpc/frames.js";
-import { createHostRule } from "../../src/transports/http/host-rule.js";
-import { pathOf } from "../../src/transports/http/request-path.js";
+import { parseHost } from "../../src/lib/host.js";
+import { networkOf, parseNetwork } from "../../src/lib/network.js";
+import { readCredentials } from "../../src/services/access/credentials.js";
+import { createDevices } from "../../src/services/sessions/devices.js";
+import { createPageTokens } from "../../src/services/sessions/page-token.js";
+import { beginFrames, pushPart } from "../../src/transports/grpc/http2/frames.js";
+import { createHostRule } from "../../src/transports/http/checks/host-rule.js";
+import { pathOf } from "../../src/transports/http/requests/request-path.js";
 import { readData, readSeconds } from "../../src/transports/http/rest-sessions/input.js";
-import { checkJsonValues, messageValuesCheck } from "../../src/transports/message-values.js";
+import { forwardedAddress } from "../../src/transports/net/forwarded.js";
+import { readProxyHeader } from "../../src/transports/net/proxy-header.js";
+import { checkJsonValues, messageValuesCheck } from "../../src/transports/rpc/message-values.js";
 
 /** What meets bytes of a caller before anything has judged them. */
 export interface Parser {

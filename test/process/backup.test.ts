@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../src/domain/error.js";
-import { backupDatabase } from "../../src/stores/sqlite/backup.js";
+import { backupDatabase } from "../../src/stores/sqlite/file/backup.js";
 import { startLoad } from "./load.js";
 import { between, type Model } from "./model.js";
 import { startProgram } from "./program.js";

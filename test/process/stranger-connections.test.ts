@@ -3,7 +3,7 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Client, credentials, Metadata, status } from "@grpc/grpc-js";
-import { readOpenFiles } from "../../src/open-files.js";
+import { readOpenFiles } from "../../src/config/open-files.js";
 import { makeFolder, runLatchkey, startServer } from "./server.js";
 
 const STRANGERS = 10_000;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { type TestContext, test } from "node:test";
-import { ExchangeError } from "../../src/domain/key-exchange.js";
+import { ExchangeError } from "../../src/domain/rke/key-exchange.js";
 import type { Devnet } from "../../src/rke/devnet/devnet.js";
 import { parseFaults } from "../../src/rke/devnet/fault.js";
 import { createDiscovery } from "../../src/rke/discovery.js";

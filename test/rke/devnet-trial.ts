@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { once } from "node:events";
 import type { TestContext } from "node:test";
-import type { DerivedKey } from "../../src/domain/key-exchange.js";
+import type { DerivedKey } from "../../src/domain/rke/key-exchange.js";
 import { type Devnet, type DevnetOptions, startDevnet } from "../../src/rke/devnet/devnet.js";
 import {
   makeRequest,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { ExchangeError } from "../../src/domain/key-exchange.js";
+import { ExchangeError } from "../../src/domain/rke/key-exchange.js";
 import { createDiscovery, type DiscoveryOptions } from "../../src/rke/discovery.js";
 import { RCODE, type Reply, startDns } from "./dns-server.js";
 

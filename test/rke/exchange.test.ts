@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
-import { ExchangeError } from "../../src/domain/key-exchange.js";
+import { ExchangeError } from "../../src/domain/rke/key-exchange.js";
 import { deriveKey } from "../../src/rke/derivation.js";
 import { createKeyExchange, type ShareOutcome } from "../../src/rke/exchange.js";
 import { RAIDAS } from "../../src/rke/packet.js";

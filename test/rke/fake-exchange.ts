@@ -5,7 +5,7 @@ import {
   ExchangeError,
   type ExchangeFailure,
   type KeyExchange,
-} from "../../src/domain/key-exchange.js";
+} from "../../src/domain/rke/key-exchange.js";
 
 /** Where the coin of the tests lies. */
 export const WALLET = "/wallets/test";

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { ExchangeError } from "../../src/domain/key-exchange.js";
+import { ExchangeError } from "../../src/domain/rke/key-exchange.js";
 import {
   makeRequest,
   makeResponse,

@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { KEY_BYTES, type KeyOrigin } from "../../src/domain/keyring.js";
+import { KEY_BYTES, type KeyOrigin } from "../../src/domain/rke/keyring.js";
 import { createKeyring, type KeyringOptions } from "../../src/rke/keyring.js";
 import { allocateLocked } from "../../src/rke/locked-memory.js";
 import { DERIVED } from "./fake-exchange.js";

@@ -7,7 +7,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { createServer } from "node:net";
 import { basename, dirname, join, relative } from "node:path";
 import { type TestContext, test } from "node:test";
-import { ExchangeError } from "../../src/domain/key-exchange.js";
+import { ExchangeError } from "../../src/domain/rke/key-exchange.js";
 import { type Coin, withCoin } from "../../src/rke/wallet.js";
 import { createWallets } from "./raida-servers.js";
 import { hex, VECTORS } from "./vectors.js";

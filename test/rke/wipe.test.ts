@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { describe, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import type { DerivedKey } from "../../src/domain/key-exchange.js";
+import type { DerivedKey } from "../../src/domain/rke/key-exchange.js";
 import { deriveShare } from "../../src/rke/derivation.js";
 import type { Devnet, DevnetOptions } from "../../src/rke/devnet/devnet.js";
 import type { Fault } from "../../src/rke/devnet/fault.js";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { hashApiKey, newApiKey } from "../../src/domain/account.js";
-import type { AccountStore, NewAccount } from "../../src/domain/account-store.js";
+import { hashApiKey, newApiKey } from "../../src/domain/accounts/account.js";
+import type { AccountStore, NewAccount } from "../../src/domain/accounts/account-store.js";
 import { openAccounts, withFolder } from "../stores/database.js";
 
 export const NOW = 1_750_000_000_000;

@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { LatchkeyError } from "../../src/domain/error.js";
-import { createSessions } from "../../src/services/sessions.js";
+import { createSessions } from "../../src/services/sessions/sessions.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
 import { NOW, runs, SECOND } from "../stores/suite/fixture.js";
 

@@ -2,12 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as argon2 from "@node-rs/argon2";
 import fc from "fast-check";
-import type { AccountStore } from "../../src/domain/account-store.js";
+import type { AccountStore } from "../../src/domain/accounts/account-store.js";
 import { type ErrorCode, LatchkeyError } from "../../src/domain/error.js";
-import { createAuthentication } from "../../src/services/authentication.js";
-import { createDirectory } from "../../src/services/directory.js";
-import { createPasswords, PASSWORD_LIMITS, type Passwords } from "../../src/services/passwords.js";
-import { createThrottle } from "../../src/services/throttle.js";
+import { createDirectory } from "../../src/services/access/account-index.js";
+import { createAuthentication } from "../../src/services/access/authentication.js";
+import {
+  createPasswords,
+  PASSWORD_LIMITS,
+  type Passwords,
+} from "../../src/services/logins/passwords.js";
+import { createThrottle } from "../../src/services/logins/throttle.js";
 import { eventually } from "../transports/eventually.js";
 import { addKey, NOW, user, withAccounts } from "./accounts.js";
 

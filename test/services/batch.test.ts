@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LatchkeyError, noSession } from "../../src/domain/error.js";
-import type { Session } from "../../src/domain/session.js";
-import { type BatchResult, readBatch } from "../../src/services/batch.js";
+import type { Session } from "../../src/domain/sessions/session.js";
+import { type BatchResult, readBatch } from "../../src/services/sessions/batch.js";
 import { createMint, hasCode } from "../stores/suite/fixture.js";
 
 /** Reads a batch of tokens that are their numbers, and notes which of them each turn used. */

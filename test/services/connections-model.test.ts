@@ -7,7 +7,7 @@ import {
   type Connections,
   createConnections,
   REMEMBERED_CALLERS,
-} from "../../src/services/connections.js";
+} from "../../src/services/access/connections.js";
 import { type Accounts, createAccounts } from "./plain-accounts.js";
 
 const SILENT = { warn: () => {} };

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Account } from "../../src/domain/account.js";
+import type { Account } from "../../src/domain/accounts/account.js";
 import { LatchkeyError } from "../../src/domain/error.js";
-import { toSessionObject } from "../../src/services/caller-session.js";
-import { createConnections, type Peer } from "../../src/services/connections.js";
+import { createConnections, type Peer } from "../../src/services/access/connections.js";
+import { toSessionObject } from "../../src/transports/rpc/caller-session.js";
 import { type Accounts, createAccounts } from "./plain-accounts.js";
 
 const SILENT = { warn: () => {} };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createDevices } from "../../src/services/devices.js";
+import { createDevices } from "../../src/services/sessions/devices.js";
 
 test("a device is named by its browser and its system, as far as they are known", () => {
   const { nameOf } = createDevices();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hashApiKey } from "../../src/domain/account.js";
-import type { AccountChange, AccountStore } from "../../src/domain/account-store.js";
-import { createDirectory, type DirectoryOptions } from "../../src/services/directory.js";
+import { hashApiKey } from "../../src/domain/accounts/account.js";
+import type { AccountChange, AccountStore } from "../../src/domain/accounts/account-store.js";
+import { createDirectory, type DirectoryOptions } from "../../src/services/access/account-index.js";
 import { addKey, NOW, user, withAccounts } from "./accounts.js";
 
 /** Looks at the store when told to only, unless an interval is given. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { SessionEvent } from "../../src/domain/session-event.js";
-import { createEventHub } from "../../src/services/event-hub.js";
+import type { SessionEvent } from "../../src/domain/sessions/session-event.js";
+import { createEventHub } from "../../src/services/watches/event-hub.js";
 import { hasCode, NOW } from "../stores/suite/fixture.js";
 
 const eventOf = (userId: string, revision: number): SessionEvent => ({

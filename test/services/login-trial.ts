@@ -1,7 +1,7 @@
 import { LatchkeyError } from "../../src/domain/error.js";
-import { createFairQueue, type FairQueueOptions } from "../../src/services/fair-queue.js";
-import { PASSWORD_LIMITS } from "../../src/services/passwords.js";
-import { createThrottle } from "../../src/services/throttle.js";
+import { createFairQueue, type FairQueueOptions } from "../../src/services/logins/fair-queue.js";
+import { PASSWORD_LIMITS } from "../../src/services/logins/passwords.js";
+import { createThrottle } from "../../src/services/logins/throttle.js";
 
 /** Milliseconds that a check takes on the trial's clock. */
 export const CHECK = 50;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createOpenWatches } from "../../src/services/open-watches.js";
+import { createOpenWatches } from "../../src/services/watches/open-watches.js";
 import { hasCode } from "../stores/suite/fixture.js";
 
 test("an owner has so many watches, and all together have", () => {

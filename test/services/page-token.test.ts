@@ -3,7 +3,11 @@ import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { LatchkeyError } from "../../src/domain/error.js";
-import { createPageTokens, type Listing, type PageTokens } from "../../src/services/page-token.js";
+import {
+  createPageTokens,
+  type Listing,
+  type PageTokens,
+} from "../../src/services/sessions/page-token.js";
 import { unsoundTexts } from "../domain/arbitrary.js";
 
 const app = fc.string({ unit: fc.constantFrom(..."aZ09_-"), minLength: 3, maxLength: 20 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as argon2 from "@node-rs/argon2";
 import { LatchkeyError } from "../../src/domain/error.js";
-import { createPasswords } from "../../src/services/passwords.js";
+import { createPasswords } from "../../src/services/logins/passwords.js";
 
 const PASSWORD = "correct horse battery";
 

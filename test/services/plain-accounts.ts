@@ -1,6 +1,6 @@
-import type { Account, Role } from "../../src/domain/account.js";
+import type { Account, Role } from "../../src/domain/accounts/account.js";
 import { LatchkeyError } from "../../src/domain/error.js";
-import type { Authentication, Identity } from "../../src/services/authentication.js";
+import type { Authentication, Identity } from "../../src/services/access/authentication.js";
 
 export interface Credentials {
   readonly key?: string;

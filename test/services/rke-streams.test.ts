@@ -8,7 +8,7 @@ import {
   createRkeStreams,
   type RkeStreamsOptions,
   type StreamStart,
-} from "../../src/services/rke-streams.js";
+} from "../../src/services/rke/streams.js";
 import { createRing, idOf, keyOf, openSession } from "../rke/ring.js";
 
 const SEGMENT = 65_536;

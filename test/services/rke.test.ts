@@ -3,7 +3,7 @@ import { createDecipheriv, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { type ErrorCode, LatchkeyError } from "../../src/domain/error.js";
 import type { KeyringOptions } from "../../src/rke/keyring.js";
-import { createRke, EXCHANGE_CODES, type RkeOptions } from "../../src/services/rke.js";
+import { createRke, EXCHANGE_CODES, type RkeOptions } from "../../src/services/rke/rke.js";
 import { createFakeExchange, DERIVED, WALLET } from "../rke/fake-exchange.js";
 import { createRing } from "../rke/ring.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createRoundRobin } from "../../src/services/round-robin.js";
+import { createRoundRobin } from "../../src/lib/round-robin.js";
 
 interface Item {
   readonly path: readonly [string, string];

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { LatchkeyError } from "../../src/domain/error.js";
-import { networkOf } from "../../src/domain/network.js";
-import { createThrottle, type Throttle } from "../../src/services/throttle.js";
+import { networkOf } from "../../src/lib/network.js";
+import { createThrottle, type Throttle } from "../../src/services/logins/throttle.js";
 
 /** A throttle and the clock that it goes by. */
 function createTrial(maxEntries = 1_000) {

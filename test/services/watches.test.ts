@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { LatchkeyError } from "../../src/domain/error.js";
-import { LOG_PERIOD, LOG_RENEWAL } from "../../src/domain/event-log.js";
+import { LOG_PERIOD, LOG_RENEWAL } from "../../src/domain/sessions/event-log.js";
 import { startSweeper } from "../../src/services/sweeper.js";
-import type { WatchAnswer } from "../../src/services/watch-request.js";
-import { createWatches } from "../../src/services/watches.js";
+import type { WatchAnswer } from "../../src/services/watches/watch-request.js";
+import { createWatches } from "../../src/services/watches/watches.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
 import { createTrial, hasCode, NOW, SECOND, setKey } from "../stores/suite/fixture.js";
 

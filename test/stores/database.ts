@@ -3,13 +3,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Sqlite, { type Database } from "better-sqlite3";
-import type { AccountStore } from "../../src/domain/account-store.js";
-import type { AppUsage } from "../../src/domain/quotas.js";
-import type { SessionStore } from "../../src/domain/session-store.js";
-import { type AccountStoreOptions, openAccountStore } from "../../src/stores/sqlite/accounts.js";
+import type { AccountStore } from "../../src/domain/accounts/account-store.js";
+import type { AppUsage } from "../../src/domain/sessions/quotas.js";
+import type { SessionStore } from "../../src/domain/sessions/session-store.js";
+import {
+  type AccountStoreOptions,
+  openAccountStore,
+} from "../../src/stores/sqlite/accounts/store.js";
+import { openDirectWriter } from "../../src/stores/sqlite/commit/writer.js";
 import { type OpenOptions, openSqliteStore } from "../../src/stores/sqlite/open.js";
-import { NO_PREFETCH } from "../../src/stores/sqlite/prefetch.js";
-import { openDirectWriter } from "../../src/stores/sqlite/writer.js";
+import { NO_PREFETCH } from "../../src/stores/sqlite/prefetch/client.js";
 import { type OpenedStore, recordObserver, withStore } from "./suite/fixture.js";
 
 /** A SQLite store over a file in a fresh folder. */

@@ -4,7 +4,7 @@ import {
   openDirectWriter,
   type Writer,
   type WriterOptions,
-} from "../../src/stores/sqlite/writer.js";
+} from "../../src/stores/sqlite/commit/writer.js";
 
 /** Codes of failures that leave the file as it was; the first may be one write's own fault. */
 export const FAULTS = ["SQLITE_CONSTRAINT_CHECK", "SQLITE_BUSY", "SQLITE_FULL"] as const;

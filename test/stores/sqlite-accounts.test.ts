@@ -4,15 +4,15 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, mock, test } from "node:test";
 import Sqlite from "better-sqlite3";
-import { hashApiKey, newApiKey } from "../../src/domain/account.js";
-import type { AccountStore, NewAccount, NewKey } from "../../src/domain/account-store.js";
+import { hashApiKey, newApiKey } from "../../src/domain/accounts/account.js";
+import type { AccountStore, NewAccount, NewKey } from "../../src/domain/accounts/account-store.js";
 import { type ErrorCode, LatchkeyError } from "../../src/domain/error.js";
-import type { AccountStoreOptions } from "../../src/stores/sqlite/accounts.js";
+import type { AccountStoreOptions } from "../../src/stores/sqlite/accounts/store.js";
 import { connect, openAccounts, openQuietly, withDatabase, withFolder } from "./database.js";
 import { runChild } from "./process.js";
 import { createTrial, NOW } from "./suite/fixture.js";
 
-const ACCOUNTS = new URL("../../src/stores/sqlite/accounts.ts", import.meta.url);
+const ACCOUNTS = new URL("../../src/stores/sqlite/accounts/store.ts", import.meta.url);
 
 const ANN: NewAccount = { name: "ann", role: "User", apps: ["shop", "forum-*"], rke: true };
 const BOB: NewAccount = { name: "bob", role: "Admin", apps: [], rke: false };

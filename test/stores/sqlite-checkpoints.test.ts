@@ -3,9 +3,9 @@ import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import Sqlite, { type Database } from "better-sqlite3";
-import { openCheckpointer } from "../../src/stores/sqlite/checkpointer.js";
-import { createCheckpoints } from "../../src/stores/sqlite/checkpoints.js";
-import { openConnection } from "../../src/stores/sqlite/connection.js";
+import { createCheckpoints } from "../../src/stores/sqlite/checkpoint/checkpoints.js";
+import { openCheckpointer } from "../../src/stores/sqlite/checkpoint/client.js";
+import { openConnection } from "../../src/stores/sqlite/file/connection.js";
 import { withFolder } from "./database.js";
 import { turns } from "./faulty-disk.js";
 

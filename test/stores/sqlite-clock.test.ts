@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { AGREEMENT, createSteadyClock, TOLERANCE } from "../../src/domain/steady-clock.js";
+import { AGREEMENT, createSteadyClock, TOLERANCE } from "../../src/lib/steady-clock.js";
 import { withDatabase } from "./database.js";
 import { createTrial, MINUTE, NOW, runs, SECOND } from "./suite/fixture.js";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createCommitQueue } from "../../src/stores/sqlite/commit-queue.js";
+import { createCommitQueue } from "../../src/stores/sqlite/commit/commit-queue.js";
 
 describe("the commit queue of a SQLite store", () => {
   test("very many calls that fail by the fault of one are tried again", async () => {

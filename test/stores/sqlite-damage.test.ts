@@ -3,9 +3,9 @@ import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { LatchkeyError } from "../../src/domain/error.js";
-import type { Session } from "../../src/domain/session.js";
-import type { SessionStore } from "../../src/domain/session-store.js";
-import { openThreadWriter } from "../../src/stores/sqlite/thread-writer.js";
+import type { Session } from "../../src/domain/sessions/session.js";
+import type { SessionStore } from "../../src/domain/sessions/session-store.js";
+import { openThreadWriter } from "../../src/stores/sqlite/commit/client.js";
 import { connect, openQuietly, withFolder } from "./database.js";
 import { createTrial, MINUTE, type Minted, NOW, SECOND } from "./suite/fixture.js";
 

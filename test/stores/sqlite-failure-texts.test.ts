@@ -3,9 +3,9 @@ import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import Sqlite from "better-sqlite3";
-import { openFailure, translateFailure } from "../../src/stores/sqlite/failure.js";
-import { isFileThere } from "../../src/stores/sqlite/file-presence.js";
-import { brokenBy, notCopiedBy, unsyncedBy } from "../../src/stores/sqlite/thread-failure.js";
+import { openFailure, translateFailure } from "../../src/stores/sqlite/file/failure.js";
+import { isFileThere } from "../../src/stores/sqlite/file/presence.js";
+import { brokenBy, notCopiedBy, unsyncedBy } from "../../src/stores/sqlite/threads/failure.js";
 import { withFolder } from "./database.js";
 import { hasCode } from "./suite/fixture.js";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { SessionStore } from "../../src/domain/session-store.js";
+import type { SessionStore } from "../../src/domain/sessions/session-store.js";
 import { withDatabase } from "./database.js";
 import { createTrial, listAll, MINUTE, NOW, setKey } from "./suite/fixture.js";
 

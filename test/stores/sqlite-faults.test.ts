@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
 import fc from "fast-check";
-import { type AppPolicy, NO_POLICY } from "../../src/domain/app-policy.js";
-import { expiresAt, isLive, type Session, touched } from "../../src/domain/session.js";
-import type { SessionEvent } from "../../src/domain/session-event.js";
-import type { SessionKey, SessionStore } from "../../src/domain/session-store.js";
+import { type AppPolicy, NO_POLICY } from "../../src/domain/sessions/app-policy.js";
+import { expiresAt, isLive, type Session, touched } from "../../src/domain/sessions/session.js";
+import type { SessionEvent } from "../../src/domain/sessions/session-event.js";
+import type { SessionKey, SessionStore } from "../../src/domain/sessions/session-store.js";
 import type { TokenHash } from "../../src/domain/token.js";
 import { createDatabase, type DatabaseTrial } from "./database.js";
 import { createFaultyDisk, FAULTS, type FaultyDisk, turns } from "./faulty-disk.js";

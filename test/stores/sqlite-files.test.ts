@@ -3,7 +3,7 @@ import { copyFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { LatchkeyError } from "../../src/domain/error.js";
-import type { SessionStore } from "../../src/domain/session-store.js";
+import type { SessionStore } from "../../src/domain/sessions/session-store.js";
 import { openQuietly, withFolder } from "./database.js";
 import { createMint, createTrial, NOW } from "./suite/fixture.js";
 

@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "n
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { LatchkeyError } from "../../src/domain/error.js";
-import { DEFAULT_QUOTAS } from "../../src/domain/quotas.js";
-import { KEPT, onceOf } from "../../src/domain/request-record.js";
+import { KEPT, onceOf } from "../../src/domain/sessions/idempotency-key.js";
+import { DEFAULT_QUOTAS } from "../../src/domain/sessions/quotas.js";
 import {
   appUsages,
   catchConnection,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { openDirectWriter, type WriterOptions } from "../../src/stores/sqlite/writer.js";
+import { openDirectWriter, type WriterOptions } from "../../src/stores/sqlite/commit/writer.js";
 import { withDatabase } from "./database.js";
 import { createTrial, hasCode, NOW, setKey } from "./suite/fixture.js";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NO_POLICY } from "../../src/domain/app-policy.js";
+import { NO_POLICY } from "../../src/domain/sessions/app-policy.js";
 import { createDatabase } from "./database.js";
 import { createFaultyDisk, turns } from "./faulty-disk.js";
 import { createMint, hasCode, withStore } from "./suite/fixture.js";

@@ -7,8 +7,8 @@ import {
   openPrefetch,
   type Prefetch,
   type PrefetchOptions,
-} from "../../src/stores/sqlite/prefetch.js";
-import type { StoredSession } from "../../src/stores/sqlite/rows.js";
+} from "../../src/stores/sqlite/prefetch/client.js";
+import type { StoredSession } from "../../src/stores/sqlite/tables/rows.js";
 import { withDatabase, withFolder } from "./database.js";
 import { createFaultyDisk, turns } from "./faulty-disk.js";
 import { createTrial, hasCode, type Minted, NOW } from "./suite/fixture.js";

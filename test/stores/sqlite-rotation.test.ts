@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { KEPT, onceOf } from "../../src/domain/request-record.js";
-import { OLD_TOKENS, type Rotation } from "../../src/domain/rotation.js";
-import type { Session } from "../../src/domain/session.js";
+import { KEPT, onceOf } from "../../src/domain/sessions/idempotency-key.js";
+import { OLD_TOKENS, type Rotation } from "../../src/domain/sessions/rotation.js";
+import type { Session } from "../../src/domain/sessions/session.js";
 import { hashToken } from "../../src/domain/token.js";
 import { type DatabaseTrial, withDatabase } from "./database.js";
 import { createFaultyDisk, turns } from "./faulty-disk.js";

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import type { Database } from "better-sqlite3";
-import { createSessions } from "../../src/services/sessions.js";
+import { createSessions } from "../../src/services/sessions/sessions.js";
 import { withDatabase } from "./database.js";
 import { createMint, createTrial, NOW, setKey } from "./suite/fixture.js";
 

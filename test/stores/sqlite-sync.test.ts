@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import Sqlite from "better-sqlite3";
 import { LatchkeyError } from "../../src/domain/error.js";
-import type { SessionStore } from "../../src/domain/session-store.js";
+import type { SessionStore } from "../../src/domain/sessions/session-store.js";
 import type { TokenHash } from "../../src/domain/token.js";
 import {
   openDirectWriter,
   type Writer,
   type WriterOptions,
-} from "../../src/stores/sqlite/writer.js";
+} from "../../src/stores/sqlite/commit/writer.js";
 import { openQuietly, withFolder } from "./database.js";
 import { turns } from "./faulty-disk.js";
 import { createTrial, NOW, SECOND, setKey } from "./suite/fixture.js";

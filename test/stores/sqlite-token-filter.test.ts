@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { hashToken, type TokenHash } from "../../src/domain/token.js";
-import { openConnection } from "../../src/stores/sqlite/connection.js";
-import { fillTokenFilter } from "../../src/stores/sqlite/filter-fill.js";
-import { openPrefetch, type PrefetchOptions } from "../../src/stores/sqlite/prefetch.js";
-import { createTokenFilter, filterMemoryFor } from "../../src/stores/sqlite/token-filter.js";
+import { openConnection } from "../../src/stores/sqlite/file/connection.js";
+import { openPrefetch, type PrefetchOptions } from "../../src/stores/sqlite/prefetch/client.js";
+import { fillTokenFilter } from "../../src/stores/sqlite/prefetch/filter-fill.js";
+import {
+  createTokenFilter,
+  filterMemoryFor,
+} from "../../src/stores/sqlite/prefetch/token-filter.js";
 import { eventually } from "../transports/eventually.js";
 import { withDatabase } from "./database.js";
 import { createTrial, NOW, SECOND } from "./suite/fixture.js";

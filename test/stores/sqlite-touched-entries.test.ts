@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { createEntry, type Entry } from "../../src/stores/sqlite/entry.js";
-import { createTouchedEntries } from "../../src/stores/sqlite/touched-entries.js";
+import { createEntry, type Entry } from "../../src/stores/sqlite/cache/entry.js";
+import { createTouchedEntries } from "../../src/stores/sqlite/cache/touched-entries.js";
 import { createMint } from "./suite/fixture.js";
 
 const COUNT = 6;

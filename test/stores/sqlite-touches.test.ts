@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, type TestContext, test } from "node:test";
-import type { Session } from "../../src/domain/session.js";
+import type { Session } from "../../src/domain/sessions/session.js";
 import { type DatabaseTrial, withDatabase } from "./database.js";
 import { turns } from "./faulty-disk.js";
 import { createTrial, listAll, MINUTE, type Minted, NOW, SECOND, setKey } from "./suite/fixture.js";

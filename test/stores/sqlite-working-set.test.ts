@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { Transaction } from "../../src/stores/sqlite/commit-queue.js";
-import { latestOf } from "../../src/stores/sqlite/entry.js";
-import { createWorkingSet } from "../../src/stores/sqlite/working-set.js";
+import { latestOf } from "../../src/stores/sqlite/cache/entry.js";
+import { createWorkingSet } from "../../src/stores/sqlite/cache/working-set.js";
+import type { Transaction } from "../../src/stores/sqlite/commit/commit-queue.js";
 import { withDatabase } from "./database.js";
 import {
   createMint,

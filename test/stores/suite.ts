@@ -1,5 +1,5 @@
 import { describe, test } from "node:test";
-import { DEFAULT_QUOTAS } from "../../src/domain/quotas.js";
+import { DEFAULT_QUOTAS } from "../../src/domain/sessions/quotas.js";
 import { closingCases } from "./suite/closing.js";
 import { countingCases } from "./suite/counting.js";
 import { creationCases } from "./suite/creating.js";

@@ -9,7 +9,7 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Client, credentials } from "@grpc/grpc-js";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { readTls } from "../../src/transports/tls.js";
+import { readTls } from "../../src/transports/net/tls.js";
 import { createAuthority } from "../transports/certificates.js";
 import { dial } from "../transports/command-client.js";
 import { withListeners } from "../transports/listeners.js";

@@ -3,11 +3,11 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { Config } from "../../src/config.js";
-import { hashApiKey, newApiKey } from "../../src/domain/account.js";
-import { DEFAULT_QUOTAS } from "../../src/domain/quotas.js";
-import { start } from "../../src/main.js";
-import { openAccountStore } from "../../src/stores/sqlite/accounts.js";
+import type { Config } from "../../src/config/config.js";
+import { hashApiKey, newApiKey } from "../../src/domain/accounts/account.js";
+import { DEFAULT_QUOTAS } from "../../src/domain/sessions/quotas.js";
+import { start } from "../../src/server/start.js";
+import { openAccountStore } from "../../src/stores/sqlite/accounts/store.js";
 import type { Scope } from "../process/program.js";
 import type { Certificate } from "../transports/certificates.js";
 import { RKE } from "../transports/server.js";

@@ -2,8 +2,8 @@ import { Code, type Client as ConnectClient, ConnectError } from "@connectrpc/co
 import type { Session as Message } from "../../gen/ts/latchkey/session/v1/session_pb.js";
 import type { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { LatchkeyError } from "../../src/domain/error.js";
-import type { Session } from "../../src/domain/session.js";
-import type { Sessions } from "../../src/services/sessions.js";
+import type { Session } from "../../src/domain/sessions/session.js";
+import type { Sessions } from "../../src/services/sessions/sessions.js";
 import { APP } from "../process/wire.js";
 import type { Caller } from "./histories.js";
 import type { Answer, Seen } from "./session-object.js";

@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { SERVER_FLAGS } from "../../src/runtime.js";
+import { SERVER_FLAGS } from "../../src/cli/runtime.js";
 import { type Scope, startProgram } from "../process/program.js";
 import { BIN, FREE_PORTS, ROOT, serverOf } from "../process/server.js";
 

@@ -1,5 +1,5 @@
-import type { Session } from "../../src/domain/session.js";
-import type { SessionStore } from "../../src/domain/session-store.js";
+import type { Session } from "../../src/domain/sessions/session.js";
+import type { SessionStore } from "../../src/domain/sessions/session-store.js";
 import { hashToken, type TokenHash } from "../../src/domain/token.js";
 import { listAll, NOW } from "../stores/suite/fixture.js";
 

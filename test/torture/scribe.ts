@@ -2,15 +2,15 @@
 // asks and is answered, in the lines that `readLedger` reads. Its argument is a `ScribeOptions`.
 import { writeSync } from "node:fs";
 import { LatchkeyError } from "../../src/domain/error.js";
-import type { Session } from "../../src/domain/session.js";
-import { openConnection } from "../../src/stores/sqlite/connection.js";
-import { openSqliteStore } from "../../src/stores/sqlite/open.js";
-import { openThreadWriter } from "../../src/stores/sqlite/thread-writer.js";
+import type { Session } from "../../src/domain/sessions/session.js";
+import { openThreadWriter } from "../../src/stores/sqlite/commit/client.js";
 import {
   createCommitter,
   type Writer,
   type WriterOptions,
-} from "../../src/stores/sqlite/writer.js";
+} from "../../src/stores/sqlite/commit/writer.js";
+import { openConnection } from "../../src/stores/sqlite/file/connection.js";
+import { openSqliteStore } from "../../src/stores/sqlite/open.js";
 import { createRandom } from "../process/random.js";
 import { createMint, NOW } from "../stores/suite/fixture.js";
 import { APP, dataOf, type State, tokenOf } from "./ledger.js";

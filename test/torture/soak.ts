@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { SERVER_FLAGS } from "../../src/runtime.js";
+import { SERVER_FLAGS } from "../../src/cli/runtime.js";
 import { openGrpc } from "../process/grpc-wire.js";
 import { openHttp } from "../process/http-wire.js";
 import { type Scope, startProgram } from "../process/program.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { createAdmission } from "../../src/transports/admission.js";
+import { createAdmission } from "../../src/transports/call/admission.js";
 
 /** Refusals that are answered when the test lets time pass. */
 function createTrial() {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createAnswerMemory } from "../../src/transports/answer-memory.js";
+import { createAnswerMemory } from "../../src/transports/call/answer-memory.js";
 
 const never = () => assert.fail("it gave way");
 

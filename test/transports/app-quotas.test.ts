@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { DEFAULT_QUOTAS, type Quotas } from "../../src/domain/quotas.js";
+import { DEFAULT_QUOTAS, type Quotas } from "../../src/domain/sessions/quotas.js";
 import { STORES, type TestServer, withServer } from "./server.js";
 import { withWires } from "./wires.js";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import Sqlite from "better-sqlite3";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { AGREEMENT } from "../../src/domain/steady-clock.js";
+import { AGREEMENT } from "../../src/lib/steady-clock.js";
 import { eventually } from "./eventually.js";
 import { MINUTE, SECOND, startServer } from "./server.js";
 import { openWire } from "./wires.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { describe, test } from "node:test";
-import { namePeer, peerOf, textOfPeer } from "../../src/transports/peer.js";
+import { namePeer, peerOf, textOfPeer } from "../../src/transports/net/peer.js";
 import {
   type Answer,
   type CommandClient,

@@ -1,13 +1,13 @@
 import { pino } from "pino";
-import type { Authentication } from "../../src/services/authentication.js";
-import { type Connections, createConnections } from "../../src/services/connections.js";
-import { createCalls } from "../../src/transports/calls.js";
+import type { Authentication } from "../../src/services/access/authentication.js";
+import { type Connections, createConnections } from "../../src/services/access/connections.js";
+import { createMetrics } from "../../src/telemetry/metrics.js";
+import { createCalls } from "../../src/transports/call/calls.js";
 import {
   type CommandListenerOptions,
   listenCommand,
 } from "../../src/transports/command/listener.js";
-import type { Listener } from "../../src/transports/listener.js";
-import { createMetrics } from "../../src/transports/metrics.js";
+import type { Listener } from "../../src/transports/net/listener.js";
 import { type Accounts, createAccounts } from "../services/plain-accounts.js";
 import { type CommandClient, dial, speak } from "./command-client.js";
 import { NO_PROXY_HEADERS } from "./proxy-headers.js";

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
 import { LatchkeyError } from "../../src/domain/error.js";
-import type { Authentication } from "../../src/services/authentication.js";
+import type { Authentication } from "../../src/services/access/authentication.js";
 import { type Answer, frame, request } from "./command-client.js";
 import { STARTED_AT, withCommandListener } from "./command-listener.js";
 import { eventually } from "./eventually.js";

@@ -9,7 +9,7 @@ import {
   GetCurrentSessionResponseSchema,
   SessionService,
 } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { createConnectionAges } from "../../src/transports/connection-age.js";
+import { createConnectionAges } from "../../src/transports/net/connection-age.js";
 import { type Guarded, withGuarded } from "../authentication/accounts.js";
 
 /** Milliseconds; a connection lives for up to a tenth more. */

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import type { Socket } from "node:net";
 import { test } from "node:test";
-import type { Network } from "../../src/domain/network.js";
+import type { Network } from "../../src/lib/network.js";
 import { withGuarded } from "../authentication/accounts.js";
 import { PEER_NAMES, PEERS } from "../authentication/peers.js";
 import { dial } from "./command-client.js";

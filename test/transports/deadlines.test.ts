@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import type { RpcCall } from "../../src/transports/rpcs.js";
+import type { RpcCall } from "../../src/transports/rpc/rpcs.js";
 import { eventually } from "./eventually.js";
 import { type SessionRpcs, withListeners } from "./listeners.js";
 import type { Addresses } from "./server.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { LatchkeyError } from "../../src/domain/error.js";
-import type { SessionStore } from "../../src/domain/session-store.js";
+import type { SessionStore } from "../../src/domain/sessions/session-store.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
 import { withListeners } from "./listeners.js";
 import { openRest, type Rest } from "./rest.js";

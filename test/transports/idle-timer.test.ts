@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { startIdleTimer } from "../../src/transports/idle-timer.js";
+import { startIdleTimer } from "../../src/transports/net/idle-timer.js";
 
 test("an idle timer runs out, again after a restart, and not once it is stopped", async (t) => {
   // What keeps the process alive, as its timers do not.

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
 import Fastify from "fastify";
-import { createJsonAnswers } from "../../src/transports/http/json-answers.js";
-import { createJsonStreams } from "../../src/transports/http/json-streams.js";
+import { createJsonAnswers } from "../../src/transports/http/answers/json-answers.js";
+import { createJsonStreams } from "../../src/transports/http/answers/json-streams.js";
 import { dial } from "./command-client.js";
 import { openRest } from "./rest.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { createLoadGate } from "../../src/transports/load-gate.js";
+import { createLoadGate } from "../../src/transports/call/load-gate.js";
 
 const TURN_CALLS = 4;
 

@@ -9,7 +9,7 @@ import {
   checkJsonValues,
   MAX_VALUES,
   messageValuesCheck,
-} from "../../src/transports/message-values.js";
+} from "../../src/transports/rpc/message-values.js";
 import { assertRefused } from "./case.js";
 import { withListeners } from "./listeners.js";
 import { openRawWire } from "./raw.js";

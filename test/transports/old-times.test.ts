@@ -4,8 +4,8 @@ import { create, fromJson, toJson } from "@bufbuild/protobuf";
 import { TimestampSchema, timestampMs } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { AGREEMENT } from "../../src/domain/steady-clock.js";
-import { toTimestamp } from "../../src/transports/messages.js";
+import { AGREEMENT } from "../../src/lib/steady-clock.js";
+import { toTimestamp } from "../../src/transports/rpc/messages.js";
 import { NOW, STORES, withServer } from "./server.js";
 import { openWire, WIRES } from "./wires.js";
 

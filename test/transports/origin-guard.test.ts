@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import fc from "fast-check";
-import { isLoopback } from "../../src/domain/host.js";
+import { isLoopback } from "../../src/lib/host.js";
 import { type ListenersOptions, withListeners } from "./listeners.js";
 import { openRest, type Rest, type RestAnswer } from "./rest.js";
 

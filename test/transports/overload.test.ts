@@ -6,7 +6,7 @@ import { Client, credentials } from "@grpc/grpc-js";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.js";
 import { RkeService } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { createLoadGate } from "../../src/transports/load-gate.js";
+import { createLoadGate } from "../../src/transports/call/load-gate.js";
 import { type Listeners, withListeners } from "./listeners.js";
 import { JSON_TYPE, openRest, type Rest } from "./rest.js";
 import { type Wire, withWires } from "./wires.js";

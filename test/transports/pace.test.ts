@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { createPace } from "../../src/transports/pace.js";
+import { createPace } from "../../src/transports/call/pace.js";
 
 /** A pace of 2 in a tick of 5 ms, of which 6 may wait, under a clock that the test moves. */
 function createTrial() {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { connect as connectTls } from "node:tls";
-import type { Network } from "../../src/domain/network.js";
+import type { Network } from "../../src/lib/network.js";
 import { type Guarded, withGuarded } from "../authentication/accounts.js";
 import { createFiles } from "../tls/trial.js";
 import { speakOn, WIRES, type WireName } from "../tls/wires.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect, type Socket } from "node:net";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { createByteBudget } from "../../src/transports/byte-budget.js";
+import { createByteBudget } from "../../src/transports/call/byte-budget.js";
 import { withGuarded } from "../authentication/accounts.js";
 import { eventually } from "./eventually.js";
 import { withListeners } from "./listeners.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { pathOf } from "../../src/transports/http/request-path.js";
+import { pathOf } from "../../src/transports/http/requests/request-path.js";
 
 for (const [url, path] of [
   ["/livez", "/livez"],

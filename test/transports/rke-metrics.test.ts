@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createMetrics } from "../../src/transports/metrics.js";
+import { createMetrics } from "../../src/telemetry/metrics.js";
 import { WALLET } from "../rke/fake-exchange.js";
 import { openRest } from "./rest.js";
 import { withServer } from "./server.js";

@@ -5,7 +5,7 @@ import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../../gen/ts/google/rpc/error_details_pb.js";
 import { Cipher } from "../../gen/ts/latchkey/rke/v1/cipher_pb.js";
 import { RkeService } from "../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
-import { EXCHANGE_CODES } from "../../src/services/rke.js";
+import { EXCHANGE_CODES } from "../../src/services/rke/rke.js";
 import { DERIVED, WALLET } from "../rke/fake-exchange.js";
 import { assertRefused, invalid, NOT_FOUND, type Refusal } from "./case.js";
 import { NOW, startServer, type TestServer } from "./server.js";

@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { Config, RkeConfig } from "../../src/config.js";
-import { DEFAULT_QUOTAS } from "../../src/domain/quotas.js";
-import { start } from "../../src/main.js";
-import type { LogLevel } from "../../src/settings.js";
-import type { StartIdleTimer } from "../../src/transports/idle-timer.js";
+import type { Config, RkeConfig } from "../../src/config/config.js";
+import type { LogLevel } from "../../src/config/settings.js";
+import { DEFAULT_QUOTAS } from "../../src/domain/sessions/quotas.js";
+import { start } from "../../src/server/start.js";
+import type { StartIdleTimer } from "../../src/transports/net/idle-timer.js";
 import { createFakeExchange, type FakeExchange } from "../rke/fake-exchange.js";
 
 export const SECOND = 1_000;

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pino } from "pino";
 import { LatchkeyError } from "../../src/domain/error.js";
-import { createCalls } from "../../src/transports/calls.js";
-import { createSparseLog } from "../../src/transports/sparse-log.js";
+import { createSparseLog } from "../../src/lib/sparse-log.js";
+import { createCalls } from "../../src/transports/call/calls.js";
 
 test("calls that the store refuses for one reason are one line in 10 s, without a stack", async () => {
   let now = 0;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createStrangerLog } from "../../src/transports/stranger-log.js";
+import { createStrangerLog } from "../../src/telemetry/stranger-log.js";
 
 function setUp() {
   const trial = { now: 0, lines: [] as object[], leftOut: [] as string[] };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { status } from "@grpc/grpc-js";
-import { createByteBudget } from "../../src/transports/byte-budget.js";
+import { createByteBudget } from "../../src/transports/call/byte-budget.js";
 import { eventually } from "./eventually.js";
 import { beginMessage, type HalfCall, type HalfCalls, openHalfCalls } from "./half-call.js";
 import { type ListenersOptions, withListeners } from "./listeners.js";

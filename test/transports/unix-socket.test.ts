@@ -18,7 +18,7 @@ import {
   GetCurrentSessionResponseSchema,
   SessionService,
 } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import type { Config } from "../../src/config.js";
+import type { Config } from "../../src/config/config.js";
 import { type Guarded, withGuarded } from "../authentication/accounts.js";
 import { createFiles } from "../tls/trial.js";
 import { createAuthority } from "./certificates.js";

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { test } from "node:test";
-import { createDiscards } from "../../src/transports/http/unread-body.js";
+import { createDiscards } from "../../src/transports/http/requests/unread-body.js";
 import { eventually } from "./eventually.js";
 
 test("so many bodies are thrown away at a time, and the others when it is their turn", async () => {

@@ -1,6 +1,6 @@
 import { createDecipheriv } from "node:crypto";
 import { LatchkeyError } from "../../domain/error.js";
-import type { DerivedKey } from "../../domain/key-exchange.js";
+import type { DerivedKey } from "../../domain/rke/key-exchange.js";
 import { deriveKey, deriveShare, KEY_LENGTH } from "../derivation.js";
 import { RAIDAS } from "../packet.js";
 import { xor } from "../xor.js";

@@ -1,4 +1,4 @@
-import type { DerivedKey } from "../../domain/key-exchange.js";
+import type { DerivedKey } from "../../domain/rke/key-exchange.js";
 import type { ShareQuery } from "../packet.js";
 
 /** One exchange as the RAIDA servers saw it. */

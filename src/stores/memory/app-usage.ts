@@ -1,4 +1,4 @@
-import { type AppUsage, NO_USAGE } from "../../domain/quotas.js";
+import { type AppUsage, NO_USAGE } from "../../domain/sessions/quotas.js";
 
 /** How much there is of each app. */
 export function createAppUsages() {

@@ -1,6 +1,6 @@
-import { OLD_TOKENS, type OldTokenUse, useOfOldToken } from "../../domain/rotation.js";
-import { isLive, type Session } from "../../domain/session.js";
-import type { SessionKey } from "../../domain/session-store.js";
+import { OLD_TOKENS, type OldTokenUse, useOfOldToken } from "../../domain/sessions/rotation.js";
+import { isLive, type Session } from "../../domain/sessions/session.js";
+import type { SessionKey } from "../../domain/sessions/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
 
 /** A session and what finds it. */

@@ -1,7 +1,11 @@
-import type { EndReason } from "../../domain/end-reason.js";
-import { type EventListener, type EventLog, LOG_PERIOD } from "../../domain/event-log.js";
-import type { Session } from "../../domain/session.js";
-import { eventOf, type SessionEvent, type SessionEventType } from "../../domain/session-event.js";
+import type { EndReason } from "../../domain/sessions/end-reason.js";
+import { type EventListener, type EventLog, LOG_PERIOD } from "../../domain/sessions/event-log.js";
+import type { Session } from "../../domain/sessions/session.js";
+import {
+  eventOf,
+  type SessionEvent,
+  type SessionEventType,
+} from "../../domain/sessions/session-event.js";
 
 /** Touches are told of this long (ms) after the first of them. */
 const TOUCH_DELAY = 500;

@@ -1,10 +1,15 @@
-import { answerBytesFor, checkAnswers, checkApps, type Quotas } from "../../domain/quotas.js";
 import {
   isAnsweredBy,
   type Once,
   type RequestHash,
   type RequestRecord,
-} from "../../domain/request-record.js";
+} from "../../domain/sessions/idempotency-key.js";
+import {
+  answerBytesFor,
+  checkAnswers,
+  checkApps,
+  type Quotas,
+} from "../../domain/sessions/quotas.js";
 import type { AppUsages } from "./app-usage.js";
 
 /** An answer, and whose it is. */

@@ -1,8 +1,14 @@
-import { type AppPolicy, evictions, isTouchDue, NO_POLICY } from "../../domain/app-policy.js";
-import { createCallsUnderWay } from "../../domain/calls-under-way.js";
-import type { EndReason } from "../../domain/end-reason.js";
 import { LatchkeyError, noSession, sessionExists } from "../../domain/error.js";
-import { KEPT_EVENTS } from "../../domain/event-log.js";
+import {
+  type AppPolicy,
+  evictions,
+  isTouchDue,
+  NO_POLICY,
+} from "../../domain/sessions/app-policy.js";
+import type { EndReason } from "../../domain/sessions/end-reason.js";
+import { KEPT_EVENTS } from "../../domain/sessions/event-log.js";
+import type { Once } from "../../domain/sessions/idempotency-key.js";
+import { createCallsUnderWay } from "../../domain/sessions/in-flight.js";
 import {
   type AppUsage,
   checkApps,
@@ -11,17 +17,22 @@ import {
   checkPolicies,
   DEFAULT_QUOTAS,
   type Quotas,
-} from "../../domain/quotas.js";
-import type { Once } from "../../domain/request-record.js";
-import { rotatedAlready, spareAfter } from "../../domain/rotation.js";
-import { type Change, expiresAt, isLive, type Session, touched } from "../../domain/session.js";
+} from "../../domain/sessions/quotas.js";
+import { rotatedAlready, spareAfter } from "../../domain/sessions/rotation.js";
+import {
+  type Change,
+  expiresAt,
+  isLive,
+  type Session,
+  touched,
+} from "../../domain/sessions/session.js";
 import type {
   ListPage,
   ListQuery,
   SessionKey,
   SessionStore,
   StoreObserver,
-} from "../../domain/session-store.js";
+} from "../../domain/sessions/session-store.js";
 import { createAppUsages } from "./app-usage.js";
 import { createEntries, type Entry } from "./entries.js";
 import { createMemoryEventLog, type EventLogOptions } from "./event-log.js";

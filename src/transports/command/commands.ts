@@ -1,9 +1,9 @@
 import type { Command } from "../../../gen/ts/latchkey/command/v1/command_pb.js";
-import { type Awaitable, then } from "../../domain/awaitable.js";
 import { LatchkeyError } from "../../domain/error.js";
-import { type ShownSession, toRfc3339, toSessionObject } from "../../services/caller-session.js";
-import type { Connection } from "../../services/connections.js";
-import type { Calls } from "../calls.js";
+import { type Awaitable, then } from "../../lib/maybe-promise.js";
+import type { Connection } from "../../services/access/connections.js";
+import type { Calls } from "../call/calls.js";
+import { type ShownSession, toRfc3339, toSessionObject } from "../rpc/caller-session.js";
 
 export interface CommandsOptions {
   readonly calls: Calls;

@@ -5,8 +5,8 @@ import {
   CommandSchema,
   ResponseSchema,
 } from "../../../gen/ts/latchkey/command/v1/command_pb.js";
-import type { Awaitable } from "../../domain/awaitable.js";
 import { LatchkeyError } from "../../domain/error.js";
+import type { Awaitable } from "../../lib/maybe-promise.js";
 import { type Conversation, errorText } from "./commands.js";
 import { createFrameReader, encodeFrame } from "./frames.js";
 

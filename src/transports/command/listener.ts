@@ -5,18 +5,18 @@ import {
   type Server as TlsServer,
 } from "node:tls";
 import type { Logger } from "pino";
-import type { Connections } from "../../services/connections.js";
-import type { Calls } from "../calls.js";
+import { createSparseLog } from "../../lib/sparse-log.js";
+import type { Connections } from "../../services/access/connections.js";
+import type { Calls } from "../call/calls.js";
 import {
   createConnectionPlaces,
   type Place,
   type PlaceLimits,
   type PlaceObserver,
-} from "../connection-places.js";
-import type { Listener } from "../listener.js";
-import { acceptedSocket, certifiedName, peerOf, textOfPeer } from "../peer.js";
-import { type ProxyHeaders, readProxyHeaders } from "../proxied-connections.js";
-import { createSparseLog } from "../sparse-log.js";
+} from "../net/connection-places.js";
+import type { Listener } from "../net/listener.js";
+import { acceptedSocket, certifiedName, peerOf, textOfPeer } from "../net/peer.js";
+import { type ProxyHeaders, readProxyHeaders } from "../net/proxied-connections.js";
 import { createCommands } from "./commands.js";
 import { type ConnectionLimits, type ServedConnection, serveConnection } from "./connection.js";
 import { FRAME_LIMIT } from "./frames.js";

@@ -1,10 +1,10 @@
 import type { Http2Session, ServerHttp2Stream } from "node:http2";
 import { overloaded } from "../../domain/error.js";
-import { type ByteBudget, createByteBudget } from "../byte-budget.js";
-import type { CallObserver } from "../calls.js";
-import type { Place } from "../connection-places.js";
-import { endStream, ignoreError } from "./http2-streams.js";
-import { toStatus } from "./unary.js";
+import { type ByteBudget, createByteBudget } from "../call/byte-budget.js";
+import type { CallObserver } from "../call/calls.js";
+import type { Place } from "../net/connection-places.js";
+import { endStream, ignoreError } from "./http2/streams.js";
+import { toStatus } from "./methods/unary.js";
 
 /** Bytes of a call's header list that cost nothing: the call takes more than that by itself. */
 const FREE = 1_024;

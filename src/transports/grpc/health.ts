@@ -6,8 +6,8 @@ import {
   HealthCheckResponse_ServingStatus as Status,
 } from "../../../gen/ts/health/v1/health_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
-import { bytesMethod, decoderOf, encoderOf } from "./messages.js";
-import { toStatus } from "./unary.js";
+import { bytesMethod, decoderOf, encoderOf } from "./methods/messages.js";
+import { toStatus } from "./methods/unary.js";
 
 /** Watches of all callers together. */
 const MAX_WATCHES = 1_000;

@@ -1,15 +1,15 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { type Server, type StatusObject, status } from "@grpc/grpc-js";
-import type { Awaitable } from "../../domain/awaitable.js";
 import { LatchkeyError, overloaded } from "../../domain/error.js";
-import type { CallerSession } from "../../services/connections.js";
-import type { Admission } from "../admission.js";
-import type { ByteBudget, Charge } from "../byte-budget.js";
-import type { CallObserver, Calls } from "../calls.js";
-import type { IsPublic } from "../listener.js";
-import type { Pace } from "../pace.js";
-import { beginFrames, type Frames, isWithin, pushPart, takeMessage } from "./frames.js";
+import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { CallerSession } from "../../services/access/connections.js";
+import type { Admission } from "../call/admission.js";
+import type { ByteBudget, Charge } from "../call/byte-budget.js";
+import type { CallObserver, Calls } from "../call/calls.js";
+import type { Pace } from "../call/pace.js";
+import type { IsPublic } from "../net/listener.js";
+import { beginFrames, type Frames, isWithin, pushPart, takeMessage } from "./http2/frames.js";
 import {
   type AdmitHeaders,
   endStream,
@@ -17,7 +17,8 @@ import {
   interceptStreams,
   resetStream,
   streamOf,
-} from "./http2-streams.js";
+} from "./http2/streams.js";
+import { toStatus } from "./methods/unary.js";
 import {
   createPublicCalls,
   PUBLIC_CALLS,
@@ -25,7 +26,6 @@ import {
   publicPartOf,
   REFLECTION,
 } from "./public-calls.js";
-import { toStatus } from "./unary.js";
 
 /** Milliseconds in which a message must be whole, as a request by HTTP. */
 const MESSAGE_TIME = 30_000;

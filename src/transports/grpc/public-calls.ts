@@ -1,5 +1,5 @@
 import type { ServerHttp2Stream } from "node:http2";
-import type { PublicPart } from "../listener.js";
+import type { PublicPart } from "../net/listener.js";
 
 /** Bytes of a message to a service that is open to everybody. */
 export const PUBLIC_MESSAGE = 4 * 1024;

@@ -10,24 +10,24 @@ import {
 } from "@grpc/grpc-js";
 import { RkeService } from "../../../gen/ts/latchkey/rke/v1/rke_service_pb.js";
 import { SessionService } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import type { Admission } from "../admission.js";
-import type { ByteBudget } from "../byte-budget.js";
-import type { CallOrigins } from "../call-origin.js";
-import type { CallObserver, Calls } from "../calls.js";
-import type { ConnectionPlaces } from "../connection-places.js";
-import type { StartIdleTimer } from "../idle-timer.js";
-import type { IsPublic, Listener } from "../listener.js";
-import type { Pace } from "../pace.js";
-import type { ProxyHeaders } from "../proxied-connections.js";
-import type { Rpcs } from "../rpcs.js";
-import { listenTcp } from "../tcp.js";
-import type { Tls } from "../tls.js";
-import type { UnreadAnswers } from "../unread-answers.js";
+import type { Admission } from "../call/admission.js";
+import type { ByteBudget } from "../call/byte-budget.js";
+import type { CallOrigins } from "../call/call-origin.js";
+import type { CallObserver, Calls } from "../call/calls.js";
+import type { Pace } from "../call/pace.js";
+import type { UnreadAnswers } from "../call/unread-answers.js";
+import type { ConnectionPlaces } from "../net/connection-places.js";
+import type { StartIdleTimer } from "../net/idle-timer.js";
+import type { IsPublic, Listener } from "../net/listener.js";
+import type { ProxyHeaders } from "../net/proxied-connections.js";
+import { listenTcp } from "../net/tcp.js";
+import type { Tls } from "../net/tls.js";
+import type { Rpcs } from "../rpc/rpcs.js";
 import { createHeaderLists } from "./header-lists.js";
 import { addHealth } from "./health.js";
 import { createIntake, STRANGERS_CALLS } from "./intake.js";
+import { toGrpcService } from "./methods/service.js";
 import { addReflection } from "./reflection.js";
-import { toGrpcService } from "./service.js";
 
 /** Bytes of a request. The largest is an update of 60,000 bytes of JSON, at most about seven times
  * that as a Struct; RKE's batches end here. */

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { then } from "../../domain/awaitable.js";
-import { toSessionObject } from "../../services/caller-session.js";
-import type { Callers } from "../../services/callers.js";
-import type { Calls } from "../calls.js";
+import { then } from "../../lib/maybe-promise.js";
+import type { Callers } from "../../services/access/callers.js";
+import type { Calls } from "../call/calls.js";
+import { toSessionObject } from "../rpc/caller-session.js";
 import type { CallerOf } from "./rest-sessions/routes.js";
 
 export interface CurrentSessionOptions {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { LatchkeyError } from "../../domain/error.js";
-import type { IsPublic, PublicPart } from "../listener.js";
-import type { Metrics } from "../metrics.js";
+import type { Metrics } from "../../telemetry/metrics.js";
+import type { IsPublic, PublicPart } from "../net/listener.js";
 import type { CallerOf } from "./rest-sessions/routes.js";
 
 export interface OperationsOptions {

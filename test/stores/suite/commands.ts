@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { type AppPolicy, NO_POLICY } from "../../../src/domain/app-policy.js";
+import { type AppPolicy, NO_POLICY } from "../../../src/domain/sessions/app-policy.js";
 
 export const APPS = ["shop", "blog", "shop-2"];
 export const USERS = ["ann", "bob", "a:b/c d", "사용자"];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Session } from "../../../src/domain/session.js";
-import type { SessionStore } from "../../../src/domain/session-store.js";
+import type { Session } from "../../../src/domain/sessions/session.js";
+import type { SessionStore } from "../../../src/domain/sessions/session-store.js";
 import type { TokenHash } from "../../../src/domain/token.js";
 import { type Case, hasCode, listAll, MINUTE, NOW } from "./fixture.js";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { onceOf } from "../../../src/domain/request-record.js";
-import type { SessionKey } from "../../../src/domain/session-store.js";
+import { onceOf } from "../../../src/domain/sessions/idempotency-key.js";
+import type { SessionKey } from "../../../src/domain/sessions/session-store.js";
 import { type Case, listAll, MINUTE, type Minted, NOW, setKey, type Trial } from "./fixture.js";
 
 /** The two ways to name a session. */

@@ -1,11 +1,11 @@
 import { LatchkeyError } from "../../../src/domain/error.js";
-import type { Session } from "../../../src/domain/session.js";
+import type { Session } from "../../../src/domain/sessions/session.js";
 import type {
   ListPage,
   ListQuery,
   SessionStore,
   StoreObserver,
-} from "../../../src/domain/session-store.js";
+} from "../../../src/domain/sessions/session-store.js";
 import { hashToken, type TokenHash } from "../../../src/domain/token.js";
 
 /** The instant (ms) at which the cases begin; far from the real time, so that a

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type AppPolicy, NO_POLICY } from "../../../src/domain/app-policy.js";
 import { LatchkeyError } from "../../../src/domain/error.js";
-import { expiresAt, isLive, type Session, touched } from "../../../src/domain/session.js";
+import { type AppPolicy, NO_POLICY } from "../../../src/domain/sessions/app-policy.js";
+import { expiresAt, isLive, type Session, touched } from "../../../src/domain/sessions/session.js";
 import { APPS, type Command, histories, type Limits, type Pick, USERS } from "./commands.js";
 import {
   createMint,

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
-import { type AppPolicy, NO_POLICY } from "../../../src/domain/app-policy.js";
-import type { JsonObject } from "../../../src/domain/json.js";
-import { KEPT } from "../../../src/domain/request-record.js";
-import { OLD_TOKENS } from "../../../src/domain/rotation.js";
-import { isLive, type Session, touched } from "../../../src/domain/session.js";
+import { type AppPolicy, NO_POLICY } from "../../../src/domain/sessions/app-policy.js";
+import { KEPT } from "../../../src/domain/sessions/idempotency-key.js";
+import { OLD_TOKENS } from "../../../src/domain/sessions/rotation.js";
+import { isLive, type Session, touched } from "../../../src/domain/sessions/session.js";
+import type { JsonObject } from "../../../src/lib/json.js";
 
 /** A call of a use case that may come again under its request id. */
 export type Operation = {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { LatchkeyError } from "../../../src/domain/error.js";
-import type { SessionStore } from "../../../src/domain/session-store.js";
-import { createSessions, type Sessions } from "../../../src/services/sessions.js";
+import type { SessionStore } from "../../../src/domain/sessions/session-store.js";
+import { createSessions, type Sessions } from "../../../src/services/sessions/sessions.js";
 import {
   mostCommands,
   NOW,

@@ -1,6 +1,6 @@
-import { type AppPolicy, NO_POLICY } from "../../../src/domain/app-policy.js";
-import { isLive, type Session, touched } from "../../../src/domain/session.js";
-import type { SessionKey } from "../../../src/domain/session-store.js";
+import { type AppPolicy, NO_POLICY } from "../../../src/domain/sessions/app-policy.js";
+import { isLive, type Session, touched } from "../../../src/domain/sessions/session.js";
+import type { SessionKey } from "../../../src/domain/sessions/session-store.js";
 import type { Minted } from "./fixture.js";
 
 /** A store's sessions, in the order of their creation. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { isLive, type Session, touched } from "../../../src/domain/session.js";
-import type { ListQuery } from "../../../src/domain/session-store.js";
+import { isLive, type Session, touched } from "../../../src/domain/sessions/session.js";
+import type { ListQuery } from "../../../src/domain/sessions/session-store.js";
 import type { TokenHash } from "../../../src/domain/token.js";
 import {
   createMint,

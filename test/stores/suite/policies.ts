@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type AppPolicy, NO_POLICY } from "../../../src/domain/app-policy.js";
-import type { SessionStore } from "../../../src/domain/session-store.js";
+import { type AppPolicy, NO_POLICY } from "../../../src/domain/sessions/app-policy.js";
+import type { SessionStore } from "../../../src/domain/sessions/session-store.js";
 import {
   type Case,
   hasCode,

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { NO_POLICY } from "../../../src/domain/app-policy.js";
 import { LatchkeyError } from "../../../src/domain/error.js";
-import { DEFAULT_QUOTAS, type Quotas } from "../../../src/domain/quotas.js";
-import { KEPT, onceOf } from "../../../src/domain/request-record.js";
-import type { SessionStore } from "../../../src/domain/session-store.js";
+import { NO_POLICY } from "../../../src/domain/sessions/app-policy.js";
+import { KEPT, onceOf } from "../../../src/domain/sessions/idempotency-key.js";
+import { DEFAULT_QUOTAS, type Quotas } from "../../../src/domain/sessions/quotas.js";
+import type { SessionStore } from "../../../src/domain/sessions/session-store.js";
 import { hashToken } from "../../../src/domain/token.js";
 import {
   createTrial,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { LOG_PERIOD } from "../../../src/domain/event-log.js";
-import type { SessionEvent } from "../../../src/domain/session-event.js";
-import type { SessionStore } from "../../../src/domain/session-store.js";
+import { LOG_PERIOD } from "../../../src/domain/sessions/event-log.js";
+import type { SessionEvent } from "../../../src/domain/sessions/session-event.js";
+import type { SessionStore } from "../../../src/domain/sessions/session-store.js";
 import { eventually } from "../../transports/eventually.js";
 import { type Case, hasCode, MINUTE, NOW, SECOND, setKey, sweepAll } from "./fixture.js";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { LatchkeyError } from "../../../src/domain/error.js";
-import { touched } from "../../../src/domain/session.js";
+import { touched } from "../../../src/domain/sessions/session.js";
 import { type Case, hasCode, listAll, MINUTE, NOW, SECOND, setKey } from "./fixture.js";
 
 /** What `update` promises. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { JsonObject } from "../../../src/domain/json.js";
 import { checkUserId } from "../../../src/domain/limits.js";
+import type { JsonObject } from "../../../src/lib/json.js";
 import {
   type Case,
   createTrial,

@@ -1,5 +1,5 @@
-import type { JsonObject } from "../../../domain/json.js";
-import { hasFixedDeadline, type Session } from "../../../domain/session.js";
+import { hasFixedDeadline, type Session } from "../../../domain/sessions/session.js";
+import type { JsonObject } from "../../../lib/json.js";
 
 export interface SessionAnswer {
   readonly id: string;

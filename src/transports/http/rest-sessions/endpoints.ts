@@ -1,7 +1,7 @@
-import { type Awaitable, then } from "../../../domain/awaitable.js";
 import { LatchkeyError } from "../../../domain/error.js";
 import { checkApp, checkIp, checkUserId } from "../../../domain/limits.js";
-import type { Sessions } from "../../../services/sessions.js";
+import { type Awaitable, then } from "../../../lib/maybe-promise.js";
+import type { Sessions } from "../../../services/sessions/sessions.js";
 import { sessionAnswer } from "./answer.js";
 import { readData, readFlag, readInitialData, readSeconds, readText, readToken } from "./input.js";
 import { sessionsText, textsByCreation, textsByRecency } from "./session-texts.js";

@@ -1,7 +1,7 @@
 import { invalid, type LatchkeyError } from "../../../domain/error.js";
-import { isJsonObject, type JsonObject } from "../../../domain/json.js";
 import { checkToken, isMintedToken, LIMITS } from "../../../domain/limits.js";
-import type { Sessions } from "../../../services/sessions.js";
+import { isJsonObject, type JsonObject } from "../../../lib/json.js";
+import type { Sessions } from "../../../services/sessions/sessions.js";
 
 /**
  * The whole seconds of a query parameter. Throws `invalid` with the message that

@@ -1,14 +1,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { type Awaitable, then } from "../../../domain/awaitable.js";
 import type { ErrorCode, LatchkeyError } from "../../../domain/error.js";
-import type { Authorization } from "../../../services/authorization.js";
-import type { CallerSession } from "../../../services/connections.js";
-import type { Sessions } from "../../../services/sessions.js";
-import type { Calls } from "../../calls.js";
-import { STATUS } from "../../status.js";
-import { ERROR_HEADERS } from "../error-headers.js";
-import { createJsonAnswers, JSON_TYPE } from "../json-answers.js";
-import { createJsonStreams } from "../json-streams.js";
+import { type Awaitable, then } from "../../../lib/maybe-promise.js";
+import type { Authorization } from "../../../services/access/authorization.js";
+import type { CallerSession } from "../../../services/access/connections.js";
+import type { Sessions } from "../../../services/sessions/sessions.js";
+import type { Calls } from "../../call/calls.js";
+import { STATUS } from "../../call/status.js";
+import { ERROR_HEADERS } from "../answers/error-headers.js";
+import { createJsonAnswers, JSON_TYPE } from "../answers/json-answers.js";
+import { createJsonStreams } from "../answers/json-streams.js";
 import {
   createEndpoints,
   type EndpointOptions,

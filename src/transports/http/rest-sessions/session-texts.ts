@@ -1,7 +1,7 @@
-import { createRecencyOrder } from "../../../domain/recency.js";
-import type { Session } from "../../../domain/session.js";
-import type { ListAnswer, ListRequest } from "../../../services/session-requests.js";
-import type { Sessions } from "../../../services/sessions.js";
+import type { Session } from "../../../domain/sessions/session.js";
+import { createRecencyOrder } from "../../../lib/recency.js";
+import type { ListAnswer, ListRequest } from "../../../services/sessions/requests.js";
+import type { Sessions } from "../../../services/sessions/sessions.js";
 import { sessionAnswer } from "./answer.js";
 
 /** Sessions of the first page, which is all of most lists; and of later ones, since each may be large. */

@@ -1,6 +1,6 @@
 import { invalid, LatchkeyError } from "../../../domain/error.js";
-import type { RkeSession } from "../../../domain/keyring.js";
-import type { Rke } from "../../../services/rke.js";
+import type { RkeSession } from "../../../domain/rke/keyring.js";
+import type { Rke } from "../../../services/rke/rke.js";
 
 /** Parameters by name: of the query, or of the body's JSON. */
 export type RkeParameters = Readonly<Record<string, unknown>>;

@@ -1,4 +1,4 @@
-import { RKE_LIMITS } from "../../../domain/rke-limits.js";
+import { RKE_LIMITS } from "../../../domain/rke/limits.js";
 import { object } from "../openapi.js";
 import type { RKE_ENDPOINTS } from "./endpoints.js";
 

@@ -1,0 +1,70 @@
+import type { Logger } from "pino";
+import { LatchkeyError } from "../domain/error.js";
+import type { LineLog } from "../lib/line-log.js";
+import { processActor } from "../lib/process-actor.js";
+import { createDirectory } from "../services/access/account-index.js";
+import { createAuthentication } from "../services/access/authentication.js";
+import { type Connections, createConnections } from "../services/access/connections.js";
+import { createPasswords } from "../services/logins/passwords.js";
+import { createThrottle } from "../services/logins/throttle.js";
+import { openAccounts, type StoreLocation } from "../stores/index.js";
+
+export interface IdentitiesOptions {
+  readonly log: Logger;
+  /** Takes what is logged of attempts that failed. */
+  readonly failureLog: Pick<LineLog, "warn">;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Monotonic milliseconds. */
+  readonly clock: () => number;
+}
+
+/** What knows who may call, and who is connected. */
+export interface Identities {
+  readonly connections: Connections;
+  close(): void;
+}
+
+/** The accounts of the store at `location`. Rejects with `invalid` if it keeps none. */
+export async function openIdentities(
+  location: StoreLocation,
+  { log, failureLog, now, clock }: IdentitiesOptions,
+): Promise<Identities> {
+  const store = openAccounts(location, { actor: processActor(), now });
+  if (!store) throw new LatchkeyError("invalid", "the store keeps no accounts");
+  try {
+    const directory = await createDirectory({
+      store,
+      now,
+      onChange: (changes) => {
+        for (const change of changes) {
+          log.info({ ...change, at: new Date(change.at).toISOString() }, "account changed");
+        }
+        connections.review();
+      },
+      onError: (err) => log.error({ err }, "accounts could not be read"),
+    });
+    const authentication = createAuthentication({
+      directory,
+      store,
+      passwords: createPasswords(),
+      throttle: createThrottle({ clock }),
+      now,
+      log: {
+        info: (fields, msg) => log.info(fields, msg),
+        warn: failureLog.warn,
+      },
+    });
+    const connections = createConnections({ authentication, now, log: failureLog });
+    return {
+      connections,
+      close() {
+        directory.stop();
+        store.close();
+      },
+    };
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+}

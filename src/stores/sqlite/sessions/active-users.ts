@@ -1,0 +1,108 @@
+import Sqlite, { type Database } from "better-sqlite3";
+import type { Turn } from "../../../domain/sessions/session-store.js";
+import type { BulkEnds } from "../state/bulk-ends.js";
+
+/** Rows that one turn of the event loop works through. */
+const SLICE = 1_000;
+
+/** Users told apart in memory; more go to a file that the system removes. */
+const IN_MEMORY = 50_000;
+
+/** What counts different users, however many, in bounded memory. */
+function createUserSet() {
+  const users = new Set<string>();
+  let spilled: Database | undefined;
+  let add = (user: string) => {
+    users.add(user);
+    if (users.size > IN_MEMORY) spill();
+  };
+
+  const spill = () => {
+    // A temporary database: in a file without a name as soon as it outgrows its cache.
+    const db = new Sqlite("");
+    spilled = db;
+    db.exec("CREATE TABLE users (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID");
+    const insert = db.prepare<[string]>("INSERT OR IGNORE INTO users VALUES (?)");
+    for (const user of users) insert.run(user);
+    users.clear();
+    add = (user) => {
+      insert.run(user);
+    };
+  };
+
+  return {
+    add: (user: string) => add(user),
+    size: () =>
+      spilled?.prepare<[], number>("SELECT count(*) FROM users").pluck().get() ?? users.size,
+    close: () => spilled?.close(),
+  };
+}
+
+/** Which sessions count. */
+export interface ActiveUsersQuery {
+  readonly app: string;
+  readonly appId: number;
+  /** Only those accessed at or after this instant (ms). */
+  readonly since: number;
+  readonly now: number;
+}
+
+/**
+ * What counts an app's active users, a slice
+ * of rows a turn of the event loop. It reads all of the
+ * app's rows: an index that kept them by their last access would be written by every touch, and
+ * doubled what touches of sessions all over a large file cost.
+ */
+export function createActiveUsers(db: Database, ends: Pick<BulkEnds, "of">) {
+  const lastOf = db
+    .prepare<[number, number, number], number>(
+      `SELECT max(id) FROM (SELECT id FROM sessions INDEXED BY sessions_by_app
+         WHERE app_id = ? AND id > ? ORDER BY id LIMIT ?)`,
+    )
+    .pluck();
+  const activeIn = db
+    .prepare<[number, number, number, number, number, number], [id: number, userId: string]>(
+      `SELECT id, user_id FROM sessions INDEXED BY sessions_by_app
+       WHERE app_id = ? AND id > ? AND id <= ? AND last_accessed_at >= ?
+         AND last_accessed_at + idle_ttl > ?
+         AND (absolute_expires_at IS NULL OR absolute_expires_at > ?)`,
+    )
+    .raw();
+
+  /** Counts a slice of the rows after one; answers its last, null if there were none. */
+  const slice = (
+    users: ReturnType<typeof createUserSet>,
+    { app, appId, since, now }: ActiveUsersQuery,
+    after: number,
+  ): number | null => {
+    const last = lastOf.get(appId, after, SLICE) ?? null;
+    if (last === null) return null;
+    for (const [row, userId] of activeIn.all(appId, after, last, since, now, now)) {
+      if (!ends.of({ app, userId, row })) users.add(userId);
+    }
+    return last;
+  };
+
+  return async (
+    query: ActiveUsersQuery,
+    turn: Turn = atOnce,
+    cancelled: () => boolean = () => false,
+  ): Promise<number> => {
+    const users = createUserSet();
+    try {
+      let after: number | null = 0;
+      while (after !== null && !cancelled()) {
+        const from: number = after;
+        after = await turn(() => slice(users, query, from));
+      }
+      return users.size();
+    } finally {
+      users.close();
+    }
+  };
+}
+
+async function atOnce<T>(work: () => T): Promise<T> {
+  await new Promise(setImmediate);
+  return work();
+}
