@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
-import { STREAM_TRIAL } from "./streams.js";
-import { TRIALS, type Trial } from "./trials.js";
+import { TRIALS, type Trial } from "./trials/comparisons.js";
+import { STREAM_TRIAL } from "./trials/streams.js";
 
 export interface Options {
   readonly trials: readonly Trial[];

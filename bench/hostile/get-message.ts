@@ -3,10 +3,10 @@ import {
   GetSessionRequestSchema,
   SessionService,
 } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { framed } from "../grpc-client.js";
-import type { Message } from "../grpc-connection.js";
-import { methodOf } from "../method.js";
-import { appOf, type Population, tokenOf } from "../population.js";
+import { appOf, type Population, tokenOf } from "../data/population.js";
+import { framed } from "../load/grpc-client.js";
+import type { Message } from "../load/grpc-connection.js";
+import { methodOf } from "../load/method.js";
 
 /** GetSession of the population's first session. */
 export function getMessage(population: Population): Message {

@@ -12,8 +12,8 @@ import {
   SessionService,
   WatchSessionsRequestSchema,
 } from "../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { framed } from "../grpc-client.js";
-import { appOf, type Population, tokenOf } from "../population.js";
+import { appOf, type Population, tokenOf } from "../data/population.js";
+import { framed } from "../load/grpc-client.js";
 
 /** What the process is sent. */
 export interface HeavyUser {

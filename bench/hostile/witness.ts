@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { createLatencies, type Latencies } from "../latencies.js";
-import type { OpenLoad } from "../open-load.js";
-import type { Phase, PhaseResult } from "../phase.js";
+import type { OpenLoad } from "../load/open-load.js";
+import type { Phase, PhaseResult } from "../load/phase.js";
+import { createLatencies, type Latencies } from "../report/latencies.js";
 
 /** What a caller with credentials, and one who asks how the server does, meet meanwhile. */
 export interface Seen {

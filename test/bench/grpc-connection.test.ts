@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type Http2Server } from "node:http2";
 import { test } from "node:test";
-import { openGrpcConnection } from "../../bench/grpc-connection.js";
-import type { Answer } from "../../bench/http-connection.js";
+import { openGrpcConnection } from "../../bench/load/grpc-connection.js";
+import type { Answer } from "../../bench/load/http-connection.js";
 
 /** The answers to calls made one after the other of a server that answers these gRPC statuses,
  * null by none at all, and what the connection ended by. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { test } from "node:test";
-import { type Answer, openHttpConnection } from "../../bench/http-connection.js";
+import { type Answer, openHttpConnection } from "../../bench/load/http-connection.js";
 
 /** The answers to calls made one after the other, and what the connection ended by, of a server
  * that sends the parts to each call. */

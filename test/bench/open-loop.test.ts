@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Phase } from "../../bench/phase.js";
-import { createSchedule } from "../../bench/schedule.js";
-import { createTally } from "../../bench/tally.js";
+import type { Phase } from "../../bench/load/phase.js";
+import { createSchedule } from "../../bench/load/schedule.js";
+import { createTally } from "../../bench/load/tally.js";
 
 const PHASE: Phase = {
   name: "test",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readProcessorTime, stolenSince } from "../../bench/stolen-time.js";
+import { readProcessorTime, stolenSince } from "../../bench/measure/stolen-time.js";
 
 test("stolen time is the host's share of all processors' time, guests not counted twice", () => {
   const before = readProcessorTime("cpu  100 0 50 800 10 0 20 20 90 0\ncpu0 1 2 3\n");
