@@ -3,7 +3,7 @@ import { Resolver } from "node:dns/promises";
 import { existsSync, readdirSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import { FAULTS } from "../../src/rke/devnet/fault.js";
-import { makeFolder, runLatchkey, startLatchkey } from "../process/server.js";
+import { makeFolder, runLatchkey, startLatchkey } from "../support/process/server.js";
 
 /** Starts `latchkey rke devnet` and reads what it prints. */
 async function startDevnetCommand(t: TestContext, ...args: string[]) {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node
 import { join } from "node:path";
 import { test } from "node:test";
 import { encodeCoinFile, writeWallet } from "../../src/rke/devnet/wallet-folder.js";
-import { makeFolder } from "../process/server.js";
+import { makeFolder } from "../support/process/server.js";
 import { COIN, openDevnet } from "./devnet-trial.js";
 import { hex, VECTORS } from "./vectors.js";
 

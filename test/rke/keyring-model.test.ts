@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createRing, idOf, keyOf, originOf } from "./ring.js";
+import { createRing, idOf, keyOf, originOf } from "../support/rke/ring.js";
 
 const SLOTS = 3;
 const CACHED = 2;

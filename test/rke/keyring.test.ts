@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LatchkeyError } from "../../src/domain/error.js";
 import { allocateLocked } from "../../src/rke/locked-memory.js";
-import { createRing, idOf, keyOf, openSession, originOf } from "./ring.js";
+import { createRing, idOf, keyOf, openSession, originOf } from "../support/rke/ring.js";
 
 const hex = (...numbers: (string | number)[]) =>
   numbers.map((number) => keyOf(number).toString("hex")).sort();

@@ -9,9 +9,9 @@ import type { DerivedKey } from "../../src/domain/rke/key-exchange.js";
 import { deriveShare } from "../../src/rke/derivation.js";
 import type { Devnet, DevnetOptions } from "../../src/rke/devnet/devnet.js";
 import type { Fault } from "../../src/rke/devnet/fault.js";
-import { startProgram } from "../process/program.js";
-import { BIN, FREE_PORTS, ROOT, serverOf } from "../process/server.js";
-import { eventually } from "../transports/eventually.js";
+import { eventually } from "../support/eventually.js";
+import { startProgram } from "../support/process/program.js";
+import { BIN, FREE_PORTS, ROOT, serverOf } from "../support/process/server.js";
 import { openDevnet } from "./devnet-trial.js";
 import type { Form, ScanAnswer, ScanRequest } from "./memory-scanner.js";
 

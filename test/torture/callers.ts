@@ -4,7 +4,7 @@ import type { SessionService } from "../../gen/ts/latchkey/session/v1/session_se
 import { LatchkeyError } from "../../src/domain/error.js";
 import type { Session } from "../../src/domain/sessions/session.js";
 import type { Sessions } from "../../src/services/sessions/sessions.js";
-import { APP } from "../process/wire.js";
+import { APP } from "../support/process/wire.js";
 import type { Caller } from "./histories.js";
 import type { Answer, Seen } from "./session-object.js";
 

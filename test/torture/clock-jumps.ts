@@ -2,8 +2,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { SERVER_FLAGS } from "../../src/cli/runtime.js";
-import { type Scope, startProgram } from "../process/program.js";
-import { BIN, FREE_PORTS, ROOT, serverOf } from "../process/server.js";
+import { type Scope, startProgram } from "../support/process/program.js";
+import { BIN, FREE_PORTS, ROOT, serverOf } from "../support/process/server.js";
 
 /** Where Debian and Ubuntu have it, whatever the architecture: the loader fills in $LIB. */
 const FAKETIME = "/usr/$LIB/faketime/libfaketimeMT.so.1";

@@ -1,4 +1,4 @@
-import type { Random } from "../process/random.js";
+import type { Random } from "../support/random.js";
 
 /** A fault of the disk that a process is to meet. */
 export interface DiskFault {

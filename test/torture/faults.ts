@@ -1,9 +1,9 @@
 import { cp, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Scope } from "../process/program.js";
-import { createRandom } from "../process/random.js";
-import { fileProblems } from "../process/survey.js";
-import { openQuietly } from "../stores/database.js";
+import type { Scope } from "../support/process/program.js";
+import { fileProblems } from "../support/process/survey.js";
+import { createRandom } from "../support/random.js";
+import { openQuietly } from "../support/stores/database.js";
 import { type DiskFault, describe, drawFault, injected, injector } from "./disk-faults.js";
 import { inLanes } from "./lanes.js";
 import { type Ledger, ledgerProblems, readLedger } from "./ledger.js";

@@ -1,4 +1,4 @@
-import type { Random } from "../process/random.js";
+import type { Random } from "../support/random.js";
 import type { Call } from "./linearizability.js";
 import type { Answer, Operation } from "./session-object.js";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { numberOf, seedOf } from "../process/random.js";
-import { makeFolder } from "../process/server.js";
+import { makeFolder } from "../support/process/server.js";
+import { numberOf, seedOf } from "../support/random.js";
 import { EARLY_ANSWERS } from "./controls.js";
 import { torture } from "./kills.js";
 

@@ -3,12 +3,12 @@ import { watch } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { type Load, startLoad } from "../process/load.js";
-import { type Known, type Model, settle } from "../process/model.js";
-import type { Scope } from "../process/program.js";
-import { createRandom, type Random } from "../process/random.js";
-import { FREE_PORTS, type Server, startLatchkey, startServer } from "../process/server.js";
-import { survey } from "../process/survey.js";
+import { type Load, startLoad } from "../support/process/load.js";
+import { type Known, type Model, settle } from "../support/process/model.js";
+import type { Scope } from "../support/process/program.js";
+import { FREE_PORTS, type Server, startLatchkey, startServer } from "../support/process/server.js";
+import { survey } from "../support/process/survey.js";
+import { createRandom, type Random } from "../support/random.js";
 
 /** A kill comes after at most so many calls and then milliseconds. */
 const CALLS = 300;

@@ -1,7 +1,7 @@
 import type { Session } from "../../src/domain/sessions/session.js";
 import type { SessionStore } from "../../src/domain/sessions/session-store.js";
 import { hashToken, type TokenHash } from "../../src/domain/token.js";
-import { listAll, NOW } from "../stores/suite/fixture.js";
+import { listAll, NOW } from "../support/stores/fixture.js";
 
 /** Of every session that a scribe writes. */
 export const APP = "shop";

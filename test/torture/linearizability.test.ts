@@ -7,12 +7,12 @@ import { SessionService } from "../../gen/ts/latchkey/session/v1/session_service
 import { createSessions } from "../../src/services/sessions/sessions.js";
 import { createMemoryStore } from "../../src/stores/memory/store.js";
 import { openThreadWriter } from "../../src/stores/sqlite/commit/client.js";
-import { createRandom, type Random, seedOf } from "../process/random.js";
-import { createDatabase } from "../stores/database.js";
-import { turns } from "../stores/faulty-disk.js";
-import { NOW, type OpenStore, recordObserver, runs, withStore } from "../stores/suite/fixture.js";
-import { STORES, withServer } from "../transports/server.js";
-import { openWire } from "../transports/wires.js";
+import { createRandom, type Random, seedOf } from "../support/random.js";
+import { createDatabase } from "../support/stores/database.js";
+import { turns } from "../support/stores/faulty-disk.js";
+import { NOW, type OpenStore, recordObserver, runs, withStore } from "../support/stores/fixture.js";
+import { STORES, withServer } from "../support/transports/server.js";
+import { openWire } from "../support/transports/wires.js";
 import { callServer, callUseCases } from "./callers.js";
 import { type Caller, type HistoryOptions, recordHistories } from "./histories.js";
 import { type Call, isLinearizable } from "./linearizability.js";

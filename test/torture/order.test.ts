@@ -2,12 +2,19 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
-import { openGrpc } from "../process/grpc-wire.js";
-import { openHttp } from "../process/http-wire.js";
-import { startProgram } from "../process/program.js";
-import { BIN, FREE_PORTS, makeFolder, ROOT, type Server, serverOf } from "../process/server.js";
-import { without } from "../process/tools.js";
-import { done, type Wire } from "../process/wire.js";
+import { openGrpc } from "../support/process/grpc-wire.js";
+import { openHttp } from "../support/process/http-wire.js";
+import { startProgram } from "../support/process/program.js";
+import {
+  BIN,
+  FREE_PORTS,
+  makeFolder,
+  ROOT,
+  type Server,
+  serverOf,
+} from "../support/process/server.js";
+import { without } from "../support/process/tools.js";
+import { done, type Wire } from "../support/process/wire.js";
 import { EARLY_ANSWERS } from "./controls.js";
 import { checkOrder } from "./order.js";
 import { readTrace, type Timed, tracer } from "./trace.js";

@@ -1,9 +1,9 @@
-import { withGuarded } from "../authentication/accounts.js";
-import type { Scope } from "../process/program.js";
-import { EVERYWHERE, meetInOnePlace, type Person } from "../tls/places.js";
-import { type Addresses, startTls } from "../tls/trial.js";
-import { WIRES } from "../tls/wires.js";
-import { createAuthority } from "../transports/certificates.js";
+import { withGuarded } from "../support/accounts.js";
+import type { Scope } from "../support/process/program.js";
+import { createAuthority } from "../support/tls/certificates.js";
+import { EVERYWHERE, meetInOnePlace, type Person } from "../support/tls/places.js";
+import { type Addresses, startTls } from "../support/tls/trial.js";
+import { WIRES } from "../support/tls/wires.js";
 
 export interface PlacesOptions {
   readonly meetings: number;

@@ -1,9 +1,9 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { Scope } from "../process/program.js";
-import { createRandom } from "../process/random.js";
-import { fileProblems } from "../process/survey.js";
-import { openQuietly } from "../stores/database.js";
+import type { Scope } from "../support/process/program.js";
+import { fileProblems } from "../support/process/survey.js";
+import { createRandom } from "../support/random.js";
+import { openQuietly } from "../support/stores/database.js";
 import { ledgerProblems, readLedger } from "./ledger.js";
 import type { ScribeOptions, Way } from "./scribe.js";
 import { runScribe } from "./scribes.js";

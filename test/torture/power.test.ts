@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { numberOf, seedOf } from "../process/random.js";
-import { makeFolder } from "../process/server.js";
-import { without } from "../process/tools.js";
+import { makeFolder } from "../support/process/server.js";
+import { without } from "../support/process/tools.js";
+import { numberOf, seedOf } from "../support/random.js";
 import { cutPower } from "./power-cuts.js";
 
 const CUTS = numberOf("TEST_CUTS", 60);

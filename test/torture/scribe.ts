@@ -11,8 +11,8 @@ import {
 } from "../../src/stores/sqlite/commit/writer.js";
 import { openConnection } from "../../src/stores/sqlite/file/connection.js";
 import { openSqliteStore } from "../../src/stores/sqlite/open.js";
-import { createRandom } from "../process/random.js";
-import { createMint, NOW } from "../stores/suite/fixture.js";
+import { createRandom } from "../support/random.js";
+import { createMint, NOW } from "../support/stores/fixture.js";
 import { APP, dataOf, type State, tokenOf } from "./ledger.js";
 
 export interface ScribeOptions {

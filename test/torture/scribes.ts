@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
-import { type Scope, startProgram } from "../process/program.js";
-import { ROOT } from "../process/server.js";
+import { type Scope, startProgram } from "../support/process/program.js";
+import { ROOT } from "../support/process/server.js";
 import type { ScribeOptions } from "./scribe.js";
 
 const SCRIBE = fileURLToPath(new URL("scribe.ts", import.meta.url));

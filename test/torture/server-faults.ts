@@ -1,11 +1,11 @@
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { startLoad } from "../process/load.js";
-import { type Model, settle } from "../process/model.js";
-import { type Scope, startProgram } from "../process/program.js";
-import { createRandom } from "../process/random.js";
-import { BIN, FREE_PORTS, ROOT, serverOf, startServer } from "../process/server.js";
-import { survey } from "../process/survey.js";
+import { startLoad } from "../support/process/load.js";
+import { type Model, settle } from "../support/process/model.js";
+import { type Scope, startProgram } from "../support/process/program.js";
+import { BIN, FREE_PORTS, ROOT, serverOf, startServer } from "../support/process/server.js";
+import { survey } from "../support/process/survey.js";
+import { createRandom } from "../support/random.js";
 import { type DiskFault, describe, drawFault, injected, injector } from "./disk-faults.js";
 import type { FaultOptions } from "./faults.js";
 import { inLanes } from "./lanes.js";

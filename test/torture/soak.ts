@@ -2,12 +2,12 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { SERVER_FLAGS } from "../../src/cli/runtime.js";
-import { openGrpc } from "../process/grpc-wire.js";
-import { openHttp } from "../process/http-wire.js";
-import { type Scope, startProgram } from "../process/program.js";
-import { createRandom } from "../process/random.js";
-import { BIN, FREE_PORTS, ROOT, serverOf } from "../process/server.js";
-import type { Wire } from "../process/wire.js";
+import { openGrpc } from "../support/process/grpc-wire.js";
+import { openHttp } from "../support/process/http-wire.js";
+import { type Scope, startProgram } from "../support/process/program.js";
+import { BIN, FREE_PORTS, ROOT, serverOf } from "../support/process/server.js";
+import type { Wire } from "../support/process/wire.js";
+import { createRandom } from "../support/random.js";
 import { flatness, type Sample } from "./flatness.js";
 
 export interface SoakOptions {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { seedOf } from "../process/random.js";
-import { makeFolder } from "../process/server.js";
+import { makeFolder } from "../support/process/server.js";
+import { seedOf } from "../support/random.js";
 
 import { startOften } from "./starts.js";
 

@@ -1,10 +1,10 @@
 import { join } from "node:path";
-import { startLoad } from "../process/load.js";
-import { type Model, settle } from "../process/model.js";
-import type { Scope } from "../process/program.js";
-import { createRandom } from "../process/random.js";
-import { startServer } from "../process/server.js";
-import { survey } from "../process/survey.js";
+import { startLoad } from "../support/process/load.js";
+import { type Model, settle } from "../support/process/model.js";
+import type { Scope } from "../support/process/program.js";
+import { startServer } from "../support/process/server.js";
+import { survey } from "../support/process/survey.js";
+import { createRandom } from "../support/random.js";
 
 /** A server is stopped after at most so many calls. */
 const CALLS = 300;

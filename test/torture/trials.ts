@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import type { Scope } from "../process/program.js";
-import { ROOT } from "../process/server.js";
+import type { Scope } from "../support/process/program.js";
+import { ROOT } from "../support/process/server.js";
 import { jumpClock } from "./clock-jumps.js";
 import { EARLY_ANSWERS } from "./controls.js";
 import { meetFaults } from "./faults.js";
@@ -88,11 +88,12 @@ export const TRIALS_BY_NAME: Record<TrialName, Trial> = {
         ...(existsSync(MEMORY_DISK) ? { TMPDIR: MEMORY_DISK } : {}),
       },
       ...["--test-name-pattern", "as the model|many at once"],
-      ...["test/stores/memory.test.ts", "test/stores/sqlite.test.ts"],
+      ...["test/stores/memory/memory.test.ts", "test/stores/sqlite/sqlite.test.ts"],
       "test/torture/linearizability.test.ts",
     ),
 
-  watch: () => runTests({ TEST_WATCH_MUTATIONS: "50000" }, "test/transports/watch-torture.test.ts"),
+  watch: () =>
+    runTests({ TEST_WATCH_MUTATIONS: "50000" }, "test/transports/watches/watch-torture.test.ts"),
 };
 
 /** Runs tests that take their size from the environment. */

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import type { Random } from "../process/random.js";
+import type { Random } from "../support/random.js";
 import type { Timed } from "./trace.js";
 
 /** What is torn off a write: disks write whole sectors, of one of these sizes. */

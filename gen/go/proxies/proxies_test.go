@@ -18,7 +18,7 @@ import (
 )
 
 // proxies are programs that pass gRPC on, with their arguments: see
-// test/clients/proxies, which has their configuration.
+// test/system/clients/proxies, which has their configuration.
 var proxies = map[string]string{
 	"nginx":   "-c CONFIG -e FOLDER/error.log",
 	"haproxy": "-q -f CONFIG",
@@ -33,7 +33,7 @@ func start(t *testing.T, name, server string) string {
 	if err != nil {
 		t.Skipf("%s is not installed", name)
 	}
-	template, err := os.ReadFile(filepath.Join(servers.Root(), "test", "clients", "proxies", name+".conf"))
+	template, err := os.ReadFile(filepath.Join(servers.Root(), "test", "system", "clients", "proxies", name+".conf"))
 	if err != nil {
 		t.Fatal(err)
 	}

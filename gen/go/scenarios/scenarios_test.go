@@ -1,4 +1,4 @@
-// Package scenarios plays the table of test/clients, whose README.md says what
+// Package scenarios plays the table of test/system/clients, whose README.md says what
 // everything in it means, with this module's client.
 package scenarios
 
@@ -54,7 +54,7 @@ type step struct {
 }
 
 func TestScenarios(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(servers.Root(), "test", "clients", "scenarios.json"))
+	text, err := os.ReadFile(filepath.Join(servers.Root(), "test", "system", "clients", "scenarios.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

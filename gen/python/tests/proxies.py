@@ -1,4 +1,4 @@
-"""Proxies before a server that can be killed: see test/clients/proxies."""
+"""Proxies before a server that can be killed: see test/system/clients/proxies."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def proxy(name: str, folder: Path, server_port: int) -> Iterator[str]:
             text = text.replace(word, value)
         return text
 
-    config.write_text(fill((ROOT / f"test/clients/proxies/{name}.conf").read_text()))
+    config.write_text(fill((ROOT / f"test/system/clients/proxies/{name}.conf").read_text()))
     program = shutil.which(name)
     assert program is not None
     with subprocess.Popen(

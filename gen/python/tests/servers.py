@@ -1,4 +1,4 @@
-"""The servers of test/clients/servers.ts, which tests and benchmarks of every language call."""
+"""The servers of test/system/clients/servers.ts, which tests and benchmarks of every language call."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Servers:
 @contextmanager
 def start_servers() -> Iterator[Servers]:
     """Needs Node and `npm ci && npm run build`."""
-    program = ["node", "--import", "tsx", "test/clients/servers.ts"]
+    program = ["node", "--import", "tsx", "test/system/clients/servers.ts"]
     with subprocess.Popen(
         program, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

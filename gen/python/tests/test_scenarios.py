@@ -1,4 +1,4 @@
-"""Plays test/clients/scenarios.json, by the rules of test/clients/README.md."""
+"""Plays test/system/clients/scenarios.json, by the rules of test/system/clients/README.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from latchkey_client.gen.latchkey.session.v1 import session_service_pb2
 
 from .servers import ROOT, Servers
 
-SCENARIOS = json.loads((ROOT / "test/clients/scenarios.json").read_text())["scenarios"]
+SCENARIOS = json.loads((ROOT / "test/system/clients/scenarios.json").read_text())["scenarios"]
 SERVICES = {
     **session_service_pb2.DESCRIPTOR.services_by_name,
     **rke_service_pb2.DESCRIPTOR.services_by_name,

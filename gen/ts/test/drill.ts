@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import express, { type ErrorRequestHandler } from "express";
 import session from "express-session";
-import { startServer } from "../../../test/process/server.js";
+import { startServer } from "../../../test/support/process/server.js";
 import { LatchkeyStore } from "../src/express-session.js";
 import { createLatchkey } from "../src/index.js";
 import { type Middlebox, openMiddlebox } from "./middlebox.js";

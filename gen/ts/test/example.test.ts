@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { startProgram } from "../../../test/process/program.js";
-import { ROOT } from "../../../test/process/server.js";
+import { startProgram } from "../../../test/support/process/program.js";
+import { ROOT } from "../../../test/support/process/server.js";
 
 test("the example logs a user in and out, and encrypts", async (t) => {
   const node = [process.execPath, "--import", "tsx"] as const;
-  const withServer = [...node, "test/clients/with-server.ts"] as const;
+  const withServer = [...node, "test/system/clients/with-server.ts"] as const;
   const program = startProgram(t, {
     argv: [...withServer, ...node, "gen/ts/example/login.ts"],
     cwd: ROOT,

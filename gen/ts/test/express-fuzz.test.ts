@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { after, test } from "node:test";
-import { startServer } from "../../../test/process/server.js";
+import { startServer } from "../../../test/support/process/server.js";
 import { LatchkeyStore } from "../src/express-session.js";
 import { createLatchkey } from "../src/index.js";
 import { compareWithMemory } from "./express-fuzz.js";

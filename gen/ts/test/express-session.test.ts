@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { ConnectError } from "@connectrpc/connect";
 import express, { type ErrorRequestHandler } from "express";
 import session, { type SessionData } from "express-session";
-import { startServer } from "../../../test/process/server.js";
+import { startServer } from "../../../test/support/process/server.js";
 import { LatchkeyStore } from "../src/express-session.js";
 import { Code, createLatchkey, LatchkeyError } from "../src/index.js";
 

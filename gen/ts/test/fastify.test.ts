@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { after, type TestContext, test } from "node:test";
 import cookie from "@fastify/cookie";
 import fastify from "fastify";
-import { startServer } from "../../../test/process/server.js";
+import { startServer } from "../../../test/support/process/server.js";
 import { latchkeyPlugin } from "../src/fastify.js";
 import { createLatchkey } from "../src/index.js";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, type TestContext, test } from "node:test";
-import { startServer } from "../../../test/process/server.js";
-import { eventually } from "../../../test/transports/eventually.js";
+import { eventually } from "../../../test/support/eventually.js";
+import { startServer } from "../../../test/support/process/server.js";
 import { parseAddress } from "../src/address.js";
 import { Code, createLatchkey, LatchkeyError } from "../src/index.js";
 import { createQueue } from "../src/queue.js";

@@ -6,7 +6,7 @@ export type Variables = Map<string, JsonValue>;
 
 const VARIABLE = /\$\{(\w+)\}/g;
 
-/** The value with the variables in its strings replaced, as test/clients/README.md says. */
+/** The value with the variables in its strings replaced, as test/system/clients/README.md says. */
 export function fill(value: JsonValue, variables: Variables): JsonValue {
   if (Array.isArray(value)) return value.map((item) => fill(item, variables));
   if (typeof value === "object" && value !== null) {

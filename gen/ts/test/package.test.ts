@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { startProgram } from "../../../test/process/program.js";
-import { copyProject, NPM_ENV } from "../../../test/process/project.js";
-import { makeFolder, ROOT, startServer } from "../../../test/process/server.js";
+import { startProgram } from "../../../test/support/process/program.js";
+import { copyProject, NPM_ENV } from "../../../test/support/process/project.js";
+import { makeFolder, ROOT, startServer } from "../../../test/support/process/server.js";
 
 const server = startServer({ after }, { LATCHKEY_STORE: "memory:" });
 

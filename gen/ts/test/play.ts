@@ -30,7 +30,7 @@ import { withPolicy } from "../src/policy.js";
 import { assertMatches, fill, type Variables, valueAt } from "./matching.js";
 import type { Servers } from "./servers.js";
 
-/** As test/clients/README.md has them. */
+/** As test/system/clients/README.md has them. */
 export interface Scenario {
   readonly title: string;
   readonly server: string;

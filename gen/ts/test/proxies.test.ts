@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { makeFolder, startServer } from "../../../test/support/process/server.js";
 import {
   freeAddress,
   isInstalled,
   PROXIES,
   type ProxyName,
   startProxy,
-} from "../../../test/clients/proxy.js";
-import { makeFolder, startServer } from "../../../test/process/server.js";
+} from "../../../test/system/clients/proxy.js";
 import { createLatchkey, type Latchkey } from "../src/index.js";
 
 const TRANSPORTS = ["grpc", "connect"] as const;

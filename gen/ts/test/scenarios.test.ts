@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { ROOT } from "../../../test/process/server.js";
+import { ROOT } from "../../../test/support/process/server.js";
 import { play, type Scenario } from "./play.js";
 import { startServers } from "./servers.js";
 
 const { scenarios } = JSON.parse(
-  readFileSync(join(ROOT, "test/clients/scenarios.json"), "utf8"),
+  readFileSync(join(ROOT, "test/system/clients/scenarios.json"), "utf8"),
 ) as { scenarios: Scenario[] };
 
 for (const transport of ["grpc", "connect"] as const) {

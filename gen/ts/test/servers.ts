@@ -1,8 +1,8 @@
 import type { TestContext } from "node:test";
-import { startProgram } from "../../../test/process/program.js";
-import { ROOT } from "../../../test/process/server.js";
+import { startProgram } from "../../../test/support/process/program.js";
+import { ROOT } from "../../../test/support/process/server.js";
 
-/** What test/clients/servers.ts prints: see test/clients/README.md. */
+/** What test/system/clients/servers.ts prints: see test/system/clients/README.md. */
 export interface Announcement {
   readonly servers: Readonly<Record<string, { readonly grpc: string; readonly http: string }>>;
   readonly keys: Readonly<Record<string, string>>;
@@ -15,10 +15,10 @@ export interface Servers extends Announcement {
   tell(verb: "stop" | "start", name: string): Promise<void>;
 }
 
-/** Starts the servers of test/clients, which end with the test. */
+/** Starts the servers of test/system/clients, which end with the test. */
 export async function startServers(t: TestContext): Promise<Servers> {
   const program = startProgram(t, {
-    argv: [process.execPath, "--import", "tsx", "test/clients/servers.ts"],
+    argv: [process.execPath, "--import", "tsx", "test/system/clients/servers.ts"],
     cwd: ROOT,
     env: {},
     hasInput: true,

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
-import { startServer } from "../../../test/process/server.js";
-import { eventually } from "../../../test/transports/eventually.js";
+import { eventually } from "../../../test/support/eventually.js";
+import { startServer } from "../../../test/support/process/server.js";
 import { ErrorInfoSchema, RetryInfoSchema } from "../google/rpc/error_details_pb.js";
 import {
   SessionService,

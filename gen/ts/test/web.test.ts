@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { launchBrowser, NO_BROWSER, openStage } from "../../../test/browser/stage.js";
-import { startServer } from "../../../test/process/server.js";
+import { startServer } from "../../../test/support/process/server.js";
+import { launchBrowser, NO_BROWSER, openStage } from "../../../test/system/browser/stage.js";
 import { bundle } from "./bundle.js";
 
 test("a page takes in nothing of Node, and no transport but its own", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { hashToken } from "../../../src/domain/token.js";
-import { type Case, hasCode, NOW, setKey, WHOLE } from "./fixture.js";
+import { type Case, hasCode, NOW, setKey, WHOLE } from "../../support/stores/fixture.js";
 
 /** What `ping` and `close` promise. */
 export function closingCases(check: Case): void {

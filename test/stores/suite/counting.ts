@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Case, MINUTE, NOW, SECOND } from "./fixture.js";
+import { type Case, MINUTE, NOW, SECOND } from "../../support/stores/fixture.js";
 
 /** What `countActiveUsers` promises. */
 export function countingCases(check: Case): void {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Session } from "../../../src/domain/sessions/session.js";
 import type { SessionStore } from "../../../src/domain/sessions/session-store.js";
 import type { TokenHash } from "../../../src/domain/token.js";
-import { type Case, hasCode, listAll, MINUTE, NOW } from "./fixture.js";
+import { type Case, hasCode, listAll, MINUTE, NOW } from "../../support/stores/fixture.js";
 
 /** A creation with a token that the caller made. */
 const create = (store: SessionStore, session: Session, tokenHash: TokenHash) =>

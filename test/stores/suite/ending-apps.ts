@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Case, listAll, MINUTE, NOW } from "./fixture.js";
+import { type Case, listAll, MINUTE, NOW } from "../../support/stores/fixture.js";
 
 /** More sessions than any store ends in one slice. */
 const MANY = 1_600;

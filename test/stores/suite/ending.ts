@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { onceOf } from "../../../src/domain/sessions/idempotency-key.js";
 import type { SessionKey } from "../../../src/domain/sessions/session-store.js";
-import { type Case, listAll, MINUTE, type Minted, NOW, setKey, type Trial } from "./fixture.js";
+import {
+  type Case,
+  listAll,
+  MINUTE,
+  type Minted,
+  NOW,
+  setKey,
+  type Trial,
+} from "../../support/stores/fixture.js";
 
 /** The two ways to name a session. */
 const NAMINGS: Record<string, (minted: Minted) => SessionKey> = {

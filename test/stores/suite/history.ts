@@ -3,7 +3,6 @@ import fc from "fast-check";
 import { LatchkeyError } from "../../../src/domain/error.js";
 import { type AppPolicy, NO_POLICY } from "../../../src/domain/sessions/app-policy.js";
 import { expiresAt, isLive, type Session, touched } from "../../../src/domain/sessions/session.js";
-import { APPS, type Command, histories, type Limits, type Pick, USERS } from "./commands.js";
 import {
   createMint,
   hasCode,
@@ -17,7 +16,8 @@ import {
   SHRINKS,
   setKey,
   withStore,
-} from "./fixture.js";
+} from "../../support/stores/fixture.js";
+import { APPS, type Command, histories, type Limits, type Pick, USERS } from "./commands.js";
 import * as models from "./model.js";
 
 /** Any history of operations: the store answers as the model does, to each and at the end. */

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { type Case, listAll, listPages, MINUTE, type Minted, NOW, SECOND } from "./fixture.js";
+import {
+  type Case,
+  listAll,
+  listPages,
+  MINUTE,
+  type Minted,
+  NOW,
+  SECOND,
+} from "../../support/stores/fixture.js";
 
 const newestFirst = (minted: readonly Minted[]) =>
   minted.map(({ session }) => session).toReversed();

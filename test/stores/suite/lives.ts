@@ -14,7 +14,7 @@ import {
   SHRINKS,
   sweepAll,
   withStore,
-} from "./fixture.js";
+} from "../../support/stores/fixture.js";
 import { type Answer, createLives, type Operation, POLICIES } from "./lives-model.js";
 
 /** The message of a fault that a test makes, where a store has no error of its own for it. */

@@ -1,7 +1,7 @@
 import { type AppPolicy, NO_POLICY } from "../../../src/domain/sessions/app-policy.js";
 import { isLive, type Session, touched } from "../../../src/domain/sessions/session.js";
 import type { SessionKey } from "../../../src/domain/sessions/session-store.js";
-import type { Minted } from "./fixture.js";
+import type { Minted } from "../../support/stores/fixture.js";
 
 /** A store's sessions, in the order of their creation. */
 export type Model = readonly Minted[];

@@ -11,7 +11,7 @@ import {
   runs,
   SHRINKS,
   withStore,
-} from "./fixture.js";
+} from "../../support/stores/fixture.js";
 
 const USERS = ["ann", "bob", "a:b/c d"];
 

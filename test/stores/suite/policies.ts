@@ -11,7 +11,7 @@ import {
   type OpenStore,
   SECOND,
   withStore,
-} from "./fixture.js";
+} from "../../support/stores/fixture.js";
 
 const REFUSE_AT_2: AppPolicy = { ...NO_POLICY, maxSessionsPerUser: 2 };
 const EVICT_AT_3: AppPolicy = {

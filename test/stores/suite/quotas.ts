@@ -16,7 +16,7 @@ import {
   sweepAll,
   type Trial,
   withStore,
-} from "./fixture.js";
+} from "../../support/stores/fixture.js";
 
 /** Makes a new, empty store of these quotas. */
 export type OpenWithQuotas = (quotas: Quotas) => OpenedStore | Promise<OpenedStore>;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Case, listAll, MINUTE, NOW, SECOND } from "./fixture.js";
+import { type Case, listAll, MINUTE, NOW, SECOND } from "../../support/stores/fixture.js";
 
 /** What `peek` and `touch` promise. */
 export function readingCases(check: Case): void {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Case, listAll, MINUTE, NOW, SECOND, sweepAll } from "./fixture.js";
+import { type Case, listAll, MINUTE, NOW, SECOND, sweepAll } from "../../support/stores/fixture.js";
 
 const total = (numbers: readonly number[]) => numbers.reduce((sum, number) => sum + number, 0);
 

@@ -2,8 +2,16 @@ import assert from "node:assert/strict";
 import { LOG_PERIOD } from "../../../src/domain/sessions/event-log.js";
 import type { SessionEvent } from "../../../src/domain/sessions/session-event.js";
 import type { SessionStore } from "../../../src/domain/sessions/session-store.js";
-import { eventually } from "../../transports/eventually.js";
-import { type Case, hasCode, MINUTE, NOW, SECOND, setKey, sweepAll } from "./fixture.js";
+import { eventually } from "../../support/eventually.js";
+import {
+  type Case,
+  hasCode,
+  MINUTE,
+  NOW,
+  SECOND,
+  setKey,
+  sweepAll,
+} from "../../support/stores/fixture.js";
 
 /** What a store's listener hears from here on; of touches those of `touchedApp`. */
 export function hear({ events }: SessionStore, touchedApp?: string): readonly SessionEvent[] {

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { LatchkeyError } from "../../../src/domain/error.js";
 import { touched } from "../../../src/domain/sessions/session.js";
-import { type Case, hasCode, listAll, MINUTE, NOW, SECOND, setKey } from "./fixture.js";
+import {
+  type Case,
+  hasCode,
+  listAll,
+  MINUTE,
+  NOW,
+  SECOND,
+  setKey,
+} from "../../support/stores/fixture.js";
 
 /** What `update` promises. */
 export function updateCases(check: Case): void {

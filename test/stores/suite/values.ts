@@ -11,7 +11,7 @@ import {
   runs,
   type Trial,
   withStore,
-} from "./fixture.js";
+} from "../../support/stores/fixture.js";
 
 const USER_IDS = {
   "an e-mail address": "user@example.com",

@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
 import { toBinary } from "@bufbuild/protobuf";
 import { BatchGetSessionsResultSchema } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { assertRefused, type Case, NOT_FOUND, plain, seconds, type Trial } from "../case.js";
-import { SECOND } from "../server.js";
+import {
+  assertRefused,
+  type Case,
+  NOT_FOUND,
+  plain,
+  seconds,
+  type Trial,
+} from "../../support/transports/case.js";
+import { SECOND } from "../../support/transports/server.js";
 
 /** What a batch answered: session ids and reasons. */
 async function batch({ client, app }: Trial, tokens: string[], peek = false): Promise<string[]> {

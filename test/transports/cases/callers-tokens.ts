@@ -9,7 +9,7 @@ import {
   type Refusal,
   seconds,
   type Trial,
-} from "../case.js";
+} from "../../support/transports/case.js";
 
 const EXISTS: Refusal = { code: Code.AlreadyExists, reason: "EXISTS" };
 const FORBIDDEN: Refusal = { code: Code.PermissionDenied, reason: "FORBIDDEN" };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type Case, invalid, seconds } from "../case.js";
-import { SECOND } from "../server.js";
+import { type Case, invalid, seconds } from "../../support/transports/case.js";
+import { SECOND } from "../../support/transports/server.js";
 
 export const counting: readonly Case[] = [
   {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type Case, invalid, plain, seconds } from "../case.js";
-import { SECOND } from "../server.js";
+import { type Case, invalid, plain, seconds } from "../../support/transports/case.js";
+import { SECOND } from "../../support/transports/server.js";
 
 const TOKEN = /^[A-Za-z0-9]{64}$/;
 const UUID_7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { type Case, invalid, type Trial } from "../case.js";
+import { type Case, invalid, type Trial } from "../../support/transports/case.js";
 
 const USER_IDS = {
   "an e-mail address": "user@example.com",

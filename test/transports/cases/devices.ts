@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
-import { assertRefused, type Case, idsOf, NOT_FOUND, plain } from "../case.js";
-import { SECOND } from "../server.js";
+import {
+  assertRefused,
+  type Case,
+  idsOf,
+  NOT_FOUND,
+  plain,
+} from "../../support/transports/case.js";
+import { SECOND } from "../../support/transports/server.js";
 
 const AGENTS = {
   laptop: "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:126.0) Gecko/20100101 Firefox/126.0",

@@ -8,8 +8,8 @@ import {
   seconds,
   type Trial,
   VERSION_MISMATCH,
-} from "../case.js";
-import { SECOND } from "../server.js";
+} from "../../support/transports/case.js";
+import { SECOND } from "../../support/transports/server.js";
 
 const byToken = (token: string) => ({ case: "token", value: token }) as const;
 const byId = (sessionId: string) => ({ case: "sessionId", value: sessionId }) as const;

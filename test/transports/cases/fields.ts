@@ -1,5 +1,12 @@
 import { DataMerge } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { type Added, assertRefused, type Case, invalid, seconds, type Trial } from "../case.js";
+import {
+  type Added,
+  assertRefused,
+  type Case,
+  invalid,
+  seconds,
+  type Trial,
+} from "../../support/transports/case.js";
 
 /** The RPCs that name an app. */
 type Rpc = Exclude<keyof Trial["client"], "getCurrentSession" | "listCallers">;

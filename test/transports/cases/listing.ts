@@ -8,8 +8,8 @@ import {
   plain,
   seconds,
   type Trial,
-} from "../case.js";
-import { SECOND } from "../server.js";
+} from "../../support/transports/case.js";
+import { SECOND } from "../../support/transports/server.js";
 
 /** Adds sessions one after the other and answers them newest first. */
 async function addInOrder({ add }: Trial, count: number): Promise<Added[]> {

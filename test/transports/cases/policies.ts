@@ -16,8 +16,8 @@ import {
   type Refusal,
   seconds,
   type Trial,
-} from "../case.js";
-import { MINUTE, SECOND } from "../server.js";
+} from "../../support/transports/case.js";
+import { MINUTE, SECOND } from "../../support/transports/server.js";
 
 const AT_LIMIT: Refusal = { code: Code.ResourceExhausted, reason: "LIMIT" };
 

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
-import { assertRefused, type Case, NOT_FOUND, plain, seconds } from "../case.js";
-import { SECOND } from "../server.js";
+import {
+  assertRefused,
+  type Case,
+  NOT_FOUND,
+  plain,
+  seconds,
+} from "../../support/transports/case.js";
+import { SECOND } from "../../support/transports/server.js";
 
 export const reading: readonly Case[] = [
   {

@@ -9,8 +9,8 @@ import {
   plain,
   seconds,
   type Trial,
-} from "../case.js";
-import { MINUTE, SECOND } from "../server.js";
+} from "../../support/transports/case.js";
+import { MINUTE, SECOND } from "../../support/transports/server.js";
 
 const EXISTS = { code: Code.AlreadyExists, reason: "EXISTS" };
 const HOUR = 60 * MINUTE;

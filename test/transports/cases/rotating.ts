@@ -9,8 +9,8 @@ import {
   seconds,
   type Trial,
   VERSION_MISMATCH,
-} from "../case.js";
-import { SECOND } from "../server.js";
+} from "../../support/transports/case.js";
+import { SECOND } from "../../support/transports/server.js";
 
 /** A session that was rotated once, with 30 s of grace. */
 async function rotated({ client, app, add }: Trial) {

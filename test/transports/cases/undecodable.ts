@@ -5,7 +5,7 @@ import {
   CreateSessionRequestSchema,
   GetSessionRequestSchema,
 } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
-import { type Case, invalid, type Trial } from "../case.js";
+import { type Case, invalid, type Trial } from "../../support/transports/case.js";
 
 const BINARY = ["gRPC", "Connect binary", "gRPC-Web"] as const;
 const JSON_ONLY = ["Connect JSON"] as const;

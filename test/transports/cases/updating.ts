@@ -8,8 +8,8 @@ import {
   plain,
   seconds,
   VERSION_MISMATCH,
-} from "../case.js";
-import { SECOND } from "../server.js";
+} from "../../support/transports/case.js";
+import { SECOND } from "../../support/transports/server.js";
 
 export const updating: readonly Case[] = [
   {

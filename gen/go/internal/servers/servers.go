@@ -1,5 +1,5 @@
 // Package servers runs the servers that this module's tests call: those of
-// test/clients/servers.ts, which says what they are. It needs Node and a built
+// test/system/clients/servers.ts, which says what they are. It needs Node and a built
 // Latchkey, so it works in the clone only.
 package servers
 
@@ -59,7 +59,7 @@ func Root() string {
 
 var start = sync.OnceValues(func() (*Servers, error) {
 	// The clone's own Node: the machine's may be too old.
-	program := exec.Command(filepath.Join(Root(), "node_modules", ".bin", "node"), "--import", "tsx", "test/clients/servers.ts")
+	program := exec.Command(filepath.Join(Root(), "node_modules", ".bin", "node"), "--import", "tsx", "test/system/clients/servers.ts")
 	program.Dir = Root()
 	program.Stderr = os.Stderr
 	commands, err := program.StdinPipe()

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { RedisStore } from "connect-redis";
 import session from "express-session";
 import { createClient } from "redis";
-import { type Scope, startProgram } from "../../../../test/process/program.js";
-import { makeFolder, startServer } from "../../../../test/process/server.js";
-import { without } from "../../../../test/process/tools.js";
+import { type Scope, startProgram } from "../../../../test/support/process/program.js";
+import { makeFolder, startServer } from "../../../../test/support/process/server.js";
+import { without } from "../../../../test/support/process/tools.js";
 import { LatchkeyStore } from "../../src/express-session.js";
 import { createLatchkey, type Latchkey } from "../../src/index.js";
 
