@@ -1,4 +1,4 @@
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import type { SessionEvent } from "./session-event.js";
 
 /** Events that a store keeps at least, of all its apps together; it keeps a few more. */
@@ -56,7 +56,7 @@ export interface EventLog {
    * Some of the events after a revision, the first ones first. Null if it is no revision of this
    * store, or if not all of the app's events after it are in the log.
    */
-  read(query: EventQuery): Awaitable<EventPage | null>;
+  read(query: EventQuery): MaybePromise<EventPage | null>;
 
   // A touch is told of within a second, if the listener wants it, and never logged.
 }

@@ -1,4 +1,4 @@
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import type { TokenHash } from "../token.js";
 import type { AppPolicy } from "./app-policy.js";
 import type { EndReason } from "./end-reason.js";
@@ -128,12 +128,12 @@ export interface SessionStore {
   ): Promise<Created>;
 
   /** The session, unchanged; null if there is none. */
-  peek(app: string, tokenHash: TokenHash, now: number): Awaitable<Session | null>;
+  peek(app: string, tokenHash: TokenHash, now: number): MaybePromise<Session | null>;
 
   /** Counts a read and restarts the idle time; null if there is none. The touch
    * may take a second to become durable; it is visible at once. A read that is no
    * touch by the app's policy (see `isTouchDue`) answers the same before and after. */
-  touch(app: string, tokenHash: TokenHash, now: number): Awaitable<Change | null>;
+  touch(app: string, tokenHash: TokenHash, now: number): MaybePromise<Change | null>;
 
   /**
    * Replaces the session by `change(session)`; null if there is none. `change`

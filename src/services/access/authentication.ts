@@ -2,7 +2,7 @@ import { type Account, hashApiKey, type KeyHash } from "../../domain/accounts/ac
 import type { AccountStore } from "../../domain/accounts/account-store.js";
 import { LatchkeyError } from "../../domain/error.js";
 import type { LineLog } from "../../lib/line-log.js";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import type { Turn } from "../logins/fair-queue.js";
 import type { Passwords } from "../logins/passwords.js";
 import type { Attempt, Throttle } from "../logins/throttle.js";
@@ -40,7 +40,7 @@ export interface Authentication {
    * `unauthenticated` (unknown, wrong, disabled, expired: one message), or `limit` after too many
    * failures.
    */
-  byHeader(header: string, address: string): Awaitable<Identity>;
+  byHeader(header: string, address: string): MaybePromise<Identity>;
 
   /** As `byHeader`, by name and password. */
   byPassword(name: string, password: string, address: string): Promise<Identity>;
@@ -49,7 +49,7 @@ export interface Authentication {
    * The account that a verified client certificate names by its subject common
    * name. Rejects with `unauthenticated` if there is none, or it is disabled.
    */
-  byCertificate(commonName: string, address: string): Awaitable<Identity>;
+  byCertificate(commonName: string, address: string): MaybePromise<Identity>;
 
   /**
    * Whether an identity given earlier still holds. `credential ended`: its key
@@ -125,7 +125,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     return state === "valid" ? { identity } : { refusal: state, name: identity.account.name };
   };
 
-  const byKey = (key: string, address: string): Awaitable<Identity> => {
+  const byKey = (key: string, address: string): MaybePromise<Identity> => {
     const hash = hashApiKey(key);
     const found = findByKey(hash);
     if ("identity" in found) {

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import { mayTouch } from "../../domain/accounts/account.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { checkApp } from "../../domain/limits.js";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import type { Rke } from "../rke/rke.js";
 import type { ByteStream } from "../rke/streams.js";
 import type { Sessions } from "../sessions/sessions.js";
@@ -108,7 +108,7 @@ export function createAuthorization(options: AuthorizationOptions) {
       throw error;
     };
     // A theft is known when the end of its session is on disk, so it is never thrown at once.
-    const noting = <T>(answer: Awaitable<T>): Awaitable<T> =>
+    const noting = <T>(answer: MaybePromise<T>): MaybePromise<T> =>
       answer instanceof Promise ? answer.catch(fail) : answer;
     return {
       ...sessions,

@@ -1,7 +1,7 @@
 import type { Account } from "../../domain/accounts/account.js";
 import { LatchkeyError } from "../../domain/error.js";
 import type { LineLog } from "../../lib/line-log.js";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import type { Authentication, Identity } from "./authentication.js";
 
 /** One authenticated caller on one connection. Times are milliseconds since 1970. */
@@ -47,7 +47,7 @@ export interface Connection {
    * Moves `lastAccessedAt`. `forwarded` is the IP address that a trusted proxy makes the call for,
    * each of which is a caller of its own.
    */
-  identify(header: string | undefined, forwarded?: string): Awaitable<CallerSession>;
+  identify(header: string | undefined, forwarded?: string): MaybePromise<CallerSession>;
 
   /** By name and password; from then on the connection is its caller's, with no header needed. */
   login(name: string, password: string): Promise<CallerSession>;
@@ -180,14 +180,17 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
       log.warn({ address, reason }, "authentication failed");
     };
 
-    const identityOf = (header: string | undefined, address: string): Awaitable<Identity> => {
+    const identityOf = (header: string | undefined, address: string): MaybePromise<Identity> => {
       if (header !== undefined) return authentication.byHeader(header, address);
       if (commonName !== undefined) return authentication.byCertificate(commonName, address);
       noteFailure("no credentials", address);
       throw noCredentials;
     };
 
-    const verify = (header: string | undefined, forwarded?: string): Awaitable<CallerSession> => {
+    const verify = (
+      header: string | undefined,
+      forwarded?: string,
+    ): MaybePromise<CallerSession> => {
       assertOpen();
       const credential = credentialOf(header, forwarded);
       forget(connection, credential);

@@ -2,7 +2,7 @@ import { invalid, LatchkeyError } from "../../domain/error.js";
 import { checkApp, LIMITS } from "../../domain/limits.js";
 import type { Session } from "../../domain/sessions/session.js";
 import { messageBytes } from "../../lib/json.js";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 
 export interface BatchRequest {
   readonly app: string;
@@ -18,7 +18,7 @@ const PIECE = { tokens: 50, bytes: 32_768 };
 export type BatchResult = Session | LatchkeyError;
 
 export interface BatchWork<T> {
-  readonly read: (app: string, token: string) => Awaitable<Session>;
+  readonly read: (app: string, token: string) => MaybePromise<Session>;
   /** What is made of each result, in the same turn. */
   readonly use: (result: BatchResult) => T;
   /** Does a piece of the work when it is its turn. */
@@ -80,7 +80,7 @@ export function sessionBytes({ userId, userAgent, data }: Session): number {
 
 const OF_ONE_TOKEN: readonly LatchkeyError["code"][] = ["invalid", "not_found"];
 
-function attempt(read: () => Awaitable<Session>): Awaitable<BatchResult> {
+function attempt(read: () => MaybePromise<Session>): MaybePromise<BatchResult> {
   try {
     const answer = read();
     return answer instanceof Promise ? answer.catch(ofOneToken) : answer;

@@ -5,7 +5,7 @@ import { findMismatches, type Mismatch, type Seen } from "../../domain/sessions/
 import type { Session } from "../../domain/sessions/session.js";
 import type { SessionStore } from "../../domain/sessions/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
-import { type Awaitable, then } from "../../lib/maybe-promise.js";
+import { chain, type MaybePromise } from "../../lib/maybe-promise.js";
 
 export interface BindingsOptions {
   readonly store: Pick<SessionStore, "policy" | "peek" | "delete">;
@@ -43,12 +43,12 @@ export function createBindings({ store, log }: BindingsOptions) {
      * it is bound to; where it ends it, it is gone when this resolves. Throws `invalid`
      * if `seen` is out of range, bound or not.
      */
-    enforce(app: string, tokenHash: TokenHash, now: number, seen: Seen): Awaitable<void> {
+    enforce(app: string, tokenHash: TokenHash, now: number, seen: Seen): MaybePromise<void> {
       if (seen.ip !== "") checkIp(seen.ip);
       if (seen.userAgent !== "") checkUserAgent(seen.userAgent);
       const policy = store.policy(app);
       if (policy.bindIp === "off" && policy.bindUserAgent === "off") return undefined;
-      return then(store.peek(app, tokenHash, now), (session): Awaitable<void> => {
+      return chain(store.peek(app, tokenHash, now), (session): MaybePromise<void> => {
         if (!session) return undefined;
         const mismatches = findMismatches(policy, session, seen);
         const fatal = mismatches.find(({ binding }) => binding === "end");

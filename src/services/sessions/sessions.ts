@@ -23,7 +23,7 @@ import { type Change, type Session, touched } from "../../domain/sessions/sessio
 import type { ListQuery, SessionKey, SessionStore } from "../../domain/sessions/session-store.js";
 import { hashToken, type RandomBytes, type TokenHash } from "../../domain/token.js";
 import { mergeJson, mergePatch } from "../../lib/json.js";
-import { type Awaitable, then } from "../../lib/maybe-promise.js";
+import { chain, type MaybePromise } from "../../lib/maybe-promise.js";
 import type { TakeTurn } from "../turns.js";
 import { createWorkLimits } from "../work-limit.js";
 import { createAppPolicies, lifetimeOf } from "./app-policies.js";
@@ -83,24 +83,24 @@ export function createSessions(options: SessionsOptions) {
 
   /** Reads by a method of the store, once the session is held to what the policy binds it to. */
   const read = <T>(
-    ask: (app: string, tokenHash: TokenHash, now: number) => Awaitable<T | null>,
+    ask: (app: string, tokenHash: TokenHash, now: number) => MaybePromise<T | null>,
     app: string,
     token: string,
     seen: Seen | undefined,
-  ): Awaitable<T> => {
+  ): MaybePromise<T> => {
     checkApp(app);
     const tokenHash = hashChecked(token);
     const at = now();
     const enforcing = seen && bindings.enforce(app, tokenHash, at, seen);
     return enforcing
-      ? enforcing.then(() => then(ask(app, tokenHash, at), present))
-      : then(ask(app, tokenHash, at), present);
+      ? enforcing.then(() => chain(ask(app, tokenHash, at), present))
+      : chain(ask(app, tokenHash, at), present);
   };
 
-  const touch = (app: string, token: string, seen?: Seen): Awaitable<Change> =>
+  const touch = (app: string, token: string, seen?: Seen): MaybePromise<Change> =>
     read(store.touch, app, token, seen);
 
-  const peek = (app: string, token: string, seen?: Seen): Awaitable<Session> =>
+  const peek = (app: string, token: string, seen?: Seen): MaybePromise<Session> =>
     read(store.peek, app, token, seen);
 
   /** A page read in pieces, none of which takes long. */
@@ -184,7 +184,8 @@ export function createSessions(options: SessionsOptions) {
       use: (result: BatchResult) => T,
       { who = "" }: Asker = {},
     ): Promise<T[]> {
-      const touched = (app: string, token: string) => then(touch(app, token), ({ after }) => after);
+      const touched = (app: string, token: string) =>
+        chain(touch(app, token), ({ after }) => after);
       const work = {
         ...{ read: request.peek ? peek : touched, use },
         takeTurn: <R>(piece: () => R) => takeTurn(who, piece),

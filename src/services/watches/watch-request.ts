@@ -1,6 +1,6 @@
 import type { Session } from "../../domain/sessions/session.js";
 import type { SessionEvent } from "../../domain/sessions/session-event.js";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 
 /** What is to be watched, and from where on. */
 export interface WatchRequest {
@@ -19,7 +19,7 @@ export interface AnswerCall {
   /** The address that the call came from, for callers without accounts. */
   readonly address: string;
   /** Resolves once there is memory for the next answer, or the call is over. */
-  readonly room: () => Awaitable<void>;
+  readonly room: () => MaybePromise<void>;
 }
 
 /** How long a watch goes on, and whose it is. */

@@ -6,7 +6,7 @@ import { rotatedAlready, spareAfter } from "../../domain/sessions/rotation.js";
 import { type Session, touched } from "../../domain/sessions/session.js";
 import type { SessionStore, StoreObserver } from "../../domain/sessions/session-store.js";
 import type { TokenHash } from "../../domain/token.js";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import { type Entry, latestOf } from "./cache/entry.js";
 import { createTouchWriter } from "./cache/touch-writer.js";
 import { createWorkingSet } from "./cache/working-set.js";
@@ -124,8 +124,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const attemptRead = <T>(
     app: string,
     tokenHash: TokenHash,
-    query: () => Awaitable<T>,
-  ): Awaitable<T> => {
+    query: () => MaybePromise<T>,
+  ): MaybePromise<T> => {
     if (memory.peek(tokenHash) !== undefined || !filter.mayHave(tokenHash)) {
       return guard.attempt(query);
     }
@@ -182,7 +182,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   ];
 
   /** What a read answers that found no session. */
-  const absent = (app: string, tokenHash: TokenHash, now: number): Awaitable<null> => {
+  const absent = (app: string, tokenHash: TokenHash, now: number): MaybePromise<null> => {
     const key = { tokenHash };
     return lookup.findStolen(app, key, now)
       ? change("memory", { app, key, now }, () => null)
@@ -195,7 +195,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     tokenHash: TokenHash,
     now: number,
     answer: (entry: Entry) => T,
-  ): Awaitable<T | null> =>
+  ): MaybePromise<T | null> =>
     attemptRead<T | null>(app, tokenHash, () => {
       const entry = lookup.find(app, tokenHash, now);
       if (!entry) return absent(app, tokenHash, now);

@@ -1,4 +1,4 @@
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 
 /** Bytes of answers that are made and not read yet, of all streams, */
 const MOST = 32 * 2 ** 20;
@@ -9,7 +9,7 @@ const MOST_OF_ONE = 8 * 2 ** 20;
 export interface MemoryPart {
   /** Holds so many bytes once there is room for them, or the part is closed. A part that holds some
    * already keeps to these. */
-  reserve(bytes: number): Awaitable<void>;
+  reserve(bytes: number): MaybePromise<void>;
   /** Holds so many bytes from now on, whatever it held. */
   hold(bytes: number): void;
   /** Whether it gives way to those who wait: then it is told to, if that is of use. */

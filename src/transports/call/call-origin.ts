@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import { LatchkeyError } from "../../domain/error.js";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import type { CallerSession, Connection, Connections } from "../../services/access/connections.js";
 import type { Place } from "../net/connection-places.js";
 import { forwardedAddress, type ReadForwarded } from "../net/forwarded.js";
@@ -39,7 +39,10 @@ export function createCallOrigins(
   const bySocket = new WeakMap<object, Origin>();
 
   /** Who made a call with these headers. */
-  const identify = (origin: Origin | undefined, header: ReadHeader): Awaitable<CallerSession> => {
+  const identify = (
+    origin: Origin | undefined,
+    header: ReadHeader,
+  ): MaybePromise<CallerSession> => {
     if (!origin) throw new LatchkeyError("unauthenticated", "the connection has ended");
     const forwarded = forwardedAddress(origin.ip, header, isTrustedProxy);
     return origin.connection.identify(header("authorization"), forwarded);
@@ -68,7 +71,7 @@ export function createCallOrigins(
     },
 
     /** Who made a call by this socket; throws or rejects with `unauthenticated`. */
-    bySocket: (socket: object, headers: IncomingHttpHeaders): Awaitable<CallerSession | null> =>
+    bySocket: (socket: object, headers: IncomingHttpHeaders): MaybePromise<CallerSession | null> =>
       connections ? identify(bySocket.get(socket), headerReader(headers)) : null,
 
     /** Where a call by this socket comes from: the peer as `textOfPeer` has it, or the IP address

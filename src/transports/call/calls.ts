@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import { type ErrorCode, LatchkeyError } from "../../domain/error.js";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import { createSparseLog } from "../../lib/sparse-log.js";
 
 export type Transport = "grpc" | "connect" | "http" | "command";
@@ -40,7 +40,7 @@ export interface CallsOptions {
 }
 
 /** Runs `call(input)`. */
-export type RunCall = <I, T>(call: (input: I) => Awaitable<T>, input: I) => Awaitable<T>;
+export type RunCall = <I, T>(call: (input: I) => MaybePromise<T>, input: I) => MaybePromise<T>;
 
 export type Calls = ReturnType<typeof createCalls>;
 
@@ -106,9 +106,9 @@ export function createCalls({ observer, log, clock }: CallsOptions) {
         answered(shown.code, start);
         throw shown;
       };
-      return <I, T>(call: (input: I) => Awaitable<T>, input: I): Awaitable<T> => {
+      return <I, T>(call: (input: I) => MaybePromise<T>, input: I): MaybePromise<T> => {
         const start = clock();
-        let answer: Awaitable<T>;
+        let answer: MaybePromise<T>;
         try {
           answer = call(input);
         } catch (error) {

@@ -1,5 +1,5 @@
 import { LatchkeyError } from "../../domain/error.js";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import type { IdleTimer, StartIdleTimer } from "../net/idle-timer.js";
 import { type AnswerMemoryOptions, createAnswerMemory } from "./answer-memory.js";
 
@@ -19,7 +19,7 @@ export type CutReason = "unread" | "memory";
 export interface AnswerStream {
   /** Resolves once there is memory for the next answer, or the stream is over. To be called before
    * an answer is made that may be large. */
-  room(): Awaitable<void>;
+  room(): MaybePromise<void>;
   /**
    * Sends an answer of so many bytes: `write` calls back when they have left. Resolves then, or when
    * the stream is over. Rejects with `failure` if they have not left in time; what is sent after

@@ -1,6 +1,6 @@
 import type { Command } from "../../../gen/ts/latchkey/command/v1/command_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
-import { type Awaitable, then } from "../../lib/maybe-promise.js";
+import { chain, type MaybePromise } from "../../lib/maybe-promise.js";
 import type { Connection } from "../../services/access/connections.js";
 import type { Calls } from "../call/calls.js";
 import { type ShownSession, toRfc3339, toSessionObject } from "../rpc/caller-session.js";
@@ -20,7 +20,7 @@ export interface Conversation {
   /** Whether its AUTH was accepted. */
   isAuthenticated(): boolean;
   /** The answer's result; throws or rejects with a LatchkeyError whose message is the answer. */
-  answer(command: Command): Awaitable<string>;
+  answer(command: Command): MaybePromise<string>;
 }
 
 export interface Commands {
@@ -73,16 +73,16 @@ export function createCommands({ calls, startedAt, now, counts }: CommandsOption
       };
 
       /** The session of the next command, which moves its last access; throws if it has ended. */
-      const currentSession = (): Awaitable<ShownSession> => {
+      const currentSession = (): MaybePromise<ShownSession> => {
         if (connection) return connection.identify(undefined);
         if (!anonymous) throw new LatchkeyError("unauthenticated", UNAUTHORIZED);
         anonymous = { ...anonymous, lastAccessedAt: now() };
         return anonymous;
       };
 
-      const authenticate = (args: readonly string[]): Awaitable<string> => {
+      const authenticate = (args: readonly string[]): MaybePromise<string> => {
         if (authenticated) throw invalidCommand("the connection is authenticated already");
-        return then(logIn(args, connection), () => {
+        return chain(logIn(args, connection), () => {
           authenticated = true;
           if (!connection) beginAnonymous(args[0] ?? "");
           return "Connected";
@@ -100,7 +100,7 @@ export function createCommands({ calls, startedAt, now, counts }: CommandsOption
               connection?.noteFailure("no credentials");
               throw new LatchkeyError("unauthenticated", UNAUTHORIZED);
             }
-            return then(currentSession(), (session) => handle(args, session));
+            return chain(currentSession(), (session) => handle(args, session));
           }, undefined);
         },
       };
@@ -115,7 +115,7 @@ export function errorText({ code, message }: LatchkeyError): string {
   return code === "unauthenticated" ? UNAUTHORIZED : message;
 }
 
-function logIn(args: readonly string[], connection: Connection | null): Awaitable<unknown> {
+function logIn(args: readonly string[], connection: Connection | null): MaybePromise<unknown> {
   const [name = "", password = "", ...more] = args;
   if (args.length === 1 || more.length > 0) {
     connection?.noteFailure("malformed AUTH");

@@ -6,7 +6,7 @@ import {
   ResponseSchema,
 } from "../../../gen/ts/latchkey/command/v1/command_pb.js";
 import { LatchkeyError } from "../../domain/error.js";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import { type Conversation, errorText } from "./commands.js";
 import { createFrameReader, encodeFrame } from "./frames.js";
 
@@ -36,9 +36,9 @@ export interface ServeOptions {
 }
 
 export interface ServedConnection {
-  /** Answers what has arrived, then ends. */
+  /** Answers what has arrived, chain ends. */
   finish(): void;
-  /** Answers an error that no command asked for, then ends; cuts a connection that is ending. */
+  /** Answers an error that no command asked for, chain ends; cuts a connection that is ending. */
   end(reason: string): void;
 }
 
@@ -116,7 +116,7 @@ export function serveConnection(socket: Socket, options: ServeOptions): ServedCo
 
   const take = (command: Command) => {
     untilNext();
-    let answered: Awaitable<string>;
+    let answered: MaybePromise<string>;
     try {
       answered = conversation.answer(command);
     } catch (error) {

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { type Server, type StatusObject, status } from "@grpc/grpc-js";
 import { LatchkeyError, overloaded } from "../../domain/error.js";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import type { CallerSession } from "../../services/access/connections.js";
 import type { Admission } from "../call/admission.js";
 import type { ByteBudget, Charge } from "../call/byte-budget.js";
@@ -62,7 +62,7 @@ export interface IntakeOptions {
   readonly identify: (
     socket: object | undefined,
     headers: IncomingHttpHeaders,
-  ) => Awaitable<CallerSession | null>;
+  ) => MaybePromise<CallerSession | null>;
   /** The address that a call by this socket comes from; empty if the socket has gone. */
   readonly hostOf: (socket: Socket | undefined, headers: IncomingHttpHeaders) => string;
   readonly isPublic: IsPublic;
@@ -164,7 +164,7 @@ export function createIntake(options: IntakeOptions) {
         }
         begin(stream, headers, caller, budget.open(caller?.account.id ?? socket));
       };
-      let caller: Awaitable<CallerSession | null>;
+      let caller: MaybePromise<CallerSession | null>;
       try {
         caller = identify(socket, headers);
       } catch (error) {

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { then } from "../../lib/maybe-promise.js";
+import { chain } from "../../lib/maybe-promise.js";
 import type { Callers } from "../../services/access/callers.js";
 import type { Calls } from "../call/calls.js";
 import { toSessionObject } from "../rpc/caller-session.js";
@@ -16,7 +16,7 @@ export function addCurrentSession(app: FastifyInstance, options: CurrentSessionO
   const { calls, callerOf, callers } = options;
   const run = calls.of("http", "session");
   const answer = (request: FastifyRequest) =>
-    then(callerOf(request), (caller) => toSessionObject(callers.current(caller)));
+    chain(callerOf(request), (caller) => toSessionObject(callers.current(caller)));
   app.get("/session", async (request, reply) => {
     // One path answers every caller something else: nothing between may keep it.
     reply.header("cache-control", "no-store");

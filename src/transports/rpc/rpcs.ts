@@ -7,7 +7,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
-import type { Awaitable } from "../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../lib/maybe-promise.js";
 import type { CallerSession } from "../../services/access/connections.js";
 import type { AnswerCall } from "../../services/watches/watch-request.js";
 
@@ -29,7 +29,7 @@ export interface StreamCall extends RpcCall, AnswerCall {}
 export type Rpc<M extends DescMethodUnary = DescMethodUnary> = (
   request: MessageShape<M["input"]>,
   call: RpcCall,
-) => Awaitable<MessageInitShape<M["output"]>>;
+) => MaybePromise<MessageInitShape<M["output"]>>;
 
 /**
  * One call of a bidirectional RPC: what to answer to each request, in order, and when there are

@@ -4,7 +4,7 @@ import {
   type SessionService,
 } from "../../../gen/ts/latchkey/session/v1/session_service_pb.js";
 import { invalid } from "../../domain/error.js";
-import { then } from "../../lib/maybe-promise.js";
+import { chain } from "../../lib/maybe-promise.js";
 import type { Authorization } from "../../services/access/authorization.js";
 import type { Callers } from "../../services/access/callers.js";
 import type { Devices } from "../../services/sessions/devices.js";
@@ -57,8 +57,8 @@ export function createSessionRpcs(options: SessionRpcsOptions): Rpcs<typeof Sess
       const sessions = sessionsOf(caller);
       const seen = ip === "" && userAgent === "" ? undefined : { ip, userAgent };
       return peek
-        ? then(sessions.peek(app, token, seen), (session) => ({ session: toMessage(session) }))
-        : then(sessions.touch(app, token, seen), ({ after }) => ({ session: toMessage(after) }));
+        ? chain(sessions.peek(app, token, seen), (session) => ({ session: toMessage(session) }))
+        : chain(sessions.touch(app, token, seen), ({ after }) => ({ session: toMessage(after) }));
     },
 
     async updateSession(request, { caller }) {

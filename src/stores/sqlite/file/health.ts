@@ -1,5 +1,5 @@
 import { LatchkeyError } from "../../../domain/error.js";
-import type { Awaitable } from "../../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../../lib/maybe-promise.js";
 import { isDamage, isDamagedPage, isFatal, translateFailure } from "./failure.js";
 
 export type Guard = ReturnType<typeof createGuard>;
@@ -62,7 +62,7 @@ export function createGuard(onFatal: (error: unknown) => void, onDamage: (error:
     read,
 
     /** As `read`, but a failure is a rejected promise. */
-    attempt<T>(query: () => Awaitable<T>): Awaitable<T> {
+    attempt<T>(query: () => MaybePromise<T>): MaybePromise<T> {
       try {
         return read(query);
       } catch (error) {

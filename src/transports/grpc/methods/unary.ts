@@ -5,7 +5,7 @@ import {
   type StatusObject,
 } from "@grpc/grpc-js";
 import type { LatchkeyError } from "../../../domain/error.js";
-import { type Awaitable, then } from "../../../lib/maybe-promise.js";
+import { chain, type MaybePromise } from "../../../lib/maybe-promise.js";
 import type { CallerSession } from "../../../services/access/connections.js";
 import type { Calls } from "../../call/calls.js";
 import { encodeStatus } from "../../call/error-details.js";
@@ -16,7 +16,7 @@ import { decoderOf, encoderOf } from "./messages.js";
 /** Who makes a call; throws or rejects with LatchkeyError. */
 export type CallerOf = (
   call: Pick<ServerUnaryCall<unknown, unknown>, "getPeer" | "metadata">,
-) => Awaitable<CallerSession | null>;
+) => MaybePromise<CallerSession | null>;
 
 /** A unary RPC as grpc-js takes it. */
 export function unary(
@@ -30,14 +30,14 @@ export function unary(
   const decode = decoderOf(method);
   const encode = encoderOf(method);
   const answer = (call: ServerUnaryCall<Buffer, Buffer>) =>
-    then(callerOf(call), (caller) => {
+    chain(callerOf(call), (caller) => {
       const context = { cancelled: () => call.cancelled, caller };
-      return then(rpc(decode(call.request), context), encode);
+      return chain(rpc(decode(call.request), context), encode);
     });
   return (call, callback) => {
     // Its deadline passed, or it was cancelled, while it waited for its turn.
     if (call.cancelled) return;
-    let answered: Awaitable<Buffer>;
+    let answered: MaybePromise<Buffer>;
     try {
       answered = run(answer, call);
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Awaitable } from "../../../lib/maybe-promise.js";
+import type { MaybePromise } from "../../../lib/maybe-promise.js";
 import type { CallerSession } from "../../../services/access/connections.js";
 import type { Calls } from "../../call/calls.js";
 import type { Pace } from "../../call/pace.js";
@@ -19,7 +19,7 @@ type Request = IncomingMessage & { [CALLER]?: CallerSession | null };
 
 export interface CallerCheckOptions {
   /** Who made a request, by its connection and headers; throws or rejects with LatchkeyError. */
-  readonly identify: (request: IncomingMessage) => Awaitable<CallerSession | null>;
+  readonly identify: (request: IncomingMessage) => MaybePromise<CallerSession | null>;
   readonly isPublic: IsPublic;
   readonly calls: Calls;
   /** When strangers are answered, by their connections. */
@@ -74,7 +74,7 @@ export function createCallerCheck(options: CallerCheckOptions) {
         request[CALLER] = caller;
         next();
       };
-      let caller: Awaitable<CallerSession | null>;
+      let caller: MaybePromise<CallerSession | null>;
       try {
         caller = identify(request);
       } catch (error) {
@@ -97,7 +97,7 @@ export function createCallerCheck(options: CallerCheckOptions) {
     ownerOf: (request: Request): unknown => request[CALLER]?.account.id ?? request.socket,
 
     /** Who made a request, as it was found before. */
-    callerOf(request: Request): Awaitable<CallerSession | null> {
+    callerOf(request: Request): MaybePromise<CallerSession | null> {
       const known = request[CALLER];
       return known === undefined ? identify(request) : known;
     },

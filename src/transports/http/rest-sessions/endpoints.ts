@@ -1,6 +1,6 @@
 import { LatchkeyError } from "../../../domain/error.js";
 import { checkApp, checkIp, checkUserId } from "../../../domain/limits.js";
-import { type Awaitable, then } from "../../../lib/maybe-promise.js";
+import { chain, type MaybePromise } from "../../../lib/maybe-promise.js";
 import type { Sessions } from "../../../services/sessions/sessions.js";
 import { sessionAnswer } from "./answer.js";
 import { readData, readFlag, readInitialData, readSeconds, readText, readToken } from "./input.js";
@@ -42,7 +42,7 @@ export function createEndpoints({ now, ping }: EndpointOptions) {
       const { app = "" } = params;
       const token = readToken(params["token"], app, sessions);
       return orEmpty(() =>
-        then(sessions.touch(app, token), ({ before, after }) =>
+        chain(sessions.touch(app, token), ({ before, after }) =>
           sessionAnswer(before, after === before ? now() : after.lastAccessedAt),
         ),
       );
@@ -108,7 +108,7 @@ export function createEndpoints({ now, ping }: EndpointOptions) {
 export type Endpoints = ReturnType<typeof createEndpoints>;
 
 /** A session that is not there is `{}` here, not an error. */
-function orEmpty<T>(answer: () => Awaitable<T>): Awaitable<T | Record<string, never>> {
+function orEmpty<T>(answer: () => MaybePromise<T>): MaybePromise<T | Record<string, never>> {
   const empty = (error: unknown) => {
     if (isNotFound(error)) return {};
     throw error;

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { ErrorCode, LatchkeyError } from "../../../domain/error.js";
-import { type Awaitable, then } from "../../../lib/maybe-promise.js";
+import { chain, type MaybePromise } from "../../../lib/maybe-promise.js";
 import type { Authorization } from "../../../services/access/authorization.js";
 import type { CallerSession } from "../../../services/access/connections.js";
 import type { Sessions } from "../../../services/sessions/sessions.js";
@@ -55,7 +55,7 @@ function isTexts(value: unknown): value is AsyncGenerator<string> {
 }
 
 /** Who made a request; throws or rejects with LatchkeyError. */
-export type CallerOf = (request: FastifyRequest) => Awaitable<CallerSession | null>;
+export type CallerOf = (request: FastifyRequest) => MaybePromise<CallerSession | null>;
 
 /** Serves the ten endpoints of rest-sessions. */
 export function addRestSessions(app: FastifyInstance, options: RestSessionsOptions): void {
@@ -67,10 +67,10 @@ export function addRestSessions(app: FastifyInstance, options: RestSessionsOptio
     const run = options.calls.of("http", name);
     const answer: (request: RestRequest, sessions: Sessions) => unknown = endpoints[name];
     const call = ({ request, reply }: Exchange) =>
-      then(callerOf(request), (caller) => {
+      chain(callerOf(request), (caller) => {
         // Fastify's router and parser make what RestRequest says of it.
         const answered = answer(request as unknown as RestRequest, sessionsOf(caller));
-        return then(answered, (value) => {
+        return chain(answered, (value) => {
           if (!isTexts(value)) return value;
           return streams.send(reply, caller?.account.name ?? "", value).then(() => SENT);
         });
@@ -84,7 +84,7 @@ export function addRestSessions(app: FastifyInstance, options: RestSessionsOptio
         reply.hijack();
         answers.send(reply.raw, text);
       };
-      return then(run(call, { request, reply }), send);
+      return chain(run(call, { request, reply }), send);
     };
     app.route({ method, url, handler, config: { document: schemas[name] } });
   }

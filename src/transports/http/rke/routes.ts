@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { LatchkeyError } from "../../../domain/error.js";
 import { isJsonObject } from "../../../lib/json.js";
-import { then } from "../../../lib/maybe-promise.js";
+import { chain } from "../../../lib/maybe-promise.js";
 import type { Authorization } from "../../../services/access/authorization.js";
 import type { Calls } from "../../call/calls.js";
 import { STATUS } from "../../call/status.js";
@@ -56,7 +56,7 @@ export function addRkeEndpoints(scope: FastifyInstance, options: RkeRoutesOption
     const run = calls.of("http", command);
     const endpoint: RkeEndpoint = RKE_ENDPOINTS[command];
     const call = (request: FastifyRequest) =>
-      then(callerOf(request), (caller) => {
+      chain(callerOf(request), (caller) => {
         if (changes) refuseNavigation(request);
         return endpoint(parametersOf(request), rkeOf(caller));
       });
