@@ -7,8 +7,8 @@ declare const requestHash: unique symbol;
 /** SHA-256 in base64url (43 characters): all of a request that is ever kept. */
 export type RequestHash = string & { readonly [requestHash]: true };
 
-/** A call that may come again, and is carried out once. */
-export interface Once {
+/** Names a request, so that its repetition is recognised and takes effect once. */
+export interface IdempotencyKey {
   readonly app: string;
   /** Of its RPC, app and request id. */
   readonly key: RequestHash;
@@ -19,8 +19,8 @@ export interface Once {
   readonly expiresAt: number;
 }
 
-/** How a call was answered. */
-export interface RequestRecord {
+/** The answer kept under an idempotency key. */
+export interface AnswerRecord {
   readonly body: RequestHash;
   /** From this instant (ms) on it counts as absent. */
   readonly expiresAt: number;
@@ -31,12 +31,12 @@ export interface RequestRecord {
 /** Milliseconds that an answer is kept. */
 export const KEPT = 24 * 60 * 60 * 1000;
 
-/** What a call of `rpc` under `requestId` is known by. `body` is what it asks for. */
-export function onceOf(
+/** Returns the key of a call of `rpc` under `requestId`; `body` is the rest of the request. */
+export function idempotencyKeyOf(
   rpc: string,
   { app, requestId, now }: { readonly app: string; readonly requestId: string; now: number },
   body: JsonObject,
-): Once {
+): IdempotencyKey {
   return {
     app,
     key: sha256([rpc, app, requestId].join("\n")),
@@ -50,12 +50,12 @@ export function onceOf(
  * Whether `record` answers the call; throws `exists` if it answered another
  * under the same request id.
  */
-export function isAnsweredBy<T extends Pick<RequestRecord, "body" | "expiresAt">>(
-  once: Once,
+export function isAnsweredBy<T extends Pick<AnswerRecord, "body" | "expiresAt">>(
+  idempotencyKey: IdempotencyKey,
   record: T | null | undefined,
 ): record is T {
-  if (!record || record.expiresAt <= once.now) return false;
-  if (record.body === once.body) return true;
+  if (!record || record.expiresAt <= idempotencyKey.now) return false;
+  if (record.body === idempotencyKey.body) return true;
   throw new LatchkeyError(
     "exists",
     "request_id was used for another request within 24 hours: each needs its own",

@@ -6,10 +6,10 @@ import type { Session } from "./session.js";
 export const OLD_TOKENS = 100;
 
 /**
- * What the use of a token that a session had before is: `open` opens the session, `repeatable`
+ * What the use of a token that a session had before is: `open` opens the session, `readIdempotencyKey`
  * too, and may rotate it again, `theft` ends it.
  */
-export type OldTokenUse = "open" | "repeatable" | "theft";
+export type OldTokenUse = "open" | "retry" | "theft";
 
 /**
  * What the use of an old token is at `now` (ms). `spare` is the session's, see `spareAfter`. Every
@@ -22,7 +22,7 @@ export function useOfOldToken(
   now: number,
 ): OldTokenUse {
   if (now < graceEndsAt) return "open";
-  return spare === tokenHash ? "repeatable" : "theft";
+  return spare === tokenHash ? "retry" : "theft";
 }
 
 /**

@@ -3,7 +3,7 @@ import type { TokenHash } from "../token.js";
 import type { AppPolicy } from "./app-policy.js";
 import type { EndReason } from "./end-reason.js";
 import type { EventLog } from "./event-log.js";
-import type { Once } from "./idempotency-key.js";
+import type { IdempotencyKey } from "./idempotency-key.js";
 import type { Rotated, Rotation } from "./rotation.js";
 import type { Change, Session } from "./session.js";
 
@@ -54,15 +54,15 @@ export interface DeleteOptions {
   readonly reason?: EndReason;
   /** Must be pure. What it throws rejects the call, and nothing is ended. */
   readonly check?: (session: Session) => void;
-  /** Whether the answer is kept for `once` also if there is no such session. */
+  /** Whether the answer is kept for `idempotencyKey` also if there is no such session. */
   readonly allowMissing?: boolean;
-  readonly once?: Once | undefined;
+  readonly idempotencyKey?: IdempotencyKey | undefined;
 }
 
 export interface DeleteUserOptions {
   /** Whether all are ended if there is none to keep. */
   readonly allowMissing?: boolean;
-  readonly once?: Once | undefined;
+  readonly idempotencyKey?: IdempotencyKey | undefined;
 }
 
 /** What a store tells about itself, for metrics. */
@@ -85,7 +85,7 @@ export interface StoreObserver {
 
 /**
  * Keeps sessions. `now` is the caller's clock in milliseconds; a session that
- * is not live then (see `isLive`) is treated as absent, swept or not.
+ * is not live at `now` (see `isLive`) is treated as absent, swept or not.
  *
  * A promise resolves, or a value is returned, when the effect is as durable as the store makes it, and
  * from then on every method sees it. Every method is atomic unless it says
@@ -97,11 +97,11 @@ export interface StoreObserver {
  * `not_found` and the `theft`. The session's own token is used by every method that is given it
  * and does not reject; that use is durable before the method answers.
  *
- * A method that is given a `once` looks first whether it was answered under that
- * key before, whoever waits for it yet; if so it does nothing and answers that again, or
- * rejects with `exists` if the body was another. Else what it answers is kept, as
- * durable as what it did; null and errors are not. If the app has as many bytes of answers as may
- * be kept, the method does nothing and rejects with `limit`.
+ * Given an idempotency key that was used before, a method does nothing and returns the first
+ * answer, even if that call is still running; it rejects with `exists` if the first request was
+ * another. Given a new key, the method keeps its answer, as durable as its effect; null and errors
+ * are not kept. If the app's kept answers fill their quota, the method does nothing and rejects
+ * with `limit`.
  */
 export interface SessionStore {
   /** The app's policy, at once; `NO_POLICY` if none was set. */
@@ -122,7 +122,7 @@ export interface SessionStore {
   create(
     session: Session,
     tokenHash: TokenHash,
-    once?: Once,
+    idempotencyKey?: IdempotencyKey,
     salt?: string,
     origin?: TokenOrigin,
   ): Promise<Created>;
@@ -147,7 +147,7 @@ export interface SessionStore {
     tokenHash: TokenHash,
     now: number,
     change: (session: Session) => Session,
-    once?: Once,
+    idempotencyKey?: IdempotencyKey,
   ): Promise<Change | null>;
 
   /**
@@ -161,7 +161,7 @@ export interface SessionStore {
     tokenHash: TokenHash,
     now: number,
     rotation: Rotation,
-    once?: Once,
+    idempotencyKey?: IdempotencyKey,
   ): Promise<Rotated | null>;
 
   /** Ends one session; false if there is none. */
@@ -189,7 +189,7 @@ export interface SessionStore {
    * although they are ended. The answer is kept with the last slice; a call under way is not
    * waited for. Until they are reclaimed their token hashes are taken.
    */
-  deleteApp(app: string, now: number, once?: Once): Promise<number>;
+  deleteApp(app: string, now: number, idempotencyKey?: IdempotencyKey): Promise<number>;
 
   /** A page of the app's live sessions. */
   list(app: string, now: number, query: ListQuery): Promise<ListPage>;

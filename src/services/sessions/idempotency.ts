@@ -1,18 +1,22 @@
 import { checkRequestId } from "../../domain/limits.js";
-import { type Once, onceOf } from "../../domain/sessions/idempotency-key.js";
+import { type IdempotencyKey, idempotencyKeyOf } from "../../domain/sessions/idempotency-key.js";
 import { deriveBytes, newToken, type RandomBytes } from "../../domain/token.js";
 import type { JsonObject } from "../../lib/json.js";
 
-/** What a request with a request id is known by; undefined if it has none. */
-export function repeatable(
+/** Returns the idempotency key of a request; undefined if it has no request id. */
+export function readIdempotencyKey(
   rpc: string,
   request: { readonly app: string; readonly requestId?: string | undefined },
   now: number,
-): Once | undefined {
+): IdempotencyKey | undefined {
   const { app, requestId } = request;
   if (!requestId) return undefined;
   const { requestId: _, ...body } = { ...request };
-  return onceOf(rpc, { app, requestId: checkRequestId(requestId), now }, body as JsonObject);
+  return idempotencyKeyOf(
+    rpc,
+    { app, requestId: checkRequestId(requestId), now },
+    body as JsonObject,
+  );
 }
 
 const SALT_BYTES = 16;

@@ -29,7 +29,7 @@ import { createWorkLimits } from "../work-limit.js";
 import { createAppPolicies, lifetimeOf } from "./app-policies.js";
 import { type BatchRequest, type BatchResult, readBatch, sessionBytes } from "./batch.js";
 import { createBindings } from "./bindings.js";
-import { broughtToken, createToken, repeatable } from "./idempotency.js";
+import { broughtToken, createToken, readIdempotencyKey } from "./idempotency.js";
 import { createPageTokens } from "./page-token.js";
 import type {
   Asker,
@@ -162,13 +162,13 @@ export function createSessions(options: SessionsOptions) {
         createdAt,
         lastAccessedAt: createdAt,
       };
-      const once = repeatable("CreateSession", request, createdAt);
+      const idempotencyKey = readIdempotencyKey("CreateSession", request, createdAt);
       const brought = request.token === undefined ? undefined : checkToken(request.token);
       if (brought !== undefined) checkCallerTokens(app, policy);
       const { token, salt, again } =
         brought === undefined ? createToken(randomBytes, request.requestId) : broughtToken(brought);
       const origin = brought === undefined ? "server" : "caller";
-      const created = await store.create(session, hashToken(token), once, salt, origin);
+      const created = await store.create(session, hashToken(token), idempotencyKey, salt, origin);
       return { token: again(created.salt), session: created.session };
     },
 
@@ -218,8 +218,8 @@ export function createSessions(options: SessionsOptions) {
           lastAccessedAt: touched(session, at).lastAccessedAt,
         };
       };
-      const once = repeatable("UpdateSession", request, at);
-      return (await store.update(request.app, tokenHash, at, change, once)) ?? absent();
+      const idempotencyKey = readIdempotencyKey("UpdateSession", request, at);
+      return (await store.update(request.app, tokenHash, at, change, idempotencyKey)) ?? absent();
     },
 
     /** Sets the limits of a session's life, counted from now. Rejects as `update`. */
@@ -251,8 +251,8 @@ export function createSessions(options: SessionsOptions) {
           lastAccessedAt: touched(session, at).lastAccessedAt,
         };
       };
-      const once = repeatable("ExtendSession", request, at);
-      const changed = await store.update(request.app, tokenHash, at, change, once);
+      const idempotencyKey = readIdempotencyKey("ExtendSession", request, at);
+      const changed = await store.update(request.app, tokenHash, at, change, idempotencyKey);
       return changed?.after ?? absent();
     },
 
@@ -267,7 +267,7 @@ export function createSessions(options: SessionsOptions) {
       const tokenHash = hashChecked(request.token);
       const at = now();
       const graceEndsAt = at + checkGrace(grace);
-      const once = repeatable("RotateToken", request, at);
+      const idempotencyKey = readIdempotencyKey("RotateToken", request, at);
       const { token, salt, again } = createToken(randomBytes, request.requestId);
       const change = (session: Session): Session => {
         checkVersion(session, expectedVersion);
@@ -276,7 +276,8 @@ export function createSessions(options: SessionsOptions) {
       };
       const isReceived = request.assumeReceived ?? false;
       const rotation = { to: hashToken(token), graceEndsAt, isReceived, salt, change };
-      const rotated = (await store.rotate(app, tokenHash, at, rotation, once)) ?? absent();
+      const rotated =
+        (await store.rotate(app, tokenHash, at, rotation, idempotencyKey)) ?? absent();
       const { session } = rotated;
       return { token: again(rotated.salt), session, graceEndsAt: rotated.graceEndsAt };
     },
@@ -290,7 +291,7 @@ export function createSessions(options: SessionsOptions) {
       const ended = await store.delete(app, key, at, {
         check: (session) => checkVersion(session, expectedVersion),
         allowMissing,
-        once: repeatable("DeleteSession", { app, ...name, ...options }, at),
+        idempotencyKey: readIdempotencyKey("DeleteSession", { app, ...name, ...options }, at),
       });
       if (!ended && !allowMissing) absent();
     },
@@ -307,8 +308,8 @@ export function createSessions(options: SessionsOptions) {
       const key = keep && keyOf(keep, "keep_");
       const at = now();
       const request = { app, userId, ...keep, allowMissing, requestId };
-      const once = repeatable("DeleteUserSessions", request, at);
-      const options = { allowMissing, once };
+      const idempotencyKey = readIdempotencyKey("DeleteUserSessions", request, at);
+      const options = { allowMissing, idempotencyKey };
       return (await store.deleteUser(app, userId, at, key, options)) ?? absent();
     },
 
@@ -321,9 +322,13 @@ export function createSessions(options: SessionsOptions) {
       requestId?: string,
     ): Promise<number> {
       const at = now();
-      const once = repeatable("DeleteAppSessions", { app: checkApp(app), requestId }, at);
-      if (!once && cancelled()) return 0;
-      return store.deleteApp(app, at, once);
+      const idempotencyKey = readIdempotencyKey(
+        "DeleteAppSessions",
+        { app: checkApp(app), requestId },
+        at,
+      );
+      if (!idempotencyKey && cancelled()) return 0;
+      return store.deleteApp(app, at, idempotencyKey);
     },
 
     /** What `use` makes of a page of live sessions, the newest created first. */

@@ -1,8 +1,8 @@
 import {
+  type AnswerRecord,
+  type IdempotencyKey,
   isAnsweredBy,
-  type Once,
   type RequestHash,
-  type RequestRecord,
 } from "../../domain/sessions/idempotency-key.js";
 import {
   answerBytesFor,
@@ -13,7 +13,7 @@ import {
 import type { AppUsages } from "./app-usage.js";
 
 /** An answer, and whose it is. */
-interface Kept extends RequestRecord {
+interface Kept extends AnswerRecord {
   readonly app: string;
 }
 
@@ -26,10 +26,10 @@ export function createRequests(
   const records = new Map<RequestHash, Kept>();
 
   /** The answer that was given before; undefined if none was. Throws as `isAnsweredBy`. */
-  const find = <T>(once: Once): T | undefined => {
-    const record = records.get(once.key);
+  const find = <T>(idempotencyKey: IdempotencyKey): T | undefined => {
+    const record = records.get(idempotencyKey.key);
     // The key holds the RPC, so what was kept under it was of this type.
-    return isAnsweredBy(once, record) ? (JSON.parse(record.answer) as T) : undefined;
+    return isAnsweredBy(idempotencyKey, record) ? (JSON.parse(record.answer) as T) : undefined;
   };
 
   const forget = (key: RequestHash) => {
@@ -38,7 +38,7 @@ export function createRequests(
     usages.add(record.app, { answerBytes: -bytesOf(record) });
   };
 
-  const keep = ({ app, key, body, expiresAt }: Once, answer: unknown) => {
+  const keep = ({ app, key, body, expiresAt }: IdempotencyKey, answer: unknown) => {
     const record = { app, body, expiresAt, answer: JSON.stringify(answer) };
     forget(key);
     records.set(key, record);
@@ -46,9 +46,9 @@ export function createRequests(
   };
 
   /** Throws `limit` if the answer could not be kept. */
-  const checkRoom = (once: Once | undefined) => {
-    if (!once) return;
-    const { app } = once;
+  const checkRoom = (idempotencyKey: IdempotencyKey | undefined) => {
+    if (!idempotencyKey) return;
+    const { app } = idempotencyKey;
     checkAnswers(app, usages.of(app), quotas);
     if (!usages.has(app)) checkApps(app, usages.apps(), quotas);
   };
@@ -59,13 +59,13 @@ export function createRequests(
     checkRoom,
 
     /** What `work` answers; or if the call was answered before, that again. Null is not kept. */
-    answer<T>(once: Once | undefined, work: () => T): T {
-      if (!once) return work();
-      const before = find<T>(once);
+    answer<T>(idempotencyKey: IdempotencyKey | undefined, work: () => T): T {
+      if (!idempotencyKey) return work();
+      const before = find<T>(idempotencyKey);
       if (before !== undefined) return before;
-      checkRoom(once);
+      checkRoom(idempotencyKey);
       const answer = work();
-      if (answer !== null) keep(once, answer);
+      if (answer !== null) keep(idempotencyKey, answer);
       return answer;
     },
 
@@ -84,6 +84,6 @@ export function createRequests(
   };
 }
 
-function bytesOf({ answer }: RequestRecord): number {
+function bytesOf({ answer }: AnswerRecord): number {
   return answerBytesFor(Buffer.byteLength(answer));
 }

@@ -7,8 +7,8 @@ import {
 } from "../../domain/sessions/app-policy.js";
 import type { EndReason } from "../../domain/sessions/end-reason.js";
 import { KEPT_EVENTS } from "../../domain/sessions/event-log.js";
-import type { Once } from "../../domain/sessions/idempotency-key.js";
-import { createCallsUnderWay } from "../../domain/sessions/in-flight.js";
+import type { IdempotencyKey } from "../../domain/sessions/idempotency-key.js";
+import { createInFlight } from "../../domain/sessions/in-flight.js";
 import {
   type AppUsage,
   checkApps,
@@ -43,7 +43,7 @@ interface Target {
   readonly app: string;
   readonly key: SessionKey | undefined;
   readonly now: number;
-  readonly once?: Once | undefined;
+  readonly idempotencyKey?: IdempotencyKey | undefined;
 }
 
 export interface MemoryStoreOptions extends Partial<EventLogOptions> {
@@ -68,7 +68,7 @@ export function createMemoryStore(
   const usages = createAppUsages();
   const requests = createRequests(usages, quotas);
   /** Ends of apps, which are carried out in slices. */
-  const endings = createCallsUnderWay<number>();
+  const endings = createInFlight<number>();
   const policies = new Map<string, AppPolicy>();
   let sweepCursor: Iterator<Entry> | null = null;
   /**
@@ -108,11 +108,11 @@ export function createMemoryStore(
    * theft ends the session instead, and throws.
    */
   const change = <T>(
-    { app, key, now, once }: Target,
+    { app, key, now, idempotencyKey }: Target,
     work: (entry: Entry | null) => T | null,
   ): T | null => {
     assertOpen();
-    return requests.answer(once, () => {
+    return requests.answer(idempotencyKey, () => {
       const entry = key ? entries.find(app, key, now) : null;
       const stolen = entry || !key ? null : entries.findStolen(app, key, now);
       if (!stolen) return entry && key ? use(entry, key, work) : work(entry);
@@ -168,9 +168,9 @@ export function createMemoryStore(
       policies.set(app, policy);
     },
 
-    async create(session, tokenHash, once, salt = "") {
+    async create(session, tokenHash, idempotencyKey, salt = "") {
       assertOpen();
-      return requests.answer(once, () => {
+      return requests.answer(idempotencyKey, () => {
         if (entries.has(tokenHash, session.id)) throw sessionExists();
         const { app } = session;
         const dataBytes = dataBytesOf(session);
@@ -201,23 +201,23 @@ export function createMemoryStore(
       });
     },
 
-    async update(app, tokenHash, now, apply, once) {
-      const changed = change({ app, key: { tokenHash }, now, once }, (entry) => {
+    async update(app, tokenHash, now, apply, idempotencyKey) {
+      const changed = change({ app, key: { tokenHash }, now, idempotencyKey }, (entry) => {
         if (!entry) return null;
         const { before, after } = replaceData(entry, apply(entry.session));
         nextDeadline = Math.min(nextDeadline, expiresAt(after));
         events.note("updated", after, now, null);
         // Half of it is all that has to be kept to give the answer again.
-        return once ? { after } : { before, after };
+        return idempotencyKey ? { after } : { before, after };
       });
       return changed && { before: changed.after, ...changed };
     },
 
-    async rotate(app, tokenHash, now, rotation, once) {
+    async rotate(app, tokenHash, now, rotation, idempotencyKey) {
       const { to, graceEndsAt, salt, change: apply } = rotation;
-      return change({ app, key: { tokenHash }, now, once }, (entry) => {
+      return change({ app, key: { tokenHash }, now, idempotencyKey }, (entry) => {
         if (!entry) return null;
-        if (entry.tokenHash !== tokenHash && entries.useOf(tokenHash, now) !== "repeatable") {
+        if (entry.tokenHash !== tokenHash && entries.useOf(tokenHash, now) !== "retry") {
           throw rotatedAlready();
         }
         replace(entry, apply(entry.session));
@@ -228,8 +228,13 @@ export function createMemoryStore(
       });
     },
 
-    async delete(app, key, now, { reason = "deleted", check, allowMissing = false, once } = {}) {
-      const ended = change({ app, key, now, once }, (entry) => {
+    async delete(
+      app,
+      key,
+      now,
+      { reason = "deleted", check, allowMissing = false, idempotencyKey } = {},
+    ) {
+      const ended = change({ app, key, now, idempotencyKey }, (entry) => {
         if (!entry) return allowMissing ? false : null;
         check?.(entry.session);
         remove(entry, reason, now);
@@ -238,8 +243,8 @@ export function createMemoryStore(
       return ended ?? false;
     },
 
-    async deleteUser(app, userId, now, keep, { allowMissing = false, once } = {}) {
-      return change({ app, key: keep, now, once }, (kept) => {
+    async deleteUser(app, userId, now, keep, { allowMissing = false, idempotencyKey } = {}) {
+      return change({ app, key: keep, now, idempotencyKey }, (kept) => {
         if (keep && kept?.session.userId !== userId && !allowMissing) return null;
         let ended = 0;
         for (const entry of [...entries.of(app, userId)]) {
@@ -251,19 +256,19 @@ export function createMemoryStore(
       });
     },
 
-    async deleteApp(app, now, once) {
+    async deleteApp(app, now, idempotencyKey) {
       assertOpen();
-      const answered = once && requests.find<number>(once);
+      const answered = idempotencyKey && requests.find<number>(idempotencyKey);
       if (answered !== undefined) return answered;
-      const sameCall = endings.find(once);
+      const sameCall = endings.find(idempotencyKey);
       if (sameCall) return sameCall();
-      requests.checkRoom(once);
+      requests.checkRoom(idempotencyKey);
       const ended = endApp(app, now).then((count) => {
-        if (once) requests.keep(once, count);
+        if (idempotencyKey) requests.keep(idempotencyKey, count);
         return count;
       });
-      endings.begin(once, () => ended);
-      return ended.finally(() => endings.end(once));
+      endings.begin(idempotencyKey, () => ended);
+      return ended.finally(() => endings.end(idempotencyKey));
     },
 
     async list(app, now, query) {

@@ -217,7 +217,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       await callersWrite("rows", (transaction) => policies.set(transaction, app, policy));
     },
 
-    async create(session, tokenHash, once, salt = "", origin = "server") {
+    async create(session, tokenHash, idempotencyKey, salt = "", origin = "server") {
       const data = JSON.stringify(session.data);
       const insert = (transaction: Transaction) => {
         // Found by the file alone, the collision would be known after the commit, and until then
@@ -245,7 +245,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         return { session, salt };
       };
       return callersWrite("memory", (transaction) =>
-        once ? requests.answer(transaction, once, () => insert(transaction)) : insert(transaction),
+        idempotencyKey
+          ? requests.answer(transaction, idempotencyKey, () => insert(transaction))
+          : insert(transaction),
       );
     },
 
@@ -263,33 +265,37 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       });
     },
 
-    async update(app, tokenHash, now, apply, once) {
+    async update(app, tokenHash, now, apply, idempotencyKey) {
       const key = { tokenHash };
-      const changed = await change("memory", { app, key, now, once }, (transaction, entry) => {
-        if (!entry) return null;
-        const before = latestOf(entry);
-        const after = apply(before);
-        const data = JSON.stringify(after.data);
-        const dataBytes = Buffer.byteLength(data);
-        const growth = dataBytes - entry.dataBytes;
-        if (growth !== 0) {
-          checkGrowth(app, usages.of(app), quotas, growth);
-          usages.add(transaction, app, { dataBytes: growth });
-        }
-        transaction.add(rowWrites.update(entry.row, after, data), dataBytes);
-        if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
-        memory.update(transaction, entry, { session: after, dataBytes });
-        events.note(transaction, "updated", after, now);
-        // Half of it is all that has to be kept to give the answer again.
-        return once ? { after } : { before, after };
-      });
+      const changed = await change(
+        "memory",
+        { app, key, now, idempotencyKey },
+        (transaction, entry) => {
+          if (!entry) return null;
+          const before = latestOf(entry);
+          const after = apply(before);
+          const data = JSON.stringify(after.data);
+          const dataBytes = Buffer.byteLength(data);
+          const growth = dataBytes - entry.dataBytes;
+          if (growth !== 0) {
+            checkGrowth(app, usages.of(app), quotas, growth);
+            usages.add(transaction, app, { dataBytes: growth });
+          }
+          transaction.add(rowWrites.update(entry.row, after, data), dataBytes);
+          if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
+          memory.update(transaction, entry, { session: after, dataBytes });
+          events.note(transaction, "updated", after, now);
+          // Half of it is all that has to be kept to give the answer again.
+          return idempotencyKey ? { after } : { before, after };
+        },
+      );
       return changed && { before: changed.after, ...changed };
     },
 
-    async rotate(app, tokenHash, now, rotation, once) {
+    async rotate(app, tokenHash, now, rotation, idempotencyKey) {
       const { to, graceEndsAt, salt, change: apply } = rotation;
       const key = { tokenHash };
-      return change("memory", { app, key, now, once }, (transaction, entry) => {
+      return change("memory", { app, key, now, idempotencyKey }, (transaction, entry) => {
         if (!entry) return null;
         const isAgain = entry.tokenHash !== tokenHash;
         if (isAgain && !lookup.isRepeatable(app, tokenHash, now)) throw rotatedAlready();
@@ -309,9 +315,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     async delete(app, key, now, options = {}) {
-      const { reason = "deleted", check, allowMissing = false, once } = options;
+      const { reason = "deleted", check, allowMissing = false, idempotencyKey } = options;
       const reads = "id" in key ? "rows" : "memory";
-      const ended = await change(reads, { app, key, now, once }, (transaction, entry) => {
+      const ended = await change(reads, { app, key, now, idempotencyKey }, (transaction, entry) => {
         if (!entry) return allowMissing ? false : null;
         check?.(latestOf(entry));
         removals.remove(transaction, entry, reason, now);
@@ -320,16 +326,18 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       return ended ?? false;
     },
 
-    async deleteUser(app, userId, now, keep, { allowMissing = false, once } = {}) {
+    async deleteUser(app, userId, now, keep, { allowMissing = false, idempotencyKey } = {}) {
       return bulk.endAll(
-        { app, key: keep, now, once },
+        { app, key: keep, now, idempotencyKey },
         userId,
         (kept) => !keep || allowMissing || kept?.untouched.userId === userId,
       );
     },
 
-    async deleteApp(app, now, once) {
-      return (await bulk.endAll({ app, key: undefined, now, once }, null, () => true)) ?? 0;
+    async deleteApp(app, now, idempotencyKey) {
+      return (
+        (await bulk.endAll({ app, key: undefined, now, idempotencyKey }, null, () => true)) ?? 0
+      );
     },
 
     list: async (app, now, query) => guard.read(() => listing.list(app, now, query)),

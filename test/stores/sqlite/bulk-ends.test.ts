@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { onceOf } from "../../../src/domain/sessions/idempotency-key.js";
+import { idempotencyKeyOf } from "../../../src/domain/sessions/idempotency-key.js";
 import type { SessionEvent } from "../../../src/domain/sessions/session-event.js";
 import type { TokenHash } from "../../../src/domain/token.js";
 import { openDirectWriter } from "../../../src/stores/sqlite/commit/writer.js";
@@ -64,9 +64,15 @@ describe("the ends of many sessions", () => {
       async (trial) => {
         await createTrial(trial).addMany(5 * SLICE);
         const onceOfUser = (userId: string) =>
-          onceOf("DeleteUserSessions", { app: "shop", requestId: "r", now: NOW }, { userId });
+          idempotencyKeyOf(
+            "DeleteUserSessions",
+            { app: "shop", requestId: "r", now: NOW },
+            { userId },
+          );
         const end = (userId: string) =>
-          trial.store.deleteUser("shop", userId, NOW, undefined, { once: onceOfUser(userId) });
+          trial.store.deleteUser("shop", userId, NOW, undefined, {
+            idempotencyKey: onceOfUser(userId),
+          });
         const [first, same, other] = await Promise.allSettled([end("ann"), end("ann"), end("bob")]);
         assert.deepEqual(first, { status: "fulfilled", value: 5 * SLICE });
         assert.deepEqual(same, first);

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "n
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { LatchkeyError } from "../../../src/domain/error.js";
-import { KEPT, onceOf } from "../../../src/domain/sessions/idempotency-key.js";
+import { idempotencyKeyOf, KEPT } from "../../../src/domain/sessions/idempotency-key.js";
 import { DEFAULT_QUOTAS } from "../../../src/domain/sessions/quotas.js";
 import {
   appUsages,
@@ -158,7 +158,7 @@ describe("opening a SQLite store", () => {
       await addMany(3, (index) => ({ data: { text: "é".repeat(index * 10_000) } }));
       await addMany(2, () => ({ app: "forum" }));
       const once = (now: number) =>
-        onceOf("CreateSession", { app: "shop", requestId: "r", now }, {});
+        idempotencyKeyOf("CreateSession", { app: "shop", requestId: "r", now }, {});
       const kept = mint();
       await store.create(kept.session, kept.tokenHash, once(NOW));
       await store.close();

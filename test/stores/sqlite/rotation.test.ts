@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { KEPT, onceOf } from "../../../src/domain/sessions/idempotency-key.js";
+import { idempotencyKeyOf, KEPT } from "../../../src/domain/sessions/idempotency-key.js";
 import { OLD_TOKENS, type Rotation } from "../../../src/domain/sessions/rotation.js";
 import type { Session } from "../../../src/domain/sessions/session.js";
 import { hashToken } from "../../../src/domain/token.js";
@@ -257,11 +257,15 @@ describe("rotation and repetition over SQLite", () => {
         const { store } = trial;
         const { mint } = createTrial(trial);
         const requestId = "a-request-id-of-some-length";
-        const once = onceOf("CreateSession", { app: "shop", requestId, now: NOW }, {});
+        const idempotencyKey = idempotencyKeyOf(
+          "CreateSession",
+          { app: "shop", requestId, now: NOW },
+          {},
+        );
         const answers: unknown[] = [];
         const create = (salt: string) => {
           const { session, tokenHash } = mint();
-          const created = store.create(session, tokenHash, once, salt);
+          const created = store.create(session, tokenHash, idempotencyKey, salt);
           return created.then((answer) => answers.push(answer));
         };
         const calls = [create("a"), create("b")];
@@ -287,8 +291,12 @@ describe("rotation and repetition over SQLite", () => {
       for (let request = 0; request < 5; request++) {
         const { session, tokenHash } = mint();
         const requestId = `request-number-${request}`;
-        const once = onceOf("CreateSession", { app: "shop", requestId, now: NOW + request }, {});
-        await store.create(session, tokenHash, once);
+        const idempotencyKey = idempotencyKeyOf(
+          "CreateSession",
+          { app: "shop", requestId, now: NOW + request },
+          {},
+        );
+        await store.create(session, tokenHash, idempotencyKey);
       }
       assert.equal(await store.sweep(NOW + 60 * SECOND, 2), false);
       assert.equal(count(trial, "requests"), 5);

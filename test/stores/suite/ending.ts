@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { onceOf } from "../../../src/domain/sessions/idempotency-key.js";
+import { idempotencyKeyOf } from "../../../src/domain/sessions/idempotency-key.js";
 import type { SessionKey } from "../../../src/domain/sessions/session-store.js";
 import {
   type Case,
@@ -184,12 +184,12 @@ export function userDeletionCases(check: Case): void {
     const { store, add, mint } = trial;
     await add();
     const request = { app: "shop", requestId: "request-number-1", now: NOW };
-    const onceWith = (keep: string) => onceOf("DeleteUserSessions", request, { keep });
+    const onceWith = (keep: string) => idempotencyKeyOf("DeleteUserSessions", request, { keep });
     const unknown = { tokenHash: mint().tokenHash };
     const answers = await Promise.all([
-      store.deleteUser("shop", "ann", NOW, unknown, { once: onceWith("unknown") }),
-      store.deleteUser("shop", "ann", NOW, undefined, { once: onceWith("none") }),
-      store.deleteUser("shop", "ann", NOW, undefined, { once: onceWith("none") }),
+      store.deleteUser("shop", "ann", NOW, unknown, { idempotencyKey: onceWith("unknown") }),
+      store.deleteUser("shop", "ann", NOW, undefined, { idempotencyKey: onceWith("none") }),
+      store.deleteUser("shop", "ann", NOW, undefined, { idempotencyKey: onceWith("none") }),
     ]);
     assert.deepEqual(answers, [null, 1, 1]);
   });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LatchkeyError } from "../../../src/domain/error.js";
 import { NO_POLICY } from "../../../src/domain/sessions/app-policy.js";
-import { KEPT, onceOf } from "../../../src/domain/sessions/idempotency-key.js";
+import { idempotencyKeyOf, KEPT } from "../../../src/domain/sessions/idempotency-key.js";
 import { DEFAULT_QUOTAS, type Quotas } from "../../../src/domain/sessions/quotas.js";
 import type { SessionStore } from "../../../src/domain/sessions/session-store.js";
 import { hashToken } from "../../../src/domain/token.js";
@@ -47,7 +47,7 @@ const remove = (store: SessionStore, { tokenHash }: Minted) =>
 const BYTES = { text: `${"é".repeat(44)}.` };
 
 const requestOf = (requestId: string, now = NOW) =>
-  onceOf("CreateSession", { app: "shop", requestId, now }, {});
+  idempotencyKeyOf("CreateSession", { app: "shop", requestId, now }, {});
 
 export function quotaCases(open: OpenWithQuotas): void {
   const check = (
@@ -183,10 +183,14 @@ export function quotaCases(open: OpenWithQuotas): void {
       await assert.rejects(fill(), isAnswersFull);
       assert.ok(kept >= 2 && kept <= 8, `${kept}`);
       assert.equal(store.stats().sessions, kept);
-      const once = onceOf("DeleteAppSessions", { app: "shop", requestId: "end", now: NOW }, {});
-      await assert.rejects(store.deleteApp("shop", NOW, once), isAnswersFull);
+      const idempotencyKey = idempotencyKeyOf(
+        "DeleteAppSessions",
+        { app: "shop", requestId: "end", now: NOW },
+        {},
+      );
+      await assert.rejects(store.deleteApp("shop", NOW, idempotencyKey), isAnswersFull);
       await assert.rejects(
-        store.update("shop", first.tokenHash, NOW, setKey("n", 1), once),
+        store.update("shop", first.tokenHash, NOW, setKey("n", 1), idempotencyKey),
         isAnswersFull,
       );
       assert.equal(store.stats().sessions, kept);
@@ -198,7 +202,7 @@ export function quotaCases(open: OpenWithQuotas): void {
       await store.create(
         elsewhere.session,
         elsewhere.tokenHash,
-        onceOf("CreateSession", forum, {}),
+        idempotencyKeyOf("CreateSession", forum, {}),
       );
       await sweepAll(store, NOW + KEPT);
       await create("after a day", mint({ createdAt: NOW + KEPT }), NOW + KEPT);
@@ -266,9 +270,13 @@ export function quotaCases(open: OpenWithQuotas): void {
       await add({ app: "shop" });
       await add({ app: "forum" });
       await assert.rejects(add({ app: "third" }), isFull("app third", "(2)"));
-      const once = onceOf("DeleteAppSessions", { app: "third", requestId: "r", now: NOW }, {});
+      const idempotencyKey = idempotencyKeyOf(
+        "DeleteAppSessions",
+        { app: "third", requestId: "r", now: NOW },
+        {},
+      );
       const { session, tokenHash } = mint({ app: "third" });
-      await assert.rejects(store.create(session, tokenHash, once), isFull("app third"));
+      await assert.rejects(store.create(session, tokenHash, idempotencyKey), isFull("app third"));
       await add({ app: "shop" });
       await store.setPolicy("shop", NO_POLICY);
       await store.setPolicy("third", { ...NO_POLICY, touchInterval: 1 });

@@ -1,5 +1,5 @@
-import type { Once } from "../../../domain/sessions/idempotency-key.js";
-import { createCallsUnderWay } from "../../../domain/sessions/in-flight.js";
+import type { IdempotencyKey } from "../../../domain/sessions/idempotency-key.js";
+import { createInFlight } from "../../../domain/sessions/in-flight.js";
 import { inSlices } from "../../../lib/paced-batches.js";
 import type { Entry } from "../cache/entry.js";
 import type { RunWrite } from "../commit/commit-queue.js";
@@ -32,16 +32,20 @@ export interface BulkRemovalsOptions {
 export function createBulkRemovals(options: BulkRemovalsOptions) {
   const { rows, apps, ends, totals, requests, removals, change, write, slice, clock } = options;
   /** Their answers are kept when the last row is removed. */
-  const underWay = createCallsUnderWay<number | null>();
+  const inFlight = createInFlight<number | null>();
 
   /** Removes some rows of sessions that ended together; answers whether there may be more. */
-  const reclaim = (end: BulkEnd, limit: number, once?: Once): Promise<boolean> =>
+  const reclaim = (
+    end: BulkEnd,
+    limit: number,
+    idempotencyKey?: IdempotencyKey,
+  ): Promise<boolean> =>
     write("rows", (transaction) => {
       const heads = rows.toEnd(end, limit);
       removals.removeAll(transaction, heads, reasonOf(end), end.at);
       if (heads.length === limit) return true;
       ends.finish(transaction, end);
-      if (once) requests.keep(transaction, once, end.ended);
+      if (idempotencyKey) requests.keep(transaction, idempotencyKey, end.ended);
       return false;
     });
 
@@ -63,7 +67,7 @@ export function createBulkRemovals(options: BulkRemovalsOptions) {
      * them are dead at once, but removed slice by slice.
      */
     endAll(
-      { app, key, now, once }: Target,
+      { app, key, now, idempotencyKey }: Target,
       userId: string | null,
       isKept: (kept: Entry | null) => boolean,
     ): Promise<number | null> {
@@ -71,32 +75,36 @@ export function createBulkRemovals(options: BulkRemovalsOptions) {
       let sameCall = null as (() => Promise<number | null>) | null;
 
       const run = async () => {
-        const answer = await change("rows", { app, key, now, once }, (transaction, kept) => {
-          end = null;
-          sameCall = underWay.find(once);
-          if (sameCall || !isKept(kept)) return null;
-          const appId = apps.idOf(app);
-          if (appId === null) return 0;
-          const before = totals.nextRow();
-          const scope = { app, appId, userId, before, keep: kept?.row ?? null, at: now };
-          const heads = readHeads(scope);
-          if (heads) {
-            return removals.removeAll(transaction, heads, reasonOf(scope), now);
-          }
-          end = ends.begin(transaction, scope);
-          underWay.begin(once, () => ended);
-          transaction.onRollback(() => underWay.end(once));
-          return null;
-        });
+        const answer = await change(
+          "rows",
+          { app, key, now, idempotencyKey },
+          (transaction, kept) => {
+            end = null;
+            sameCall = inFlight.find(idempotencyKey);
+            if (sameCall || !isKept(kept)) return null;
+            const appId = apps.idOf(app);
+            if (appId === null) return 0;
+            const before = totals.nextRow();
+            const scope = { app, appId, userId, before, keep: kept?.row ?? null, at: now };
+            const heads = readHeads(scope);
+            if (heads) {
+              return removals.removeAll(transaction, heads, reasonOf(scope), now);
+            }
+            end = ends.begin(transaction, scope);
+            inFlight.begin(idempotencyKey, () => ended);
+            transaction.onRollback(() => inFlight.end(idempotencyKey));
+            return null;
+          },
+        );
         if (sameCall) return sameCall();
         if (!end) return answer;
         const begun = end;
         try {
-          await inSlices(() => reclaim(begun, slice, once), { clock });
+          await inSlices(() => reclaim(begun, slice, idempotencyKey), { clock });
           return end.ended;
         } finally {
           end.isDriven = false;
-          underWay.end(once);
+          inFlight.end(idempotencyKey);
         }
       };
       const ended = run();

@@ -1,5 +1,5 @@
 import { noSession } from "../../../domain/error.js";
-import type { Once } from "../../../domain/sessions/idempotency-key.js";
+import type { IdempotencyKey } from "../../../domain/sessions/idempotency-key.js";
 import type { SessionKey } from "../../../domain/sessions/session-store.js";
 import type { TokenHash } from "../../../domain/token.js";
 import { type Entry, latestOf } from "../cache/entry.js";
@@ -15,7 +15,7 @@ export interface Target {
   readonly app: string;
   readonly key: SessionKey | undefined;
   readonly now: number;
-  readonly once?: Once | undefined;
+  readonly idempotencyKey?: IdempotencyKey | undefined;
 }
 
 export interface SessionChangeOptions {
@@ -52,11 +52,11 @@ export function createSessionChange(options: SessionChangeOptions): SessionChang
     return memory.dropSpare(transaction, entry);
   };
 
-  return async (reads, { app, key, now, once }, work) => {
+  return async (reads, { app, key, now, idempotencyKey }, work) => {
     let stolen: Entry | null = null as Entry | null;
     const answer = await write(reads, (transaction) => {
       stolen = null;
-      return requests.answer(transaction, once, () => {
+      return requests.answer(transaction, idempotencyKey, () => {
         const entry = key ? lookup.findKey(app, key, now) : null;
         stolen = entry ? null : lookup.findStolen(app, key, now);
         if (!stolen) return work(transaction, entry && key ? used(transaction, entry, key) : entry);

@@ -80,6 +80,6 @@ export function createLookup({ rows, memory, apps, ends }: LookupOptions) {
 
     /** Whether an old token may be rotated: the session's own was never used. */
     isRepeatable: (app: string, tokenHash: TokenHash, now: number): boolean =>
-      byOldToken(app, tokenHash, now)?.use === "repeatable",
+      byOldToken(app, tokenHash, now)?.use === "retry",
   };
 }

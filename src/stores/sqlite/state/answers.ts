@@ -1,6 +1,6 @@
 import {
+  type IdempotencyKey,
   isAnsweredBy,
-  type Once,
   type RequestHash,
 } from "../../../domain/sessions/idempotency-key.js";
 import { answerBytesFor, checkAnswers, type Quotas } from "../../../domain/sessions/quotas.js";
@@ -42,13 +42,17 @@ export function createRequests({ rows, apps, usages, quotas }: RequestsOptions) 
   };
 
   /** The answer that was given before; undefined if none was. Throws as `isAnsweredBy`. */
-  const find = <T>(once: Once): T | undefined => {
-    const record = latest(once.key);
+  const find = <T>(idempotencyKey: IdempotencyKey): T | undefined => {
+    const record = latest(idempotencyKey.key);
     // The key holds the RPC, so what was kept under it was of this type.
-    return isAnsweredBy(once, record) ? (JSON.parse(record.answer) as T) : undefined;
+    return isAnsweredBy(idempotencyKey, record) ? (JSON.parse(record.answer) as T) : undefined;
   };
 
-  const keep = (transaction: Transaction, { app, key, body, expiresAt }: Once, answer: unknown) => {
+  const keep = (
+    transaction: Transaction,
+    { app, key, body, expiresAt }: IdempotencyKey,
+    answer: unknown,
+  ) => {
     const record = { body, expiresAt, answer: JSON.stringify(answer), isCounted: true };
     const before = latest(key);
     const replaced = before?.isCounted ? answerBytesFor(Buffer.byteLength(before.answer)) : 0;
@@ -65,13 +69,17 @@ export function createRequests({ rows, apps, usages, quotas }: RequestsOptions) 
     keep,
 
     /** What `work` answers; or if the call was answered before, that again. Null is not kept. */
-    answer<T>(transaction: Transaction, once: Once | undefined, work: () => T): T {
-      if (!once) return work();
-      const before = find<T>(once);
+    answer<T>(
+      transaction: Transaction,
+      idempotencyKey: IdempotencyKey | undefined,
+      work: () => T,
+    ): T {
+      if (!idempotencyKey) return work();
+      const before = find<T>(idempotencyKey);
       if (before !== undefined) return before;
-      checkAnswers(once.app, usages.of(once.app), quotas);
+      checkAnswers(idempotencyKey.app, usages.of(idempotencyKey.app), quotas);
       const answer = work();
-      if (answer !== null) keep(transaction, once, answer);
+      if (answer !== null) keep(transaction, idempotencyKey, answer);
       return answer;
     },
 

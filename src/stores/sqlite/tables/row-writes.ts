@@ -1,6 +1,6 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { AppPolicy } from "../../../domain/sessions/app-policy.js";
-import type { RequestHash, RequestRecord } from "../../../domain/sessions/idempotency-key.js";
+import type { AnswerRecord, RequestHash } from "../../../domain/sessions/idempotency-key.js";
 import type { AppUsage } from "../../../domain/sessions/quotas.js";
 import { OLD_TOKENS } from "../../../domain/sessions/rotation.js";
 import { expiresAt, type Session } from "../../../domain/sessions/session.js";
@@ -185,7 +185,7 @@ export const rowWrites = {
 
   keepRequest: (
     key: RequestHash,
-    { body, expiresAt, answer }: RequestRecord,
+    { body, expiresAt, answer }: AnswerRecord,
     appId: number,
   ): RowWrite => ["keepRequest", toHex(key), toHex(body), expiresAt, answer, appId],
 

@@ -1,5 +1,5 @@
 import type { Database } from "better-sqlite3";
-import type { RequestHash, RequestRecord } from "../../../domain/sessions/idempotency-key.js";
+import type { AnswerRecord, RequestHash } from "../../../domain/sessions/idempotency-key.js";
 import type { AppUsage } from "../../../domain/sessions/quotas.js";
 import type { Lifetime, Session } from "../../../domain/sessions/session.js";
 import type { EventSubject } from "../../../domain/sessions/session-event.js";
@@ -39,7 +39,7 @@ export interface KeptAnswer {
 }
 
 /** An answer as the table holds it. */
-export interface StoredAnswer extends RequestRecord {
+export interface StoredAnswer extends AnswerRecord {
   /** Whether its app counts it. */
   readonly isCounted: boolean;
 }
