@@ -1,5 +1,5 @@
 import type { SessionStore } from "../domain/sessions/session-store.js";
-import { inSlices } from "../lib/paced-batches.js";
+import { inPacedBatches } from "../lib/paced-batches.js";
 
 export interface SweeperOptions {
   readonly store: Pick<SessionStore, "sweep">;
@@ -12,14 +12,14 @@ export interface SweeperOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** Sessions that one slice of a sweep looks at: a few milliseconds of work, also in a large file. */
-const SLICE = 100;
+/** Sessions that one batch of a sweep looks at: a few milliseconds of work, also in a large file. */
+const BATCH_SIZE = 100;
 
 /** A sweep rests longer than what callers wait for: nobody waits for it. */
 const RESTS = 2;
 
 /**
- * Reclaims from time to time what expired sessions take, slice by slice. Whether a session lives never depends on it.
+ * Reclaims from time to time what expired sessions take, batch by batch. Whether a session lives never depends on it.
  */
 export function startSweeper({ store, removalTime, clock, interval, onError }: SweeperOptions) {
   let timer: NodeJS.Timeout | undefined;
@@ -27,12 +27,12 @@ export function startSweeper({ store, removalTime, clock, interval, onError }: S
 
   const sweep = async () => {
     try {
-      const slice = async () => {
-        // Asked for each slice: a clock may jump while a long sweep goes on.
+      const batch = async () => {
+        // Asked for each batch: a clock may jump while a long sweep goes on.
         const now = stopped ? null : removalTime();
-        return now !== null && (await store.sweep(now, SLICE));
+        return now !== null && (await store.sweep(now, BATCH_SIZE));
       };
-      await inSlices(slice, { clock, rests: RESTS });
+      await inPacedBatches(batch, { clock, rests: RESTS });
     } catch (error) {
       if (!stopped) onError(error);
     }

@@ -184,9 +184,9 @@ export interface SessionStore {
    * Ends the app's sessions that exist now, all in one step, and answers how many.
    *
    * Where this or `deleteUser` ends many, they are dead at once and from then on, also after a
-   * crash. What they take is reclaimed, and their ends are told of, slice by slice: by the call,
+   * crash. What they take is reclaimed, and their ends are told of, batch by batch: by the call,
    * which answers after the last, or else by sweeps. If that fails on the way, the call rejects
-   * although they are ended. The answer is kept with the last slice; a call under way is not
+   * although they are ended. The answer is kept with the last batch; a call under way is not
    * waited for. Until they are reclaimed their token hashes are taken.
    */
   deleteApp(app: string, now: number, idempotencyKey?: IdempotencyKey): Promise<number>;

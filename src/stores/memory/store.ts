@@ -52,7 +52,7 @@ export interface MemoryStoreOptions extends Partial<EventLogOptions> {
 }
 
 /** How many sessions `deleteApp` ends before it lets others run. */
-const SLICE = 1_000;
+const BATCH_SIZE = 1_000;
 
 /**
  * Keeps sessions in this process only: they end with it. For tests, trials and
@@ -67,7 +67,7 @@ export function createMemoryStore(
   const entries = createEntries();
   const usages = createAppUsages();
   const requests = createRequests(usages, quotas);
-  /** Ends of apps, which are carried out in slices. */
+  /** Ends of apps, which are carried out in batches. */
   const endings = createInFlight<number>();
   const policies = new Map<string, AppPolicy>();
   let sweepCursor: Iterator<Entry> | null = null;
@@ -146,7 +146,7 @@ export function createMemoryStore(
     for (const entry of entries.endApp(app)) {
       if (isLive(entry.session, now)) ended++;
       remove(entry, "app", now);
-      if (++removed % SLICE === 0) await new Promise(setImmediate);
+      if (++removed % BATCH_SIZE === 0) await new Promise(setImmediate);
     }
     return ended;
   };

@@ -19,7 +19,7 @@ import { createSqliteStore } from "./store.js";
 import { forgetUnusedApps, migrate } from "./tables/schema.js";
 
 /** In a file of 10,000,000 sessions, some 5 ms of the writer's work. */
-const SLICE = 100;
+const BATCH_SIZE = 100;
 
 export interface OpenOptions {
   /** The database file; it and its folder are made if missing, readable by this user only. */
@@ -37,7 +37,7 @@ export interface OpenOptions {
   /** What may wait for the disk, callers' writes beyond it being refused; anything if absent. */
   readonly waiting?: WaitingLimits | null;
   /** Sessions that one transaction of a bulk end removes. */
-  readonly slice?: number;
+  readonly batchSize?: number;
   /** What it keeps at most; `DEFAULT_QUOTAS` if absent. */
   readonly quotas?: Quotas;
   /** What writes to the file at a path; a thread if absent. */
@@ -84,7 +84,7 @@ export function openSqliteStore(options: OpenOptions): SessionStore {
       observer: options.observer,
       clock: options.clock,
       cacheBytes: options.cacheBytes,
-      slice: options.slice ?? SLICE,
+      batchSize: options.batchSize ?? BATCH_SIZE,
       quotas: options.quotas ?? DEFAULT_QUOTAS,
       keptEvents: options.keptEvents ?? KEPT_EVENTS,
       waiting: options.waiting ?? null,

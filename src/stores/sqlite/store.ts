@@ -50,7 +50,7 @@ export interface SqliteStoreOptions {
   /** About how much memory (bytes) the cache of sessions may take. */
   readonly cacheBytes: number;
   /** Sessions that one transaction of a bulk end removes. */
-  readonly slice: number;
+  readonly batchSize: number;
   readonly quotas: Quotas;
   /** Events that the log keeps. */
   readonly keptEvents: number;
@@ -75,7 +75,7 @@ export interface SqliteStoreOptions {
  * answered from memory where they can be, and change memory only.
  */
 export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
-  const { db, prefetch, observer, slice, quotas } = options;
+  const { db, prefetch, observer, batchSize, quotas } = options;
   const rows = createRows(db);
   const memory = createWorkingSet(options.cacheBytes, () => touches.schedule());
   const apps = createApps(rows, quotas);
@@ -167,7 +167,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     memory,
   });
   const bulk = createBulkRemovals({
-    ...{ rows, apps, ends, totals, requests, removals, change, write, slice },
+    ...{ rows, apps, ends, totals, requests, removals, change, write, batchSize },
     clock: options.clock,
   });
   const sweep = createSweep({

@@ -18,7 +18,7 @@ import {
 } from "../../support/stores/fixture.js";
 import { runChild } from "../../support/stores/process.js";
 
-const SLICE = 10;
+const BATCH_SIZE = 10;
 
 /** Opens writers of which each transaction notes how many sessions it removes. */
 function countRemovals() {
@@ -46,15 +46,22 @@ describe("the ends of many sessions", () => {
     "of an app": (trial) => trial.deleteApp("shop", NOW),
     "of a user": (trial) => trial.deleteUser("shop", "ann", NOW),
   } satisfies Record<string, (store: ReturnType<typeof openQuietly>) => Promise<unknown>>)) {
-    test(`${what} are removed a slice a transaction`, async () => {
+    test(`${what} are removed a batch a transaction`, async () => {
       const { removals, openWriter } = countRemovals();
       await withDatabase(
         async (trial) => {
-          await createTrial(trial).addMany(5 * SLICE + 1);
-          assert.equal(await end(trial.store), 5 * SLICE + 1);
-          assert.deepEqual(removals, [SLICE, SLICE, SLICE, SLICE, SLICE, 1]);
+          await createTrial(trial).addMany(5 * BATCH_SIZE + 1);
+          assert.equal(await end(trial.store), 5 * BATCH_SIZE + 1);
+          assert.deepEqual(removals, [
+            BATCH_SIZE,
+            BATCH_SIZE,
+            BATCH_SIZE,
+            BATCH_SIZE,
+            BATCH_SIZE,
+            1,
+          ]);
         },
-        { openWriter, slice: SLICE },
+        { openWriter, batchSize: BATCH_SIZE },
       );
     });
   }
@@ -62,7 +69,7 @@ describe("the ends of many sessions", () => {
   test("that is repeated while it is carried out answers the same, and another is refused", () =>
     withDatabase(
       async (trial) => {
-        await createTrial(trial).addMany(5 * SLICE);
+        await createTrial(trial).addMany(5 * BATCH_SIZE);
         const onceOfUser = (userId: string) =>
           idempotencyKeyOf(
             "DeleteUserSessions",
@@ -74,25 +81,25 @@ describe("the ends of many sessions", () => {
             idempotencyKey: onceOfUser(userId),
           });
         const [first, same, other] = await Promise.allSettled([end("ann"), end("ann"), end("bob")]);
-        assert.deepEqual(first, { status: "fulfilled", value: 5 * SLICE });
+        assert.deepEqual(first, { status: "fulfilled", value: 5 * BATCH_SIZE });
         assert.deepEqual(same, first);
         assert.ok(other?.status === "rejected" && hasCode("exists")(other.reason));
-        assert.equal(await end("ann"), 5 * SLICE);
+        assert.equal(await end("ann"), 5 * BATCH_SIZE);
       },
-      { slice: SLICE },
+      { batchSize: BATCH_SIZE },
     ));
 
-  test("as many as one slice holds are one transaction", async () => {
+  test("as many as one batch holds are one transaction", async () => {
     const { removals, openWriter } = countRemovals();
     await withDatabase(
       async (trial) => {
-        await createTrial(trial).addMany(SLICE);
+        await createTrial(trial).addMany(BATCH_SIZE);
         const before = trial.seen.commits.length;
         await trial.store.deleteApp("shop", NOW);
-        assert.deepEqual(removals, [SLICE]);
+        assert.deepEqual(removals, [BATCH_SIZE]);
         assert.equal(trial.seen.commits.length, before + 1);
       },
-      { openWriter, slice: SLICE },
+      { openWriter, batchSize: BATCH_SIZE },
     );
   });
 
@@ -154,11 +161,11 @@ describe("the ends of many sessions", () => {
 
   test("those that a failing disk left are dead, and told of as the sweep removes them", async () => {
     const disk = createFaultyDisk();
-    const options = { openWriter: disk.openWriter, slice: SLICE };
+    const options = { openWriter: disk.openWriter, batchSize: BATCH_SIZE };
     await withDatabase(async (trial) => {
       const { addMany } = createTrial(trial);
       const { store } = trial;
-      const adding = addMany(3 * SLICE);
+      const adding = addMany(3 * BATCH_SIZE);
       await disk.drain();
       const minted = await adding;
       const watching = store.events.watch("shop", NOW);
@@ -173,10 +180,10 @@ describe("the ends of many sessions", () => {
       const ending = store.deleteApp("shop", NOW + 1);
       ending.catch(() => undefined);
       await turns(2);
-      // The mark and the first slice reach the file.
+      // The mark and the first batch reach the file.
       await disk.drain([null, null, "SQLITE_FULL", "SQLITE_FULL"]);
       await assert.rejects(ending, hasCode("unavailable"));
-      assert.equal(ended.length, SLICE);
+      assert.equal(ended.length, BATCH_SIZE);
       for (const { tokenHash } of minted) {
         assert.equal(await store.peek("shop", tokenHash, NOW + 1), null);
       }
@@ -186,7 +193,7 @@ describe("the ends of many sessions", () => {
       const reasons = ended.map(({ endReason, occurredAt }) => `${endReason} ${occurredAt - NOW}`);
       assert.deepEqual(
         reasons,
-        Array.from({ length: 3 * SLICE }, () => "app 1"),
+        Array.from({ length: 3 * BATCH_SIZE }, () => "app 1"),
       );
     }, options);
   });
@@ -196,8 +203,8 @@ describe("the ends of many sessions", () => {
       async (trial) => {
         const { store } = trial;
         const { addMany, mint } = createTrial(trial);
-        const minted = await addMany(3 * SLICE);
-        const kept = minted[SLICE];
+        const minted = await addMany(3 * BATCH_SIZE);
+        const kept = minted[BATCH_SIZE];
         assert.ok(kept);
         await store.setPolicy("shop", {
           ...store.policy("shop"),
@@ -208,11 +215,11 @@ describe("the ends of many sessions", () => {
         const [second, third] = [mint(), mint()];
         await store.create(second.session, second.tokenHash);
         await assert.rejects(store.create(third.session, third.tokenHash), hasCode("limit"));
-        assert.equal(await ending, 3 * SLICE - 1);
+        assert.equal(await ending, 3 * BATCH_SIZE - 1);
         const left = await listAll(store, "shop", NOW, { userId: "ann" });
         assert.deepEqual(left, [second.session, kept.session]);
       },
-      { slice: SLICE },
+      { batchSize: BATCH_SIZE },
     ));
 
   test("a listing does not read what an ended app left to remove", () =>
@@ -228,6 +235,6 @@ describe("the ends of many sessions", () => {
         assert.ok(store.stats().sessions > 1_000);
         await ending;
       },
-      { slice: SLICE },
+      { batchSize: BATCH_SIZE },
     ));
 });

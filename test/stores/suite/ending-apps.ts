@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Case, listAll, MINUTE, NOW } from "../../support/stores/fixture.js";
 
-/** More sessions than any store ends in one slice. */
+/** More sessions than any store ends in one batch. */
 const MANY = 1_600;
 
 /** What `deleteApp` promises. */

@@ -111,7 +111,7 @@ test("a backup that cannot be made leaves nothing, and what was there as it was"
   assert.equal(await readFile(existing, "utf8"), "kept");
 });
 
-test("a copy is of the state at its beginning, made in slices that rest twice as long as they work", async (t) => {
+test("a copy is of the state at its beginning, made in batches that rest twice as long as they work", async (t) => {
   const folder = await makeFolder(t);
   const [from, to] = [join(folder, "from.db"), join(folder, "to.db")];
   const db = new Sqlite(from);
@@ -134,7 +134,7 @@ test("a copy is of the state at its beginning, made in slices that rest twice as
     giveWay: () => void gaveWayAfter.push(rests.length),
   });
   db.close();
-  // Of the copy, whose first slice is empty, and of reading it.
+  // Of the copy, whose first batch is empty, and of reading it.
   assert.deepEqual(rests, Array(4 + 4).fill(6));
   // The check alone is left then.
   assert.deepEqual(gaveWayAfter, [8]);

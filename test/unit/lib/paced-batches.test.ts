@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { inSlices } from "../../../src/lib/paced-batches.js";
+import { inPacedBatches } from "../../../src/lib/paced-batches.js";
 
-describe("work in slices", () => {
-  test("rests between two slices so many times as long as the one before took, and not after the last", async () => {
+describe("work in batches", () => {
+  test("rests between two batches so many times as long as the one before took, and not after the last", async () => {
     const times = [5, 30, 1];
     const done: string[] = [];
     let now = 1_000;
-    await inSlices(
+    await inPacedBatches(
       async () => {
         const took = times.shift() ?? assert.fail("it goes on");
         now += took;
@@ -26,7 +26,7 @@ describe("work in slices", () => {
     assert.deepEqual(done, ["works 5", "rests 10", "works 30", "rests 60", "works 1"]);
   });
 
-  test("lets others at work between two slices that took no time", async () => {
+  test("lets others at work between two batches that took no time", async () => {
     let left = 3;
     let turns = 0;
     const count = () => {
@@ -34,13 +34,13 @@ describe("work in slices", () => {
       if (left > 0) setImmediate(count);
     };
     setImmediate(count);
-    await inSlices(async () => --left > 0, { clock: () => 0 });
+    await inPacedBatches(async () => --left > 0, { clock: () => 0 });
     assert.ok(turns >= 2);
   });
 
-  test("ends with the failure of a slice", () =>
+  test("ends with the failure of a batch", () =>
     assert.rejects(
-      inSlices(
+      inPacedBatches(
         async () => {
           throw new Error("no disk");
         },

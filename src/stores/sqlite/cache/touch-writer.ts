@@ -11,11 +11,11 @@ import type { WorkingSet } from "./working-set.js";
 const PERIOD = 400;
 
 /**
- * Touches in one transaction: as many as take between a half of SLICE_TIME (ms) and twice that,
+ * Touches in one transaction: as many as take between a half of BATCH_TIME (ms) and twice that,
  * which is a hundred times as many in a small file as in one of 10,000,000 sessions.
  */
-const SLICE_TIME = 4;
-const MIN_SLICE = 16;
+const BATCH_TIME = 4;
+const MIN_BATCH = 16;
 const MAX_SLICE = 512;
 
 export interface TouchWriterOptions {
@@ -32,7 +32,7 @@ export function createTouchWriter({ commits, memory, onWrite, clock }: TouchWrit
   let timer: NodeJS.Timeout | undefined;
   let isRunning = false;
   let isStopped = false;
-  let size = 4 * MIN_SLICE;
+  let size = 4 * MIN_BATCH;
 
   /** Writes the touches of `entries` that the file does not have. */
   const write = (reads: Reads, entries: readonly Entry[]) =>
@@ -74,15 +74,15 @@ export function createTouchWriter({ commits, memory, onWrite, clock }: TouchWrit
     while (memory.hasTouched()) {
       const entries = takeTouched();
       for (let from = 0; from < entries.length; ) {
-        const slice = entries.slice(from, from + size);
+        const batch = entries.slice(from, from + size);
         from += size;
-        const rest = pause((PERIOD * slice.length) / entries.length);
+        const rest = pause((PERIOD * batch.length) / entries.length);
         const start = clock();
         // A failure is reported where commits fail; what was not written is tried again.
-        await writeAround("memory", slice).catch(() => {});
+        await writeAround("memory", batch).catch(() => {});
         const took = clock() - start;
-        if (took > 2 * SLICE_TIME) size = Math.max(MIN_SLICE, size / 2);
-        else if (took < SLICE_TIME / 2 && slice.length === size) {
+        if (took > 2 * BATCH_TIME) size = Math.max(MIN_BATCH, size / 2);
+        else if (took < BATCH_TIME / 2 && batch.length === size) {
           size = Math.min(MAX_SLICE, size * 2);
         }
         await rest;

@@ -17,7 +17,7 @@ const SLICE_BYTES = 2 ** 20;
 const SYNC_PAGES = 8 * SLICE_PAGES;
 
 /**
- * The rest after each slice, in so many times the slice's own time: a server beside it has most of
+ * The rest after each batch, in so many times the batch's own time: a server beside it has most of
  * the processor and of the disk (`bench -- upkeep`).
  */
 const REST = 2;
@@ -26,7 +26,7 @@ const REST = 2;
 export interface Pace {
   /** Monotonic milliseconds. */
   readonly clock: () => number;
-  /** Waits so many milliseconds, holding the thread: the library begins its next slice at once,
+  /** Waits so many milliseconds, holding the thread: the library begins its next batch at once,
    * whatever the event loop has to do. */
   readonly rest: (milliseconds: number) => void;
   /** From here on lets all else have the processor first: for the check, which cannot rest. */
@@ -101,7 +101,7 @@ function readThrough(path: string, pace: Pace): void {
   }
 }
 
-/** What is called after each slice, and rests by how long that took. */
+/** What is called after each batch, and rests by how long that took. */
 function createRests({ clock, rest }: Pace): () => void {
   let start = clock();
   return () => {

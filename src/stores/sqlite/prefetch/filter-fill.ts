@@ -2,10 +2,10 @@ import type { Database } from "better-sqlite3";
 import type { TokenFilter } from "./token-filter.js";
 
 /** Tokens read at a time, some milliseconds' work. */
-const SLICE = 2_000;
+const BATCH_SIZE = 2_000;
 
 /**
- * Adds the tokens that a file's sessions have and had to a filter, a slice each time that the
+ * Adds the tokens that a file's sessions have and had to a filter, a batch each time that the
  * generator is asked for more, and has it complete at the end. Reads indexes alone. Tokens that are
  * made meanwhile are others' to add, before they are written.
  */
@@ -18,9 +18,9 @@ export function* fillTokenFilter(db: Database, filter: TokenFilter): Generator<v
       .pluck();
     let last: Buffer | undefined = Buffer.alloc(0);
     while (last) {
-      const hashes: Buffer[] = next.all(last, SLICE);
+      const hashes: Buffer[] = next.all(last, BATCH_SIZE);
       for (const hash of hashes) filter.addBytes(hash);
-      last = hashes.length === SLICE ? hashes.at(-1) : undefined;
+      last = hashes.length === BATCH_SIZE ? hashes.at(-1) : undefined;
       yield;
     }
   }

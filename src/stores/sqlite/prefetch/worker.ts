@@ -32,7 +32,7 @@ const read = ({ app, appId, tokenHash }: Asked): Fetched => {
 
 let filling: Generator<void> | undefined;
 
-/** Reads of rows come between two slices. */
+/** Reads of rows come between two batches. */
 const fill = () => {
   try {
     if (!filling?.next().done) setImmediate(fill);

@@ -3,7 +3,7 @@ import type { Turn } from "../../../domain/sessions/session-store.js";
 import type { BulkEnds } from "../state/bulk-ends.js";
 
 /** Rows that one turn of the event loop works through. */
-const SLICE = 1_000;
+const BATCH_SIZE = 1_000;
 
 /** Users told apart in memory; more go to a file that the system removes. */
 const IN_MEMORY = 50_000;
@@ -48,7 +48,7 @@ export interface ActiveUsersQuery {
 }
 
 /**
- * What counts an app's active users, a slice
+ * What counts an app's active users, a batch
  * of rows a turn of the event loop. It reads all of the
  * app's rows: an index that kept them by their last access would be written by every touch, and
  * doubled what touches of sessions all over a large file cost.
@@ -69,13 +69,13 @@ export function createActiveUsers(db: Database, ends: Pick<BulkEnds, "of">) {
     )
     .raw();
 
-  /** Counts a slice of the rows after one; answers its last, null if there were none. */
-  const slice = (
+  /** Counts a batch of the rows after one; answers its last, null if there were none. */
+  const batch = (
     users: ReturnType<typeof createUserSet>,
     { app, appId, since, now }: ActiveUsersQuery,
     after: number,
   ): number | null => {
-    const last = lastOf.get(appId, after, SLICE) ?? null;
+    const last = lastOf.get(appId, after, BATCH_SIZE) ?? null;
     if (last === null) return null;
     for (const [row, userId] of activeIn.all(appId, after, last, since, now, now)) {
       if (!ends.of({ app, userId, row })) users.add(userId);
@@ -93,7 +93,7 @@ export function createActiveUsers(db: Database, ends: Pick<BulkEnds, "of">) {
       let after: number | null = 0;
       while (after !== null && !cancelled()) {
         const from: number = after;
-        after = await turn(() => slice(users, query, from));
+        after = await turn(() => batch(users, query, from));
       }
       return users.size();
     } finally {

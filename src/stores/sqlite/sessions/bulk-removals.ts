@@ -1,6 +1,6 @@
 import type { IdempotencyKey } from "../../../domain/sessions/idempotency-key.js";
 import { createInFlight } from "../../../domain/sessions/in-flight.js";
-import { inSlices } from "../../../lib/paced-batches.js";
+import { inPacedBatches } from "../../../lib/paced-batches.js";
 import type { Entry } from "../cache/entry.js";
 import type { RunWrite } from "../commit/commit-queue.js";
 import { isDamagedPage } from "../file/failure.js";
@@ -23,14 +23,14 @@ export interface BulkRemovalsOptions {
   /** Carries out a write of the store's own. */
   readonly write: RunWrite;
   /** Sessions that one transaction removes. */
-  readonly slice: number;
+  readonly batchSize: number;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
 }
 
-/** What ends the sessions of an app or of a user, and removes their rows slice by slice. */
+/** What ends the sessions of an app or of a user, and removes their rows batch by batch. */
 export function createBulkRemovals(options: BulkRemovalsOptions) {
-  const { rows, apps, ends, totals, requests, removals, change, write, slice, clock } = options;
+  const { rows, apps, ends, totals, requests, removals, change, write, batchSize, clock } = options;
   /** Their answers are kept when the last row is removed. */
   const inFlight = createInFlight<number | null>();
 
@@ -52,8 +52,8 @@ export function createBulkRemovals(options: BulkRemovalsOptions) {
   /** Null if they are too many to be removed at once, or cannot be read: damage spares none. */
   const readHeads = (scope: BulkEndScope): SessionHead[] | null => {
     try {
-      const heads = rows.toEnd(scope, slice + 1);
-      return heads.length > slice ? null : heads;
+      const heads = rows.toEnd(scope, batchSize + 1);
+      return heads.length > batchSize ? null : heads;
     } catch (error) {
       if (isDamagedPage(error)) return null;
       throw error;
@@ -63,8 +63,8 @@ export function createBulkRemovals(options: BulkRemovalsOptions) {
   return {
     /**
      * Ends the sessions of an app, or of a user of it, that exist now, all in one step; answers how
-     * many, or null if `isKept` says no of the session that the target names. More than a slice of
-     * them are dead at once, but removed slice by slice.
+     * many, or null if `isKept` says no of the session that the target names. More than a batch of
+     * them are dead at once, but removed batch by batch.
      */
     endAll(
       { app, key, now, idempotencyKey }: Target,
@@ -100,7 +100,7 @@ export function createBulkRemovals(options: BulkRemovalsOptions) {
         if (!end) return answer;
         const begun = end;
         try {
-          await inSlices(() => reclaim(begun, slice, idempotencyKey), { clock });
+          await inPacedBatches(() => reclaim(begun, batchSize, idempotencyKey), { clock });
           return end.ended;
         } finally {
           end.isDriven = false;

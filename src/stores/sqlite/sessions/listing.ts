@@ -6,7 +6,7 @@ import type { BulkEnds } from "../state/bulk-ends.js";
 import type { Rows } from "../tables/rows.js";
 
 /** The most rows that a page works through, so that others wait for it no longer than a few ms. */
-const SLICE = 100;
+const BATCH_SIZE = 100;
 
 export interface ListingOptions {
   readonly rows: Pick<Rows, "list" | "bySessionId">;
@@ -16,7 +16,7 @@ export interface ListingOptions {
 }
 
 /**
- * What lists sessions, the newest first. A page ends where it has read SLICE rows or as many
+ * What lists sessions, the newest first. A page ends where it has read BATCH_SIZE rows or as many
  * bytes as it may answer, whatever it shows of them. Nothing read comes into the cache.
  */
 export function createListing({ rows, apps, memory, ends }: ListingOptions) {
@@ -32,7 +32,7 @@ export function createListing({ rows, apps, memory, ends }: ListingOptions) {
     let read = 0;
     let examined = 0;
     let last = before;
-    for (const stored of rows.list({ app, appId, userId, before, from, limit: SLICE })) {
+    for (const stored of rows.list({ app, appId, userId, before, from, limit: BATCH_SIZE })) {
       if (sessions.length === limit || read > maxBytes) return { sessions, bytes, next: last };
       examined++;
       last = stored.row;
@@ -44,7 +44,7 @@ export function createListing({ rows, apps, memory, ends }: ListingOptions) {
       sessions.push(session);
       bytes += stored.dataBytes;
     }
-    return { sessions, bytes, next: examined === SLICE ? last : null };
+    return { sessions, bytes, next: examined === BATCH_SIZE ? last : null };
   };
 
   const withId = (app: string, appId: number, id: string, now: number): Session | null => {
