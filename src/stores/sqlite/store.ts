@@ -14,7 +14,7 @@ import { createCommitQueue, type RunWrite, type Transaction } from "./commit/com
 import { createWriteAdmission, type WaitingLimits } from "./commit/write-admission.js";
 import type { Writer } from "./commit/writer.js";
 import { isDamageAnswer, isOwnFault } from "./file/failure.js";
-import { createGuard } from "./file/health.js";
+import { createStoreHealth } from "./file/health.js";
 import type { Prefetch } from "./prefetch/client.js";
 import { createTokenFilter, filterMemoryFor, type TokenFilter } from "./prefetch/token-filter.js";
 import { createActiveUsers } from "./sessions/active-users.js";
@@ -94,19 +94,19 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const countActive = createActiveUsers(db, ends);
   let closing: Promise<void> | undefined;
 
-  const guard = createGuard((error) => {
+  const health = createStoreHealth((error) => {
     touches.stop();
     options.onFatal(error);
   }, options.onDamage);
-  const writer = options.openWriter(guard.fail);
-  const unwatchFiles = options.watchFiles(guard.lose);
+  const writer = options.openWriter(health.fail);
+  const unwatchFiles = options.watchFiles(health.lose);
   const commits = createCommitQueue({
     writer,
-    translate: guard.fail,
+    translate: health.fail,
     isOwnFault,
     clock: options.clock,
     beforeCommit(transaction) {
-      guard.assertDisk();
+      health.assertDisk();
       events.seal(transaction);
       totals.seal(transaction);
       usages.seal(transaction);
@@ -127,15 +127,15 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     query: () => MaybePromise<T>,
   ): MaybePromise<T> => {
     if (memory.peek(tokenHash) !== undefined || !filter.mayHave(tokenHash)) {
-      return guard.attempt(query);
+      return health.attempt(query);
     }
-    return guard.attempt(() => {
+    return health.attempt(() => {
       const appId = apps.idOf(app);
       const known = commits.committed();
       const fetched = appId === null ? undefined : prefetch.session({ app, appId, tokenHash });
       if (!fetched) return query();
       return fetched.then((stored) =>
-        guard.read(() => {
+        health.read(() => {
           // Memory has what a transaction under way makes of the session; what one that was
           // committed meanwhile made of it, the row may not have.
           const isLatest = memory.peek(tokenHash) === undefined && commits.committed() === known;
@@ -148,7 +148,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
   /** A write of the store's own, or one that goes on with what a caller was let in for. */
   const write: RunWrite = (reads, work) => {
-    guard.assertUsable();
+    health.assertUsable();
     return commits.run(reads, work);
   };
 
@@ -171,7 +171,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     clock: options.clock,
   });
   const sweep = createSweep({
-    ...{ rows, memory, removals, requests, guard, write },
+    ...{ rows, memory, removals, requests, health, write },
     swept: observer.swept,
     clock: options.clock,
   });
@@ -202,7 +202,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       if (!isFirstUse(entry, tokenHash)) return answer(entry);
       // That the token was used is on disk before the read is answered: an old one is theft then.
       return change("memory", { app, key: { tokenHash }, now }, (_, found) => found).then(() =>
-        guard.read(() => {
+        health.read(() => {
           const found = lookup.find(app, tokenHash, now);
           return found && answer(found);
         }),
@@ -340,15 +340,15 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       );
     },
 
-    list: async (app, now, query) => guard.read(() => listing.list(app, now, query)),
+    list: async (app, now, query) => health.read(() => listing.list(app, now, query)),
 
-    withIds: async (app, ids, now) => guard.read(() => listing.withIds(app, ids, now)),
+    withIds: async (app, ids, now) => health.read(() => listing.withIds(app, ids, now)),
 
     async countActiveUsers(app, since, now, turn, cancelled) {
-      guard.assertUsable();
+      health.assertUsable();
       assertRoom();
       await touches.writeAll();
-      return guard.attempt(() => {
+      return health.attempt(() => {
         const appId = apps.idOf(app);
         return appId === null ? 0 : countActive({ app, appId, since, now }, turn, cancelled);
       });
@@ -362,7 +362,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     async ping() {
       try {
-        guard.read(() => rows.totals());
+        health.read(() => rows.totals());
       } catch (error) {
         if (!isDamageAnswer(error)) throw error;
         const message = "the database is damaged, and must be restored from a backup";
@@ -378,9 +378,9 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     events: {
       ...events.log,
-      read: (query) => guard.attempt(() => events.log.read(query)),
+      read: (query) => health.attempt(() => events.log.read(query)),
       async watch(app, now) {
-        guard.assertUsable();
+        health.assertUsable();
         if (events.isWatched(app, now)) return;
         await callersWrite("memory", (transaction) => {
           events.watch(transaction, app, apps.add(transaction, app), now);
@@ -389,12 +389,12 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     },
 
     close() {
-      guard.close();
+      health.close();
       closing ??= (async () => {
         touches.stop();
         unwatchFiles();
         try {
-          if (!guard.hasFailed()) {
+          if (!health.hasFailed()) {
             // Behind all writes accepted before.
             await touches.writeAll();
           }
@@ -404,8 +404,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
           memory.clear();
           // The last connection to close copies the log and removes it. After a failure that is
           // for a restart to do, and this one stays as long as the process.
-          if (!guard.hasFailed()) db.close();
-          options.onClose(!guard.hasFailed());
+          if (!health.hasFailed()) db.close();
+          options.onClose(!health.hasFailed());
         }
       })();
       return closing;

@@ -2,11 +2,14 @@ import { LatchkeyError } from "../../../domain/error.js";
 import type { MaybePromise } from "../../../lib/maybe-promise.js";
 import { isDamage, isDamagedPage, isFatal, translateFailure } from "./failure.js";
 
-export type Guard = ReturnType<typeof createGuard>;
+export type StoreHealth = ReturnType<typeof createStoreHealth>;
 
 /** Knows whether the store can be used. `onFatal` is called once, when the disk fails so that
  * only a restart is safe; `onDamage` whenever a damaged page is met, which fails a call only. */
-export function createGuard(onFatal: (error: unknown) => void, onDamage: (error: unknown) => void) {
+export function createStoreHealth(
+  onFatal: (error: unknown) => void,
+  onDamage: (error: unknown) => void,
+) {
   let failure: LatchkeyError | undefined;
   let isClosed = false;
 

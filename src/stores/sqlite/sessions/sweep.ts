@@ -2,7 +2,7 @@ import { expiresAt, isLive } from "../../../domain/sessions/session.js";
 import type { WorkingSet } from "../cache/working-set.js";
 import type { RunWrite } from "../commit/commit-queue.js";
 import { isDamageAnswer } from "../file/failure.js";
-import type { Guard } from "../file/health.js";
+import type { StoreHealth } from "../file/health.js";
 import type { Requests } from "../state/answers.js";
 import { rowWrites } from "../tables/row-writes.js";
 import type { Rows, SessionHead } from "../tables/rows.js";
@@ -22,7 +22,7 @@ export interface SweepOptions {
   readonly memory: Pick<WorkingSet, "latest">;
   readonly removals: Pick<Removals, "removeAll">;
   readonly requests: Pick<Requests, "forget">;
-  readonly guard: Pick<Guard, "read">;
+  readonly health: Pick<StoreHealth, "read">;
   /** Carries out a write of the store's own. */
   readonly write: RunWrite;
   /** Told how many sessions were removed, if any. */
@@ -39,7 +39,7 @@ interface Swept {
 /** What removes at most `limit` of what expired up to `now` (ms); each answers whether there may
  * be more. */
 export function createSweep(options: SweepOptions) {
-  const { rows, memory, removals, requests, guard, write, swept, clock } = options;
+  const { rows, memory, removals, requests, health, write, swept, clock } = options;
   /** Rows that cannot be removed. */
   const damaged = new Set<number>();
 
@@ -59,7 +59,7 @@ export function createSweep(options: SweepOptions) {
 
   /** The same row by row, which passes over those on damaged pages. */
   const examineEach = async (now: number, limit: number): Promise<Swept> => {
-    const due = guard.read(() => rows.rowsToSweep(now, limit + damaged.size));
+    const due = health.read(() => rows.rowsToSweep(now, limit + damaged.size));
     let [examined, expired] = [0, 0];
     for (const row of due.filter((one) => !damaged.has(one))) {
       const read = () => {
@@ -90,7 +90,7 @@ export function createSweep(options: SweepOptions) {
   return {
     /** Answers that were kept for repeated calls. */
     async requests(now: number, limit: number): Promise<boolean> {
-      const first = guard.read(() => rows.firstExpiry());
+      const first = health.read(() => rows.firstExpiry());
       if (first === null || first > now) return false;
       return write("memory", (transaction) => {
         const expired = rows.expiredRequests(now, limit);
@@ -101,7 +101,7 @@ export function createSweep(options: SweepOptions) {
 
     /** Sessions; those that were used since their row was written are looked at again later. */
     async sessions(now: number, limit: number): Promise<boolean> {
-      const first = guard.read(() => rows.firstSweep());
+      const first = health.read(() => rows.firstSweep());
       if (first === null || first > now) return false;
       const { examined, expired } = await examineAll(now, limit);
       if (expired > 0) swept(expired);
