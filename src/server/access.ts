@@ -2,14 +2,14 @@ import type { Logger } from "pino";
 import { LatchkeyError } from "../domain/error.js";
 import type { LineLog } from "../lib/line-log.js";
 import { processActor } from "../lib/process-actor.js";
-import { createDirectory } from "../services/access/account-index.js";
+import { createAccountIndex } from "../services/access/account-index.js";
 import { createAuthentication } from "../services/access/authentication.js";
 import { type Connections, createConnections } from "../services/access/connections.js";
 import { createPasswords } from "../services/logins/passwords.js";
 import { createThrottle } from "../services/logins/throttle.js";
 import { openAccounts, type StoreLocation } from "../stores/index.js";
 
-export interface IdentitiesOptions {
+export interface AccessOptions {
   readonly log: Logger;
   /** Takes what is logged of attempts that failed. */
   readonly failureLog: Pick<LineLog, "warn">;
@@ -20,20 +20,20 @@ export interface IdentitiesOptions {
 }
 
 /** What knows who may call, and who is connected. */
-export interface Identities {
+export interface Access {
   readonly connections: Connections;
   close(): void;
 }
 
 /** The accounts of the store at `location`. Rejects with `invalid` if it keeps none. */
-export async function openIdentities(
+export async function openAccess(
   location: StoreLocation,
-  { log, failureLog, now, clock }: IdentitiesOptions,
-): Promise<Identities> {
+  { log, failureLog, now, clock }: AccessOptions,
+): Promise<Access> {
   const store = openAccounts(location, { actor: processActor(), now });
   if (!store) throw new LatchkeyError("invalid", "the store keeps no accounts");
   try {
-    const directory = await createDirectory({
+    const accountIndex = await createAccountIndex({
       store,
       now,
       onChange: (changes) => {
@@ -45,7 +45,7 @@ export async function openIdentities(
       onError: (err) => log.error({ err }, "accounts could not be read"),
     });
     const authentication = createAuthentication({
-      directory,
+      accountIndex,
       store,
       passwords: createPasswords(),
       throttle: createThrottle({ clock }),
@@ -59,7 +59,7 @@ export async function openIdentities(
     return {
       connections,
       close() {
-        directory.stop();
+        accountIndex.stop();
         store.close();
       },
     };

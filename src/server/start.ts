@@ -42,7 +42,7 @@ import type { Listener, PublicPart } from "../transports/net/listener.js";
 import { readTls, watchTls } from "../transports/net/tls.js";
 import { createRkeRpcs } from "../transports/rpc/rke-rpcs.js";
 import { createSessionRpcs } from "../transports/rpc/session-rpcs.js";
-import { type Identities, openIdentities } from "./access.js";
+import { type Access, openAccess } from "./access.js";
 
 /** Milliseconds between sweeps: watchers are told of a session's expiry within a second. */
 const SWEEP_INTERVAL = 250;
@@ -225,7 +225,7 @@ export async function start(options: StartOptions): Promise<Server> {
   });
 
   const listeners = new Map<ListenerName, Listener>();
-  let identities: Identities | null = null;
+  let access: Access | null = null;
   let unwatchTls = () => {};
   const stop = async (pauseTime: number) => {
     for (const listener of listeners.values()) listener.drain();
@@ -240,7 +240,7 @@ export async function start(options: StartOptions): Promise<Server> {
     await Promise.all([...listeners.values()].map((listener) => listener.close(GRACE)));
     strangerLog.flush(true);
     keyring.close();
-    identities?.close();
+    access?.close();
     await store.close();
   };
   const listen = async (
@@ -267,16 +267,16 @@ export async function start(options: StartOptions): Promise<Server> {
     }
   };
   try {
-    identities =
+    access =
       config.auth === "required"
-        ? await openIdentities(config.store, {
+        ? await openAccess(config.store, {
             log,
             failureLog: strangerLog,
             now: wallClock,
             clock,
           })
         : null;
-    const connections = identities?.connections ?? null;
+    const connections = access?.connections ?? null;
     const { authorize, sessionsOf, watchOf, rkeOf } = createAuthorization({
       sessions,
       rke,

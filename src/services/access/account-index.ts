@@ -13,7 +13,7 @@ const INTERVAL = 250;
 /** The least time (ms) between two looks that callers ask for, however many there are. */
 const LOOK_PAUSE = 20;
 
-export interface DirectoryOptions {
+export interface AccountIndexOptions {
   readonly store: Pick<AccountStore, "load" | "version" | "changesSince">;
   /** Milliseconds since 1970, to tell when a key expires. */
   readonly now: () => number;
@@ -25,7 +25,7 @@ export interface DirectoryOptions {
 }
 
 /** All accounts in memory, as the store had them a moment ago. */
-export interface Directory {
+export interface AccountIndex {
   byName(name: string): StoredAccount | undefined;
   byId(id: number): StoredAccount | undefined;
   byKeyHash(hash: KeyHash): { readonly owner: StoredAccount; readonly key: StoredKey } | undefined;
@@ -46,7 +46,7 @@ export interface Directory {
  * changed. While the store fails, the accounts read last stay in use. Rejects
  * as the store does if they cannot be read at first.
  */
-export async function createDirectory(options: DirectoryOptions): Promise<Directory> {
+export async function createAccountIndex(options: AccountIndexOptions): Promise<AccountIndex> {
   const { store, now, interval = INTERVAL } = options;
   let index = indexOf(await store.load());
   let checkedAt = now();

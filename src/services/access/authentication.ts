@@ -6,7 +6,7 @@ import type { MaybePromise } from "../../lib/maybe-promise.js";
 import type { Turn } from "../logins/fair-queue.js";
 import type { Passwords } from "../logins/passwords.js";
 import type { Attempt, Throttle } from "../logins/throttle.js";
-import type { Directory } from "./account-index.js";
+import type { AccountIndex } from "./account-index.js";
 import { readCredentials } from "./credentials.js";
 
 /** Who was authenticated, and by what. */
@@ -63,7 +63,7 @@ export interface Authentication {
 }
 
 export interface AuthenticationOptions {
-  readonly directory: Pick<Directory, "byName" | "byId" | "byKeyHash" | "lookAgain">;
+  readonly accountIndex: Pick<AccountIndex, "byName" | "byId" | "byKeyHash" | "lookAgain">;
   readonly store: Pick<AccountStore, "rehash" | "noteKeyUse">;
   readonly passwords: Passwords;
   readonly throttle: Throttle;
@@ -77,14 +77,14 @@ export interface AuthenticationOptions {
 const NOTE_INTERVAL = 60_000;
 
 export function createAuthentication(options: AuthenticationOptions): Authentication {
-  const { directory, store, passwords, throttle, now, log } = options;
+  const { accountIndex, store, passwords, throttle, now, log } = options;
   const noted = new Map<number, number>();
   const loggingIn = new Map<string, Promise<Identity>>();
 
   /** Logs a failure and answers what the caller gets to see. The name is logged only where it is
    * an account's: else it may be a password in the wrong place. */
   const failure = (reason: string, name: string | undefined, address: string) => {
-    const account = name === undefined ? undefined : directory.byName(name)?.account.name;
+    const account = name === undefined ? undefined : accountIndex.byName(name)?.account.name;
     log.warn({ account, address, reason }, "authentication failed");
     return new LatchkeyError("unauthenticated", "these credentials are not valid");
   };
@@ -113,7 +113,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
 
   /** Whose the key is, or why it is nobody's. */
   const findByKey = (hash: KeyHash): Found => {
-    const found = directory.byKeyHash(hash);
+    const found = accountIndex.byKeyHash(hash);
     if (!found) return { refusal: "unknown key", name: undefined };
     const { account } = found.owner;
     const { id: keyId, expiresAt } = found.key;
@@ -134,7 +134,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
       return found.identity;
     }
     const attempt = begin(() => throttle.byAddress(address), found.name, address);
-    return directory.lookAgain().then(() => {
+    return accountIndex.lookAgain().then(() => {
       const again = findByKey(hash);
       if ("refusal" in again) throw failure(again.refusal, again.name, address);
       attempt.abandoned();
@@ -149,7 +149,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     password: string,
     turn: Turn,
   ): Promise<FoundByPassword> => {
-    const found = directory.byName(name);
+    const found = accountIndex.byName(name);
     const hash = found?.passwordHash ?? null;
     const isRight = await passwords.verify(hash, password, turn);
     if (!found) return { refusal: "unknown account", name };
@@ -167,11 +167,11 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     password: string,
     turn: Turn,
   ): Promise<FoundByPassword> => {
-    const before = directory.byName(name);
+    const before = accountIndex.byName(name);
     const found = await findByPassword(name, password, turn);
     if ("identity" in found) return found;
-    await directory.lookAgain();
-    const after = directory.byName(name);
+    await accountIndex.lookAgain();
+    const after = accountIndex.byName(name);
     const isSame =
       after?.passwordHash === before?.passwordHash &&
       after?.passwordChanges === before?.passwordChanges &&
@@ -215,7 +215,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
   };
 
   const standing = ({ account, keyId, passwordChanges }: Identity): Standing => {
-    const found = directory.byId(account.id);
+    const found = accountIndex.byId(account.id);
     if (!found?.account.enabled) return "account ended";
     if (keyId !== null) {
       const key = found.keys.find(({ id }) => id === keyId);
@@ -245,7 +245,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
 
     byCertificate(commonName, address) {
       const find = (): Found => {
-        const account = directory.byName(commonName)?.account;
+        const account = accountIndex.byName(commonName)?.account;
         if (!account) return { refusal: "unknown account", name: commonName };
         return judge({ account, keyId: null, expiresAt: null, passwordChanges: null });
       };
@@ -254,7 +254,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
         throttle.noteKnown(address, commonName);
         return found.identity;
       }
-      return directory.lookAgain().then(() => {
+      return accountIndex.lookAgain().then(() => {
         const again = find();
         if ("refusal" in again) throw failure(again.refusal, again.name, address);
         return again.identity;

@@ -4,7 +4,7 @@ import * as argon2 from "@node-rs/argon2";
 import fc from "fast-check";
 import type { AccountStore } from "../../../src/domain/accounts/account-store.js";
 import { type ErrorCode, LatchkeyError } from "../../../src/domain/error.js";
-import { createDirectory } from "../../../src/services/access/account-index.js";
+import { createAccountIndex } from "../../../src/services/access/account-index.js";
 import { createAuthentication } from "../../../src/services/access/authentication.js";
 import {
   createPasswords,
@@ -34,7 +34,7 @@ async function createTrial(store: AccountStore, limits = PASSWORD_LIMITS) {
       return passwords.verify(hash, password, turn);
     },
   };
-  const directory = await createDirectory({
+  const accountIndex = await createAccountIndex({
     store,
     now: () => clock.now,
     onChange: () => undefined,
@@ -45,14 +45,14 @@ async function createTrial(store: AccountStore, limits = PASSWORD_LIMITS) {
     lines.push({ level, ...fields, msg });
   };
   const authentication = createAuthentication({
-    directory,
+    accountIndex,
     store,
     passwords: watched,
     throttle: createThrottle({ clock: () => clock.now }),
     now: () => clock.now,
     log: { info: log("info"), warn: log("warn") },
   });
-  return { store, clock, lines, checks, passwords, directory, authentication };
+  return { store, clock, lines, checks, passwords, accountIndex, authentication };
 }
 
 type Trial = Awaited<ReturnType<typeof createTrial>>;
@@ -70,7 +70,7 @@ const withTrial = (
     try {
       await body({ ...trial, key, keyId });
     } finally {
-      trial.directory.stop();
+      trial.accountIndex.stop();
     }
   });
 
@@ -88,11 +88,11 @@ async function errorOf(attempt: () => unknown): Promise<LatchkeyError> {
 const codeOf = async (attempt: () => unknown): Promise<ErrorCode> => (await errorOf(attempt)).code;
 
 test("a key in a Bearer header is its account, at once", () =>
-  withTrial(async ({ authentication, key, keyId, directory }) => {
+  withTrial(async ({ authentication, key, keyId, accountIndex }) => {
     for (const scheme of ["Bearer", "bearer", "BEARER "]) {
       const identity = authentication.byHeader(`${scheme} ${key}`, HOME);
       assert.deepEqual(identity, {
-        account: directory.byName("ann")?.account,
+        account: accountIndex.byName("ann")?.account,
         keyId,
         expiresAt: null,
         passwordChanges: null,
@@ -101,9 +101,9 @@ test("a key in a Bearer header is its account, at once", () =>
   }));
 
 test("a name and password are their account, in a Basic header or as they are", () =>
-  withTrial(async ({ authentication, directory }) => {
+  withTrial(async ({ authentication, accountIndex }) => {
     const expected = {
-      account: directory.byName("ann")?.account,
+      account: accountIndex.byName("ann")?.account,
       keyId: null,
       expiresAt: null,
       passwordChanges: 0,
@@ -119,30 +119,30 @@ test("a name and password are their account, in a Basic header or as they are", 
   }));
 
 test("a password may have colons and any letters", () =>
-  withTrial(async ({ authentication, store, directory, passwords }) => {
+  withTrial(async ({ authentication, store, accountIndex, passwords }) => {
     const password = "pässwort:🔑: colon";
     await store.setPassword("ann", await passwords.hash(password));
-    await directory.refresh();
+    await accountIndex.refresh();
     assert.ok(await authentication.byHeader(basic("ann", password), HOME));
   }));
 
 test("the common name of a certificate is the name of its account", () =>
-  withTrial(async ({ authentication, store, directory }) => {
+  withTrial(async ({ authentication, store, accountIndex }) => {
     const identity = authentication.byCertificate("ann", HOME);
     assert.deepEqual(identity, {
-      account: directory.byName("ann")?.account,
+      account: accountIndex.byName("ann")?.account,
       keyId: null,
       expiresAt: null,
       passwordChanges: null,
     });
     assert.equal(await codeOf(() => authentication.byCertificate("bob", HOME)), "unauthenticated");
     await store.setEnabled("ann", false);
-    await directory.refresh();
+    await accountIndex.refresh();
     assert.equal(await codeOf(() => authentication.byCertificate("ann", HOME)), "unauthenticated");
   }));
 
 test("whatever is wrong with credentials, the answer is the same and says nothing of it", () =>
-  withTrial(async ({ authentication, store, directory, clock, key, lines, passwords }) => {
+  withTrial(async ({ authentication, store, accountIndex, clock, key, lines, passwords }) => {
     await store.add(user("keyless"), null);
     await store.add(user("off"), await passwords.hash(PASSWORD));
     const off = await addKey(store, "off");
@@ -150,7 +150,7 @@ test("whatever is wrong with credentials, the answer is the same and says nothin
     const revoked = await addKey(store, "ann");
     await store.setEnabled("off", false);
     await store.revokeKey("ann", revoked.id);
-    await directory.refresh();
+    await accountIndex.refresh();
     clock.now += 1;
     const cases = [
       ["wrong password", "ann", () => authentication.byHeader(basic("ann", "wrong"), HOME)],
@@ -175,19 +175,19 @@ test("whatever is wrong with credentials, the answer is the same and says nothin
   }));
 
 test("an account that is unknown, disabled or without a password costs a check like any other", () =>
-  withTrial(async ({ authentication, store, directory, checks }) => {
+  withTrial(async ({ authentication, store, accountIndex, checks }) => {
     const attempt = async (name: string, password: string) => {
       checks.length = 0;
       await codeOf(() => authentication.byPassword(name, password, HOME));
       assert.equal(checks.length, 1, name);
     };
     await store.add(user("keyless"), null);
-    await directory.refresh();
+    await accountIndex.refresh();
     await attempt("nobody", PASSWORD);
     await attempt("keyless", PASSWORD);
     await attempt("ann", "wrong");
     await store.setEnabled("ann", false);
-    await directory.refresh();
+    await accountIndex.refresh();
     await attempt("ann", PASSWORD);
   }));
 
@@ -334,16 +334,16 @@ for (const [what, address, most] of [
 }
 
 test("a password of older parameters is hashed anew at its login, and its identities hold", () =>
-  withTrial(async ({ authentication, store, directory, checks }) => {
+  withTrial(async ({ authentication, store, accountIndex, checks }) => {
     const old = await argon2.hash(PASSWORD, { memoryCost: 8_192, timeCost: 1 });
     await store.setPassword("ann", old);
-    await directory.refresh();
+    await accountIndex.refresh();
     await codeOf(() => authentication.byPassword("ann", "wrong", HOME));
     assert.equal((await store.load()).accounts[0]?.passwordHash, old);
 
     const identity = await authentication.byPassword("ann", PASSWORD, HOME);
-    await directory.refresh();
-    const hash = directory.byName("ann")?.passwordHash;
+    await accountIndex.refresh();
+    const hash = accountIndex.byName("ann")?.passwordHash;
     assert.match(String(hash), /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
     assert.equal(authentication.standing(identity), "valid");
     await authentication.byPassword("ann", PASSWORD, HOME);
@@ -351,10 +351,10 @@ test("a password of older parameters is hashed anew at its login, and its identi
   }));
 
 test("an account that is disabled while its password is checked stays outside", () =>
-  withTrial(async ({ authentication, store, directory }) => {
+  withTrial(async ({ authentication, store, accountIndex }) => {
     const attempt = authentication.byPassword("ann", PASSWORD, HOME);
     await store.setEnabled("ann", false);
-    await directory.refresh();
+    await accountIndex.refresh();
     assert.equal(await codeOf(() => attempt), "unauthenticated");
   }));
 
@@ -410,22 +410,22 @@ for (const [what, change, standings] of [
 ] satisfies [string, (trial: Trial & { keyId: number }) => Promise<void>, string[]][]) {
   test(`after ${what}, what came by key, password and certificate is ${standings.join(", ")}`, () =>
     withTrial(async (trial) => {
-      const { authentication, directory, key } = trial;
+      const { authentication, accountIndex, key } = trial;
       const identities = [
         await authentication.byHeader(`Bearer ${key}`, HOME),
         await authentication.byPassword("ann", PASSWORD, HOME),
         await authentication.byCertificate("ann", HOME),
       ];
       await change(trial);
-      await directory.refresh();
+      await accountIndex.refresh();
       assert.deepEqual(identities.map(authentication.standing), standings);
     }));
 }
 
 test("a key ends at the instant that it expires", () =>
-  withTrial(async ({ authentication, store, directory, clock }) => {
+  withTrial(async ({ authentication, store, accountIndex, clock }) => {
     const { key } = await addKey(store, "ann", NOW + 1_000);
-    await directory.refresh();
+    await accountIndex.refresh();
     clock.now = NOW + 999;
     const identity = await authentication.byHeader(`Bearer ${key}`, HOME);
     assert.equal(authentication.standing(identity), "valid");
@@ -469,18 +469,18 @@ for (const [what, change] of [
   ],
   [
     "the key of an account just enabled again",
-    async ({ store, authentication, directory, key }) => {
+    async ({ store, authentication, accountIndex, key }) => {
       await store.setEnabled("ann", false);
-      await directory.refresh();
+      await accountIndex.refresh();
       await store.setEnabled("ann", true);
       return () => authentication.byHeader(`Bearer ${key}`, HOME);
     },
   ],
   [
     "the password of an account just enabled again",
-    async ({ store, authentication, directory }) => {
+    async ({ store, authentication, accountIndex }) => {
       await store.setEnabled("ann", false);
-      await directory.refresh();
+      await accountIndex.refresh();
       await store.setEnabled("ann", true);
       return () => authentication.byPassword("ann", PASSWORD, HOME);
     },
