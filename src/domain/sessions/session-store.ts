@@ -5,7 +5,7 @@ import type { EndReason } from "./end-reason.js";
 import type { EventLog } from "./event-log.js";
 import type { IdempotencyKey } from "./idempotency-key.js";
 import type { Rotated, Rotation } from "./rotation.js";
-import type { Change, Session } from "./session.js";
+import type { Session, SessionChange } from "./session.js";
 
 /** Names one session of an app: by what its token hashes to, or by its public id. */
 export type SessionKey = { readonly tokenHash: TokenHash } | { readonly id: string };
@@ -133,7 +133,7 @@ export interface SessionStore {
   /** Counts a read and restarts the idle time; null if there is none. The touch
    * may take a second to become durable; it is visible at once. A read that is no
    * touch by the app's policy (see `isTouchDue`) answers the same before and after. */
-  touch(app: string, tokenHash: TokenHash, now: number): MaybePromise<Change | null>;
+  touch(app: string, tokenHash: TokenHash, now: number): MaybePromise<SessionChange | null>;
 
   /**
    * Replaces the session by `change(session)`; null if there is none. `change`
@@ -148,7 +148,7 @@ export interface SessionStore {
     now: number,
     change: (session: Session) => Session,
     idempotencyKey?: IdempotencyKey,
-  ): Promise<Change | null>;
+  ): Promise<SessionChange | null>;
 
   /**
    * Gives the session another token; null if there is none. Rejects with

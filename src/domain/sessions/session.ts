@@ -25,7 +25,7 @@ export interface Session {
 }
 
 /** A session before and after an access or a change. */
-export interface Change {
+export interface SessionChange {
   readonly before: Session;
   readonly after: Session;
 }

@@ -19,7 +19,7 @@ import {
   checkIdleTtl,
 } from "../../domain/sessions/app-policy.js";
 import type { Seen } from "../../domain/sessions/binding.js";
-import { type Change, type Session, touched } from "../../domain/sessions/session.js";
+import { type Session, type SessionChange, touched } from "../../domain/sessions/session.js";
 import type { ListQuery, SessionKey, SessionStore } from "../../domain/sessions/session-store.js";
 import { hashToken, type RandomBytes, type TokenHash } from "../../domain/token.js";
 import { mergeJson, mergePatch } from "../../lib/json.js";
@@ -97,7 +97,7 @@ export function createSessions(options: SessionsOptions) {
       : chain(ask(app, tokenHash, at), present);
   };
 
-  const touch = (app: string, token: string, seen?: Seen): MaybePromise<Change> =>
+  const touch = (app: string, token: string, seen?: Seen): MaybePromise<SessionChange> =>
     read(store.touch, app, token, seen);
 
   const peek = (app: string, token: string, seen?: Seen): MaybePromise<Session> =>
@@ -197,7 +197,7 @@ export function createSessions(options: SessionsOptions) {
      * Merges `data` into the session's data. Rejects with `version_mismatch` if
      * a version is expected that the session does not have.
      */
-    async update(request: UpdateRequest): Promise<Change> {
+    async update(request: UpdateRequest): Promise<SessionChange> {
       const { data, merge = "flat", expectedVersion } = request;
       checkApp(request.app);
       const tokenHash = hashChecked(request.token);

@@ -20,10 +20,10 @@ import {
 } from "../../domain/sessions/quotas.js";
 import { rotatedAlready, spareAfter } from "../../domain/sessions/rotation.js";
 import {
-  type Change,
   expiresAt,
   isLive,
   type Session,
+  type SessionChange,
   touched,
 } from "../../domain/sessions/session.js";
 import type {
@@ -107,7 +107,7 @@ export function createMemoryStore(
    * Runs `work` with the session that is named, if it lives. The use of an old token that is
    * theft ends the session instead, and throws.
    */
-  const change = <T>(
+  const mutate = <T>(
     { app, key, now, idempotencyKey }: Target,
     work: (entry: Entry | null) => T | null,
   ): T | null => {
@@ -123,14 +123,14 @@ export function createMemoryStore(
 
   const policyOf = (app: string): AppPolicy => policies.get(app) ?? NO_POLICY;
 
-  const replace = (entry: Entry, after: Session): Change => {
+  const replace = (entry: Entry, after: Session): SessionChange => {
     const before = entry.session;
     entry.session = after;
     return { before, after };
   };
 
   /** The same with other data. */
-  const replaceData = (entry: Entry, after: Session): Change => {
+  const replaceData = (entry: Entry, after: Session): SessionChange => {
     const { app } = after;
     const dataBytes = dataBytesOf(after);
     const growth = dataBytes - entry.dataBytes;
@@ -187,11 +187,11 @@ export function createMemoryStore(
     },
 
     async peek(app, tokenHash, now) {
-      return change({ app, key: { tokenHash }, now }, (entry) => entry?.session ?? null);
+      return mutate({ app, key: { tokenHash }, now }, (entry) => entry?.session ?? null);
     },
 
     async touch(app, tokenHash, now) {
-      return change({ app, key: { tokenHash }, now }, (entry) => {
+      return mutate({ app, key: { tokenHash }, now }, (entry) => {
         if (!entry) return null;
         const before = entry.session;
         if (!isTouchDue(policyOf(app), before, now)) return { before, after: before };
@@ -202,7 +202,7 @@ export function createMemoryStore(
     },
 
     async update(app, tokenHash, now, apply, idempotencyKey) {
-      const changed = change({ app, key: { tokenHash }, now, idempotencyKey }, (entry) => {
+      const changed = mutate({ app, key: { tokenHash }, now, idempotencyKey }, (entry) => {
         if (!entry) return null;
         const { before, after } = replaceData(entry, apply(entry.session));
         nextDeadline = Math.min(nextDeadline, expiresAt(after));
@@ -215,7 +215,7 @@ export function createMemoryStore(
 
     async rotate(app, tokenHash, now, rotation, idempotencyKey) {
       const { to, graceEndsAt, salt, change: apply } = rotation;
-      return change({ app, key: { tokenHash }, now, idempotencyKey }, (entry) => {
+      return mutate({ app, key: { tokenHash }, now, idempotencyKey }, (entry) => {
         if (!entry) return null;
         if (entry.tokenHash !== tokenHash && entries.useOf(tokenHash, now) !== "retry") {
           throw rotatedAlready();
@@ -234,7 +234,7 @@ export function createMemoryStore(
       now,
       { reason = "deleted", check, allowMissing = false, idempotencyKey } = {},
     ) {
-      const ended = change({ app, key, now, idempotencyKey }, (entry) => {
+      const ended = mutate({ app, key, now, idempotencyKey }, (entry) => {
         if (!entry) return allowMissing ? false : null;
         check?.(entry.session);
         remove(entry, reason, now);
@@ -244,7 +244,7 @@ export function createMemoryStore(
     },
 
     async deleteUser(app, userId, now, keep, { allowMissing = false, idempotencyKey } = {}) {
-      return change({ app, key: keep, now, idempotencyKey }, (kept) => {
+      return mutate({ app, key: keep, now, idempotencyKey }, (kept) => {
         if (keep && kept?.session.userId !== userId && !allowMissing) return null;
         let ended = 0;
         for (const entry of [...entries.of(app, userId)]) {

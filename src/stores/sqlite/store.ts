@@ -20,8 +20,8 @@ import { createTokenFilter, filterMemoryFor, type TokenFilter } from "./prefetch
 import { createActiveUsers } from "./sessions/active-users.js";
 import { createBulkRemovals } from "./sessions/bulk-removals.js";
 import { createListing } from "./sessions/listing.js";
+import { createMutate, isFirstUse } from "./sessions/mutate.js";
 import { createRemovals } from "./sessions/removals.js";
-import { createSessionChange, isFirstUse } from "./sessions/session-change.js";
 import { createLookup } from "./sessions/session-lookup.js";
 import { createSweep } from "./sessions/sweep.js";
 import { createUserCap } from "./sessions/user-cap.js";
@@ -159,7 +159,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     return write(reads, work);
   };
 
-  const change = createSessionChange({
+  const mutate = createMutate({
     write: callersWrite,
     lookup,
     requests,
@@ -167,7 +167,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     memory,
   });
   const bulk = createBulkRemovals({
-    ...{ rows, apps, ends, totals, requests, removals, change, write, batchSize },
+    ...{ rows, apps, ends, totals, requests, removals, mutate, write, batchSize },
     clock: options.clock,
   });
   const sweep = createSweep({
@@ -185,7 +185,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const absent = (app: string, tokenHash: TokenHash, now: number): MaybePromise<null> => {
     const key = { tokenHash };
     return lookup.findStolen(app, key, now)
-      ? change("memory", { app, key, now }, () => null)
+      ? mutate("memory", { app, key, now }, () => null)
       : null;
   };
 
@@ -201,7 +201,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
       if (!entry) return absent(app, tokenHash, now);
       if (!isFirstUse(entry, tokenHash)) return answer(entry);
       // That the token was used is on disk before the read is answered: an old one is theft then.
-      return change("memory", { app, key: { tokenHash }, now }, (_, found) => found).then(() =>
+      return mutate("memory", { app, key: { tokenHash }, now }, (_, found) => found).then(() =>
         health.read(() => {
           const found = lookup.find(app, tokenHash, now);
           return found && answer(found);
@@ -267,7 +267,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     async update(app, tokenHash, now, apply, idempotencyKey) {
       const key = { tokenHash };
-      const changed = await change(
+      const changed = await mutate(
         "memory",
         { app, key, now, idempotencyKey },
         (transaction, entry) => {
@@ -295,7 +295,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     async rotate(app, tokenHash, now, rotation, idempotencyKey) {
       const { to, graceEndsAt, salt, change: apply } = rotation;
       const key = { tokenHash };
-      return change("memory", { app, key, now, idempotencyKey }, (transaction, entry) => {
+      return mutate("memory", { app, key, now, idempotencyKey }, (transaction, entry) => {
         if (!entry) return null;
         const isAgain = entry.tokenHash !== tokenHash;
         if (isAgain && !lookup.isRepeatable(app, tokenHash, now)) throw rotatedAlready();
@@ -317,7 +317,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     async delete(app, key, now, options = {}) {
       const { reason = "deleted", check, allowMissing = false, idempotencyKey } = options;
       const reads = "id" in key ? "rows" : "memory";
-      const ended = await change(reads, { app, key, now, idempotencyKey }, (transaction, entry) => {
+      const ended = await mutate(reads, { app, key, now, idempotencyKey }, (transaction, entry) => {
         if (!entry) return allowMissing ? false : null;
         check?.(latestOf(entry));
         removals.remove(transaction, entry, reason, now);

@@ -160,7 +160,7 @@ test("the store is looked at again and again, and its failures are survived", ()
       },
     };
     const { accountIndex, changes, errors, told } = await createTrial(fragile, 1);
-    // A account index does not keep its process alive, but this test is to see its end.
+    // An account index does not keep its process alive, but this test is to see its end.
     const awake = setInterval(() => undefined, 1_000);
     try {
       const changed = told();
@@ -237,7 +237,7 @@ test("changes that could not be read are told later", () =>
     accountIndex.stop();
   }));
 
-test("a account index that cannot be read at first is none", () =>
+test("an account index that cannot be read at first is none", () =>
   withAccounts(async (store) => {
     store.close();
     await assert.rejects(createTrial(store), { code: "unavailable" });

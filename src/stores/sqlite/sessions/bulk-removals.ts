@@ -9,8 +9,8 @@ import type { Apps } from "../state/apps.js";
 import { type BulkEnd, type BulkEndScope, type BulkEnds, reasonOf } from "../state/bulk-ends.js";
 import type { StoreTotals } from "../state/totals.js";
 import type { Rows, SessionHead } from "../tables/rows.js";
+import type { Mutate, Target } from "./mutate.js";
 import type { Removals } from "./removals.js";
-import type { SessionChange, Target } from "./session-change.js";
 
 export interface BulkRemovalsOptions {
   readonly rows: Pick<Rows, "toEnd">;
@@ -19,7 +19,7 @@ export interface BulkRemovalsOptions {
   readonly totals: Pick<StoreTotals, "nextRow">;
   readonly requests: Pick<Requests, "keep">;
   readonly removals: Pick<Removals, "removeAll">;
-  readonly change: SessionChange;
+  readonly mutate: Mutate;
   /** Carries out a write of the store's own. */
   readonly write: RunWrite;
   /** Sessions that one transaction removes. */
@@ -30,7 +30,7 @@ export interface BulkRemovalsOptions {
 
 /** What ends the sessions of an app or of a user, and removes their rows batch by batch. */
 export function createBulkRemovals(options: BulkRemovalsOptions) {
-  const { rows, apps, ends, totals, requests, removals, change, write, batchSize, clock } = options;
+  const { rows, apps, ends, totals, requests, removals, mutate, write, batchSize, clock } = options;
   /** Their answers are kept when the last row is removed. */
   const inFlight = createInFlight<number | null>();
 
@@ -75,7 +75,7 @@ export function createBulkRemovals(options: BulkRemovalsOptions) {
       let sameCall = null as (() => Promise<number | null>) | null;
 
       const run = async () => {
-        const answer = await change(
+        const answer = await mutate(
           "rows",
           { app, key, now, idempotencyKey },
           (transaction, kept) => {

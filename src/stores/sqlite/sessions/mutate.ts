@@ -18,7 +18,7 @@ export interface Target {
   readonly idempotencyKey?: IdempotencyKey | undefined;
 }
 
-export interface SessionChangeOptions {
+export interface MutateOptions {
   /** Carries out a caller's write. */
   readonly write: RunWrite;
   readonly lookup: Pick<Lookup, "findKey" | "findStolen">;
@@ -31,7 +31,7 @@ export interface SessionChangeOptions {
  * Runs `work` with the session that is named, if it lives; the use of its token leaves it no spare
  * one. The use of an old token that is theft ends the session instead, and then the call rejects.
  */
-export type SessionChange = <T>(
+export type Mutate = <T>(
   reads: Reads,
   target: Target,
   work: (transaction: Transaction, entry: Entry | null) => T | null,
@@ -42,7 +42,7 @@ export function isFirstUse({ spare, tokenHash }: Entry, used: TokenHash): boolea
   return spare !== null && tokenHash === used;
 }
 
-export function createSessionChange(options: SessionChangeOptions): SessionChange {
+export function createMutate(options: MutateOptions): Mutate {
   const { write, lookup, requests, removals, memory } = options;
 
   /** The session after its use by the key. */
