@@ -43,12 +43,12 @@ export type Watches = ReturnType<typeof createWatches>;
 export function createWatches(options: WatchesOptions) {
   const { store, now, observer, progressInterval = PROGRESS_INTERVAL } = options;
   const { takeTurn = async (_, work) => work() } = options;
-  const { events: log } = store;
+  const { events: eventLog } = store;
   const open = createOpenWatches(options.open ?? {});
   const snapshotOf = createSnapshots({ list: store.list, now, takeTurn });
   const hub = createEventHub(DELAY, observer.dropped);
   let closed = false;
-  log.listen(hub.listener);
+  eventLog.listen(hub.listener);
 
   /** Answers what the subscription is told, until the watch is to end. */
   async function* follow(
@@ -69,11 +69,11 @@ export function createWatches(options: WatchesOptions) {
           observer.sent(events.length);
           yield { type: "events", revision: last.revision, events };
         } else {
-          yield { type: "progress", revision: log.latest() };
+          yield { type: "progress", revision: eventLog.latest() };
         }
         if (now() >= renewAt) {
           renewAt = now() + LOG_RENEWAL;
-          await log.watch(app, now());
+          await eventLog.watch(app, now());
         }
         timer.refresh();
         await subscription.wait();
@@ -103,11 +103,11 @@ export function createWatches(options: WatchesOptions) {
     // At once, for a watch whose answer is never taken would stay.
     signal.addEventListener("abort", leave);
     try {
-      await log.watch(app, now());
+      await eventLog.watch(app, now());
       let after = request.resumeRevision;
       do {
         if (after === undefined) {
-          after = log.latest();
+          after = eventLog.latest();
           const snapshot = snapshotOf(app, userId, call);
           for (let isLast = false; !isLast; ) {
             isLast = await snapshot.read();
@@ -119,7 +119,7 @@ export function createWatches(options: WatchesOptions) {
           yield { type: "snapshotEnd", revision: after };
         }
         await room();
-        const page = await log.read({ app, userId, after });
+        const page = await eventLog.read({ app, userId, after });
         if (!mayGoOn()) return;
         after = page?.revision;
         if (!page) {
@@ -131,7 +131,7 @@ export function createWatches(options: WatchesOptions) {
           // There may be many pages of other users' and apps' events.
           await new Promise(setImmediate);
         }
-      } while (after !== log.latest());
+      } while (after !== eventLog.latest());
 
       // In the turn that found nothing left to read: whatever happens from here on is told.
       subscription = hub.subscribe({ app, userId, includeTouches });

@@ -48,7 +48,7 @@ export function createMemoryEventLog({ firstRevision, keptEvents }: EventLogOpti
     listener?.happened(told);
   };
 
-  const log: Omit<EventLog, "watch"> = {
+  const eventLog: Omit<EventLog, "watch"> = {
     listen(one) {
       listener = one;
     },
@@ -69,7 +69,7 @@ export function createMemoryEventLog({ firstRevision, keptEvents }: EventLogOpti
   };
 
   return {
-    log,
+    eventLog,
 
     watch(app: string, now: number) {
       const before = watched.get(app);

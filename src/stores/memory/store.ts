@@ -329,10 +329,10 @@ export function createMemoryStore(
     stats: () => ({ sessions: entries.count(), walBytes: 0, waitingWrites: 0 }),
 
     events: {
-      ...events.log,
+      ...events.eventLog,
       async read(query) {
         assertOpen();
-        return events.log.read(query);
+        return events.eventLog.read(query);
       },
       async watch(app, now) {
         assertOpen();

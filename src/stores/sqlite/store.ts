@@ -377,8 +377,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     }),
 
     events: {
-      ...events.log,
-      read: (query) => health.attempt(() => events.log.read(query)),
+      ...events.eventLog,
+      read: (query) => health.attempt(() => events.eventLog.read(query)),
       async watch(app, now) {
         health.assertUsable();
         if (events.isWatched(app, now)) return;

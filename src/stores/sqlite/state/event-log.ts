@@ -72,7 +72,7 @@ export function createEventLog(db: Database, keptEvents: number) {
     });
   };
 
-  const log = {
+  const eventLog = {
     listen(one: EventListener) {
       listener = one;
     },
@@ -92,7 +92,7 @@ export function createEventLog(db: Database, keptEvents: number) {
   } satisfies Omit<EventLog, "watch">;
 
   return {
-    log,
+    eventLog,
 
     /** Whether `watch` need not be called for the app at `now`. */
     isWatched(app: string, now: number): boolean {
