@@ -27,7 +27,7 @@ function readVersions() {
 async function serve(flags: Record<string, string | undefined>): Promise<void> {
   const config = readConfig(process.env, flags);
   takeServerFlags();
-  const { log, flush, lost } = await createLog(config.logLevel);
+  const { logger, flush, lost } = await createLog(config.logLevel);
   // Not for the other commands, which run beside a server and would take half a second of its
   // processors for it.
   const { start } = await import("../server/start.js");
@@ -37,13 +37,13 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
     // A second signal does not wait.
     if (stopping) process.exit(1);
     stopping = true;
-    log.info({ reason }, "stopping");
+    logger.info({ reason }, "stopping");
     let ending = status;
     try {
       await server?.close();
-      log.info("stopped");
+      logger.info("stopped");
     } catch (err) {
-      log.error({ err }, "stopped, with a failure");
+      logger.error({ err }, "stopped, with a failure");
       ending = 1;
     }
     await flush();
@@ -54,19 +54,19 @@ async function serve(flags: Record<string, string | undefined>): Promise<void> {
   }
   process.on("SIGHUP", () => server?.reloadTls());
   // Node would open its debugger, by which keys could be read.
-  process.on("SIGUSR1", () => log.warn("SIGUSR1 does nothing: the debugger stays closed"));
+  process.on("SIGUSR1", () => logger.warn("SIGUSR1 does nothing: the debugger stays closed"));
   server = await start({
     config,
-    log,
+    logger,
     lostLines: lost,
     version,
     onFatal: (err) => {
-      log.fatal({ err }, remedyOf(err));
+      logger.fatal({ err }, remedyOf(err));
       void stop("storage failure", 1);
     },
   });
   const { fields, text } = readVersions();
-  log.info(fields, text);
+  logger.info(fields, text);
 }
 
 /** What an operator is told to do about a storage that failed. */

@@ -15,7 +15,7 @@ export interface SparseLogOptions<T> {
    * Writes a line for `count` of a kind, the latest among them. `others` are of kinds that were
    * forgotten before they had a line.
    */
-  readonly log: (kind: string, latest: T, count: number, others: number) => void;
+  readonly emit: (kind: string, latest: T, count: number, others: number) => void;
   /** Called for each that has no line of its own. */
   readonly onLeftOut?: () => void;
 }
@@ -33,7 +33,7 @@ interface Kind<T> {
  * Logs the first of each kind, then at most one line in a while with how many there were. However
  * many kinds there are, lines are few: those beyond come when there is room.
  */
-export function createSparseLog<T>({ clock, log, onLeftOut = () => {} }: SparseLogOptions<T>) {
+export function createSparseLog<T>({ clock, emit, onLeftOut = () => {} }: SparseLogOptions<T>) {
   /** The one that was logged longest ago first. */
   const kinds = new Map<string, Kind<T>>();
   let others = 0;
@@ -49,7 +49,7 @@ export function createSparseLog<T>({ clock, log, onLeftOut = () => {} }: SparseL
   };
 
   const write = (name: string, kind: Kind<T>, at: number) => {
-    log(name, kind.latest, kind.count, others);
+    emit(name, kind.latest, kind.count, others);
     others = 0;
     kind.count = 0;
     kind.loggedAt = at;

@@ -28,13 +28,13 @@ export interface KeyExchangeParts {
   readonly random: () => number;
   readonly observer: ExchangeObserver;
   /** Gets a line for each line of a domain's records that means nothing. */
-  readonly log: Pick<Logger, "warn">;
+  readonly logger: Pick<Logger, "warn">;
 }
 
 /** The key exchange over DNS and UDP. Throws `invalid` if the file of numbers cannot be used. */
 export function openKeyExchange(
   settings: KeyExchangeSettings,
-  { now, randomBytes, random, observer, log }: KeyExchangeParts,
+  { now, randomBytes, random, observer, logger }: KeyExchangeParts,
 ): KeyExchange {
   const { wallets, resolvers, raida, minShareBytes } = settings;
   const discovery = createDiscovery({
@@ -42,7 +42,7 @@ export function openKeyExchange(
     raidaNumbers: raida === null ? null : readNumbers(raida),
     deadline: DNS_DEADLINE,
     random,
-    onSkipped: (domain, line) => log.warn({ domain, line }, "RKE record not understood"),
+    onSkipped: (domain, line) => logger.warn({ domain, line }, "RKE record not understood"),
   });
   return createKeyExchange({
     discovery,

@@ -10,7 +10,7 @@ import { createThrottle } from "../services/logins/throttle.js";
 import { openAccounts, type StoreLocation } from "../stores/index.js";
 
 export interface AccessOptions {
-  readonly log: Logger;
+  readonly logger: Logger;
   /** Takes what is logged of attempts that failed. */
   readonly failureLog: Pick<LineLog, "warn">;
   /** Milliseconds since 1970. */
@@ -28,7 +28,7 @@ export interface Access {
 /** The accounts of the store at `location`. Rejects with `invalid` if it keeps none. */
 export async function openAccess(
   location: StoreLocation,
-  { log, failureLog, now, clock }: AccessOptions,
+  { logger, failureLog, now, clock }: AccessOptions,
 ): Promise<Access> {
   const store = openAccounts(location, { actor: processActor(), now });
   if (!store) throw new LatchkeyError("invalid", "the store keeps no accounts");
@@ -38,11 +38,11 @@ export async function openAccess(
       now,
       onChange: (changes) => {
         for (const change of changes) {
-          log.info({ ...change, at: new Date(change.at).toISOString() }, "account changed");
+          logger.info({ ...change, at: new Date(change.at).toISOString() }, "account changed");
         }
         connections.review();
       },
-      onError: (err) => log.error({ err }, "accounts could not be read"),
+      onError: (err) => logger.error({ err }, "accounts could not be read"),
     });
     const authentication = createAuthentication({
       accountIndex,
@@ -50,12 +50,12 @@ export async function openAccess(
       passwords: createPasswords(),
       throttle: createThrottle({ clock }),
       now,
-      log: {
-        info: (fields, msg) => log.info(fields, msg),
+      logger: {
+        info: (fields, msg) => logger.info(fields, msg),
         warn: failureLog.warn,
       },
     });
-    const connections = createConnections({ authentication, now, log: failureLog });
+    const connections = createConnections({ authentication, now, logger: failureLog });
     return {
       connections,
       close() {

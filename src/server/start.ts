@@ -73,7 +73,7 @@ type ListenerName = "grpc" | "http" | "command";
 
 export interface StartOptions {
   readonly config: Config;
-  readonly log: Logger;
+  readonly logger: Logger;
   readonly version: string;
   /** The wall clock, if not the system's: milliseconds since 1970. */
   readonly now?: () => number;
@@ -105,28 +105,28 @@ export interface Server {
 /** Starts a server; rejects, with nothing left running, if any part of it cannot start. */
 export async function start(options: StartOptions): Promise<Server> {
   disarmProto();
-  const { config, log, version, now: wallClock = Date.now } = options;
+  const { config, logger, version, now: wallClock = Date.now } = options;
   const clock = () => performance.now();
   const { now, removalTime } = createSteadyClock({
     now: wallClock,
     clock: options.monotonic ?? options.now ?? clock,
     onJump: (milliseconds) =>
-      log.warn(
+      logger.warn(
         { milliseconds },
         "the system's clock jumped: until it has agreed with the monotonic clock for 5 minutes, time is told by that, and nothing that expired is removed",
       ),
     onAgreement: (milliseconds) =>
-      log.info({ milliseconds }, "the system's clock is believed again"),
+      logger.info({ milliseconds }, "the system's clock is believed again"),
   });
   const limits = fitLimits(config, options.openFiles ?? readOpenFiles());
-  for (const warning of config.warnings) log.warn(warning);
-  if (limits.warning !== null) log.warn(limits.warning);
+  for (const warning of config.warnings) logger.warn(warning);
+  if (limits.warning !== null) logger.warn(limits.warning);
 
   const metrics = createMetrics();
   if (options.lostLines) metrics.watchLog(options.lostLines);
   const store = openStore(config.store, {
     observer: metrics.storeObserver,
-    onDamage: createDamageLog(log, clock),
+    onDamage: createDamageLog(logger, clock),
     waiting: config.turnCalls === null ? null : WAITING,
     clock,
     cacheBytes: config.cacheBytes,
@@ -141,7 +141,7 @@ export async function start(options: StartOptions): Promise<Server> {
     now,
     randomBytes: random,
     newSessionId: (msecs) => uuidv7({ msecs, random: random(16) }),
-    log,
+    logger,
     takeTurn,
   });
   const watches = createWatches({ store, now, observer: metrics.watchObserver, takeTurn });
@@ -150,14 +150,14 @@ export async function start(options: StartOptions): Promise<Server> {
     removalTime,
     clock,
     interval: SWEEP_INTERVAL,
-    onError: (err) => log.error({ err }, "sweep failed"),
+    onError: (err) => logger.error({ err }, "sweep failed"),
   });
   const { maxSessions, sessionTtl, keyCacheTtl } = config.rke;
   const keyring = createKeyring({
     slots: maxSessions,
     cachedKeys: keyCacheTtl === 0 ? 0 : maxSessions,
     allocate: allocateLocked,
-    warn: (message) => log.warn(message),
+    warn: (message) => logger.warn(message),
   });
   metrics.watchKeyring(() => keyring.stats());
   const rke = createRke({
@@ -169,7 +169,7 @@ export async function start(options: StartOptions): Promise<Server> {
         randomBytes: random,
         random: Math.random,
         observer: metrics.shareObserver,
-        log,
+        logger,
       }),
     now,
     clock,
@@ -183,9 +183,9 @@ export async function start(options: StartOptions): Promise<Server> {
     removalTime,
     clock,
     interval: KEY_SWEEP_INTERVAL,
-    onError: (err) => log.error({ err }, "sweep of keys failed"),
+    onError: (err) => logger.error({ err }, "sweep of keys failed"),
   });
-  const calls = createCalls({ observer: metrics.callObserver, log, clock });
+  const calls = createCalls({ observer: metrics.callObserver, logger, clock });
   let judging: NodeJS.Timeout | undefined;
   const admission = createAdmission({
     gate:
@@ -211,7 +211,7 @@ export async function start(options: StartOptions): Promise<Server> {
   const strangers = createPace({ ...STRANGERS, after });
 
   const budget = createByteBudget();
-  const strangerLog = createStrangerLog({ log, clock, onLeftOut: metrics.logObserver.leftOut });
+  const strangerLog = createStrangerLog({ logger, clock, onLeftOut: metrics.logObserver.leftOut });
   const flushing = setInterval(strangerLog.flush, LOG_FLUSH_INTERVAL).unref();
   const idleTimers = options.startIdleTimer ?? startIdleTimer;
   const unread = createUnreadAnswers({
@@ -261,16 +261,16 @@ export async function start(options: StartOptions): Promise<Server> {
     try {
       const changed = readTls(config.tls);
       for (const listener of listeners.values()) listener.reloadTls(changed);
-      log.info("TLS files read again");
+      logger.info("TLS files read again");
     } catch (err) {
-      log.error({ err }, "TLS files not taken: the ones read before stay in use");
+      logger.error({ err }, "TLS files not taken: the ones read before stay in use");
     }
   };
   try {
     access =
       config.auth === "required"
         ? await openAccess(config.store, {
-            log,
+            logger,
             failureLog: strangerLog,
             now: wallClock,
             clock,
@@ -283,13 +283,13 @@ export async function start(options: StartOptions): Promise<Server> {
       watch: watches.watch,
       checkStanding: (caller) => connections?.checkStanding(caller),
       endOf: (caller) => connections?.endOf(caller),
-      log,
+      logger,
     });
     const callers = createCallers({ connections, authorize });
     const withoutHeader = createSparseLog<null>({
       clock,
-      log: (address, _, count) =>
-        log.warn(
+      emit: (address, _, count) =>
+        logger.warn(
           { address, count },
           "a connection of a network in LATCHKEY_PROXY_PROTOCOL began with no PROXY header, and was ended",
         ),
@@ -297,9 +297,9 @@ export async function start(options: StartOptions): Promise<Server> {
     const isTrustedProxy = createNetworkRule(config.trustedProxies);
     const limitLog = createSparseLog<string>({
       clock,
-      log(kind, ip, count) {
+      emit(kind, ip, count) {
         const [listener, limit] = kind.split(" ");
-        log.warn({ listener, limit, ip, count }, "a limit of connections was met");
+        logger.warn({ listener, limit, ip, count }, "a limit of connections was met");
       },
     });
     const { placeObserver } = metrics;
@@ -370,7 +370,7 @@ export async function start(options: StartOptions): Promise<Server> {
         rkeOf,
         rkeRpcs,
         metrics,
-        log: strangerLog,
+        logger: strangerLog,
         now,
         ping: () => store.ping(),
       }),
@@ -380,7 +380,7 @@ export async function start(options: StartOptions): Promise<Server> {
         ...common,
         address,
         connections,
-        log,
+        logger,
         startedAt: now(),
         now,
         limits: limits.commandLimits,
@@ -395,7 +395,7 @@ export async function start(options: StartOptions): Promise<Server> {
     throw error;
   }
   for (const [listener, { address }] of listeners) {
-    log.info({ listener, address }, `${listener} listens on ${address}`);
+    logger.info({ listener, address }, `${listener} listens on ${address}`);
   }
 
   let stopping: Promise<void> | undefined;
@@ -410,11 +410,11 @@ export async function start(options: StartOptions): Promise<Server> {
 }
 
 /** What logs now and then that calls meet damage, with how many did since. */
-function createDamageLog(log: Logger, clock: () => number): (cause: unknown) => void {
+function createDamageLog(logger: Logger, clock: () => number): (cause: unknown) => void {
   const damageLog = createSparseLog<unknown>({
     clock,
-    log: (_, err, count) =>
-      log.error(
+    emit: (_, err, count) =>
+      logger.error(
         { err, count },
         "a page of the database is damaged: calls that need it fail, and others go on. Stop the server and restore a backup",
       ),

@@ -6,7 +6,7 @@ import { createLogSink, standardOutput } from "./log-sink.js";
 const FLUSH_TIME = 1_000;
 
 export interface ProcessLog {
-  readonly log: Logger;
+  readonly logger: Logger;
   /** Settles when every line is written, or after a second, whatever the reader does. */
   flush(): Promise<void>;
   /** Lines that were lost since the start, because their reader stalled or they could not be written. */
@@ -26,8 +26,8 @@ export async function createLog(level: string): Promise<ProcessLog> {
     ]);
   };
   if (!process.stdout.isTTY) {
-    const log = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, sink);
-    return { log, flush, lost: sink.lost };
+    const logger = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, sink);
+    return { logger, flush, lost: sink.lost };
   }
   // Loaded only where it is used: a start waits for it.
   const { default: pretty } = await import("pino-pretty");
@@ -39,7 +39,7 @@ export async function createLog(level: string): Promise<ProcessLog> {
     },
   });
   return {
-    log: pino({ level }, pretty({ destination, ignore: "pid,hostname" })),
+    logger: pino({ level }, pretty({ destination, ignore: "pid,hostname" })),
     flush,
     lost: sink.lost,
   };

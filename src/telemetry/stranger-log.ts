@@ -3,7 +3,7 @@ import { networkOf } from "../lib/network.js";
 import { createSparseLog, type SparseLog } from "../lib/sparse-log.js";
 
 export interface StrangerLogOptions {
-  readonly log: LineLog;
+  readonly logger: LineLog;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
   /** Receives the message of each line that was left out. */
@@ -17,7 +17,7 @@ export type StrangerLog = ReturnType<typeof createStrangerLog>;
  * network and a reason is logged at once; more of the same are one line in a while, with `count`.
  * Lines that name an account are rated apart, so that a flood of others does not hold them up.
  */
-export function createStrangerLog({ log, clock, onLeftOut }: StrangerLogOptions) {
+export function createStrangerLog({ logger, clock, onLeftOut }: StrangerLogOptions) {
   const logs = new Map<string, SparseLog<object>>();
 
   const logOf = (msg: string, group: string): SparseLog<object> => {
@@ -25,8 +25,8 @@ export function createStrangerLog({ log, clock, onLeftOut }: StrangerLogOptions)
     if (known) return known;
     const made = createSparseLog<object>({
       clock,
-      log: (_kind, fields, count, others) =>
-        log.warn({ ...fields, ...(count > 1 && { count }), ...(others > 0 && { others }) }, msg),
+      emit: (_kind, fields, count, others) =>
+        logger.warn({ ...fields, ...(count > 1 && { count }), ...(others > 0 && { others }) }, msg),
       onLeftOut: () => onLeftOut(msg),
     });
     logs.set(group, made);

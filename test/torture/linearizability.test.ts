@@ -143,7 +143,7 @@ async function overStore(t: TestContext, open: OpenStore): Promise<void> {
   await withStore(open, async ({ store }) => {
     let users = 0;
     const sessions = createSessions({
-      ...{ store, now: () => NOW, randomBytes, log: { warn: () => {} } },
+      ...{ store, now: () => NOW, randomBytes, logger: { warn: () => {} } },
       newSessionId: (msecs) => uuidv7({ msecs }),
     });
     const caller = callUseCases(sessions, () => `user ${users++}`);

@@ -70,14 +70,14 @@ export interface AuthenticationOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Gets a line for each failure and each login by password, never with a secret. */
-  readonly log: LineLog;
+  readonly logger: LineLog;
 }
 
 /** A key's use is noted at most once in this time (ms). */
 const NOTE_INTERVAL = 60_000;
 
 export function createAuthentication(options: AuthenticationOptions): Authentication {
-  const { accountIndex, store, passwords, throttle, now, log } = options;
+  const { accountIndex, store, passwords, throttle, now, logger } = options;
   const noted = new Map<number, number>();
   const loggingIn = new Map<string, Promise<Identity>>();
 
@@ -85,7 +85,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
    * an account's: else it may be a password in the wrong place. */
   const failure = (reason: string, name: string | undefined, address: string) => {
     const account = name === undefined ? undefined : accountIndex.byName(name)?.account.name;
-    log.warn({ account, address, reason }, "authentication failed");
+    logger.warn({ account, address, reason }, "authentication failed");
     return new LatchkeyError("unauthenticated", "these credentials are not valid");
   };
 
@@ -108,7 +108,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     const at = now();
     if (at - (noted.get(keyId) ?? Number.NEGATIVE_INFINITY) < NOTE_INTERVAL) return;
     noted.set(keyId, at);
-    store.noteKeyUse(keyId, at).catch((err) => log.warn({ err, keyId }, "key use not noted"));
+    store.noteKeyUse(keyId, at).catch((err) => logger.warn({ err, keyId }, "key use not noted"));
   };
 
   /** Whose the key is, or why it is nobody's. */
@@ -191,7 +191,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     if ("refusal" in found) throw failure(found.refusal, found.name, address);
     const { identity, hash } = found;
     attempt.succeeded();
-    log.info({ account: name, address }, "logged in by password");
+    logger.info({ account: name, address }, "logged in by password");
     if (passwords.needsRehash(hash)) await rehash(identity.account, hash, password);
     return identity;
   };
@@ -200,7 +200,7 @@ export function createAuthentication(options: AuthenticationOptions): Authentica
     try {
       await store.rehash(account.id, from, await passwords.hash(password));
     } catch (err) {
-      log.warn({ err, account: account.name }, "password not hashed anew");
+      logger.warn({ err, account: account.name }, "password not hashed anew");
     }
   };
 

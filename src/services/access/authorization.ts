@@ -66,14 +66,14 @@ export interface AuthorizationOptions {
   readonly endOf?: (caller: CallerSession) => AbortSignal | undefined;
   /** Gets a line for every call that is refused, for every one that ended many sessions or set a
    * policy, and for every theft that one was the proof of. */
-  readonly log: Pick<Logger, "info" | "warn">;
+  readonly logger: Pick<Logger, "info" | "warn">;
 }
 
 export type Authorization = ReturnType<typeof createAuthorization>;
 
 /** Decides what callers may do, by the table above. */
 export function createAuthorization(options: AuthorizationOptions) {
-  const { sessions, rke, watch, checkStanding, endOf, log } = options;
+  const { sessions, rke, watch, checkStanding, endOf, logger } = options;
 
   /**
    * Throws `forbidden` unless the caller may do this, to this app if it is about
@@ -86,7 +86,7 @@ export function createAuthorization(options: AuthorizationOptions) {
     if (permission === "app" && app !== undefined && mayTouch(account, app)) return;
     if (permission === "rke" && account.rke) return;
     if (app !== undefined) checkApp(app);
-    log.warn({ account: account.name, address, operation, app }, "call refused");
+    logger.warn({ account: account.name, address, operation, app }, "call refused");
     throw new LatchkeyError("forbidden", REFUSALS[permission](app));
   };
 
@@ -96,12 +96,12 @@ export function createAuthorization(options: AuthorizationOptions) {
     const asker = { who: caller?.account.name ?? "" };
     const who = { account: caller?.account.name, address: caller?.address };
     const ended = (app: string, all: "of a user" | "of the app", count: number) => {
-      log.info({ ...who, app, all, count }, "sessions ended");
+      logger.info({ ...who, app, all, count }, "sessions ended");
       return count;
     };
     const note = (error: unknown) => {
       if (!(error instanceof LatchkeyError) || !error.theft) return;
-      log.warn({ ...who, ...error.theft }, "session ended: its token was stolen");
+      logger.warn({ ...who, ...error.theft }, "session ended: its token was stolen");
     };
     const fail = (error: unknown): never => {
       note(error);
@@ -137,7 +137,7 @@ export function createAuthorization(options: AuthorizationOptions) {
         sessions.countActiveUsers(app, activeWithin, { ...more, ...asker }),
       setPolicy: async (app, request) => {
         const policy = await sessions.setPolicy(app, request);
-        log.info({ ...who, app, policy }, "app policy set");
+        logger.info({ ...who, app, policy }, "app policy set");
         return policy;
       },
     };

@@ -84,7 +84,7 @@ export interface ConnectionsOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Gets a line for each call that was refused without a look at credentials. */
-  readonly log: Pick<LineLog, "warn">;
+  readonly logger: Pick<LineLog, "warn">;
 }
 
 /** Callers that one connection remembers: a proxy's, say. The longest unused is forgotten first. */
@@ -123,7 +123,11 @@ interface OpenConnection extends Connection {
  * The connections that are open, and who calls on each. A caller is authenticated once per
  * connection, and stands until `review` finds its credential ended or that expires by itself.
  */
-export function createConnections({ authentication, now, log }: ConnectionsOptions): Connections {
+export function createConnections({
+  authentication,
+  now,
+  logger,
+}: ConnectionsOptions): Connections {
   const connections = new Set<OpenConnection>();
   const identities = new WeakMap<CallerSession, Identity>();
   const ends = new WeakMap<CallerSession, AbortController>();
@@ -177,7 +181,7 @@ export function createConnections({ authentication, now, log }: ConnectionsOptio
     };
 
     const noteFailure = (reason: string, address = ip) => {
-      log.warn({ address, reason }, "authentication failed");
+      logger.warn({ address, reason }, "authentication failed");
     };
 
     const identityOf = (header: string | undefined, address: string): MaybePromise<Identity> => {

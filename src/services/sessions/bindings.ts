@@ -10,28 +10,31 @@ import { chain, type MaybePromise } from "../../lib/maybe-promise.js";
 export interface BindingsOptions {
   readonly store: Pick<SessionStore, "policy" | "peek" | "delete">;
   /** Gets a line for each session that is read with something else than it is bound to. */
-  readonly log: Pick<Logger, "warn">;
+  readonly logger: Pick<Logger, "warn">;
 }
 
 /** How many reports are remembered, so that a session in another place is not a line a read. */
 const REMEMBERED = 1_000;
 
 /** Holds reads to what their sessions are bound to by the app's policy. */
-export function createBindings({ store, log }: BindingsOptions) {
+export function createBindings({ store, logger }: BindingsOptions) {
   const reported = new LRUCache<string, true>({ max: REMEMBERED });
 
   const report = ({ id, app, userId }: Session, { field, bound, seen }: Mismatch) => {
     const key = `${id} ${field} ${seen}`;
     if (reported.has(key)) return;
     reported.set(key, true);
-    log.warn({ app, session: id, user: userId, field, bound, seen }, "session read from elsewhere");
+    logger.warn(
+      { app, session: id, user: userId, field, bound, seen },
+      "session read from elsewhere",
+    );
   };
 
   const end = async (session: Session, tokenHash: TokenHash, now: number, by: Mismatch) => {
     const { id, app, userId } = session;
     if (!(await store.delete(app, { tokenHash }, now, { reason: "theft" }))) return;
     const { field, bound, seen } = by;
-    log.warn(
+    logger.warn(
       { app, session: id, user: userId, field, bound, seen },
       "session ended: it was read from elsewhere",
     );

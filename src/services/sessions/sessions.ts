@@ -54,7 +54,7 @@ export interface SessionsOptions {
   /** A new UUID (version 7) for the given instant, in lower case. */
   readonly newSessionId: (now: number) => string;
   /** Gets a line where a session is not used as its app's policy wants. */
-  readonly log: Pick<Logger, "warn">;
+  readonly logger: Pick<Logger, "warn">;
   /** When the pieces of what takes long are done; if absent, at once. */
   readonly takeTurn?: TakeTurn;
 }
@@ -75,9 +75,9 @@ export type Sessions = ReturnType<typeof createSessions>;
  * reject with `exists` if it was another request's. Storage failures reject with `unavailable`.
  */
 export function createSessions(options: SessionsOptions) {
-  const { store, now, randomBytes, newSessionId, log } = options;
+  const { store, now, randomBytes, newSessionId, logger } = options;
   const { takeTurn = async (_, work) => work() } = options;
-  const bindings = createBindings({ store, log });
+  const bindings = createBindings({ store, logger });
   const pageTokens = createPageTokens(randomBytes);
   const limitedBatches = createWorkLimits({ ...BATCHES, refusal: overloaded });
 

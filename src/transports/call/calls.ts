@@ -34,7 +34,7 @@ interface NotServed {
 
 export interface CallsOptions {
   readonly observer: CallObserver;
-  readonly log: Logger;
+  readonly logger: Logger;
   /** Monotonic milliseconds. */
   readonly clock: () => number;
 }
@@ -49,14 +49,14 @@ export type Calls = ReturnType<typeof createCalls>;
  * throws an error that a caller may see. An unknown error becomes `internal`
  * without a word of it; its cause goes to the log, here and nowhere else.
  */
-export function createCalls({ observer, log, clock }: CallsOptions) {
-  const isDebug = log.isLevelEnabled("debug");
+export function createCalls({ observer, logger, clock }: CallsOptions) {
+  const isDebug = logger.isLevelEnabled("debug");
 
   // A full disk refuses every write: one line tells of all, and who wants the stack asks for debug.
   const notServed = createSparseLog<NotServed>({
     clock,
-    log: (reason, { transport, method, cause }, count) =>
-      log.warn({ transport, method, reason, cause, count }, "call not served"),
+    emit: (reason, { transport, method, cause }, count) =>
+      logger.warn({ transport, method, reason, cause, count }, "call not served"),
   });
 
   const toCallerError = (error: unknown, transport: Transport, method: string): LatchkeyError => {
@@ -65,12 +65,12 @@ export function createCalls({ observer, log, clock }: CallsOptions) {
         const { cause } = error;
         const text = cause instanceof Error ? cause.message : undefined;
         notServed.note(error.message, { transport, method, cause: text });
-        if (isDebug) log.debug({ transport, method, err: cause ?? error }, "call not served");
+        if (isDebug) logger.debug({ transport, method, err: cause ?? error }, "call not served");
       }
       if (error.code === "overloaded") observer.refused(transport, "store");
       return error;
     }
-    log.error({ transport, method, err: error }, "call failed");
+    logger.error({ transport, method, err: error }, "call failed");
     return new LatchkeyError("internal", "internal server error");
   };
 
@@ -80,7 +80,7 @@ export function createCalls({ observer, log, clock }: CallsOptions) {
     return (code: Outcome, start: number) => {
       const seconds = (clock() - start) / 1000;
       observe(code, seconds);
-      if (isDebug) log.debug({ transport, method, code, seconds }, "call answered");
+      if (isDebug) logger.debug({ transport, method, code, seconds }, "call answered");
     };
   };
 

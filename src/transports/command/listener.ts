@@ -46,7 +46,7 @@ export interface CommandListenerOptions {
   /** Null where authentication is off. */
   readonly connections: Connections | null;
   readonly calls: Calls;
-  readonly log: Logger;
+  readonly logger: Logger;
   /** When the server started: milliseconds since 1970. */
   readonly startedAt: number;
   /** Milliseconds since 1970. */
@@ -63,15 +63,15 @@ export interface CommandListenerOptions {
 
 /** Serves the command protocol (command.proto). Rejects if the address cannot be bound. */
 export async function listenCommand(options: CommandListenerOptions): Promise<Listener> {
-  const { connections, log, placeObserver, tls = null } = options;
+  const { connections, logger, placeObserver, tls = null } = options;
   const limits = { ...COMMAND_LIMITS, ...options.limits };
   const commands = createCommands(options);
   const sockets = new Set<Socket>();
   const served = new Set<ServedConnection>();
   const limitLog = createSparseLog<string>({
     clock: options.now,
-    log: (reason, ip, count) =>
-      log.warn({ ip, reason, count }, "a limit of the command listener was met"),
+    emit: (reason, ip, count) =>
+      logger.warn({ ip, reason, count }, "a limit of the command listener was met"),
   });
   const reasons = {
     connections: `LimitError: the server takes ${limits.connections} connections`,
@@ -155,13 +155,13 @@ export async function listenCommand(options: CommandListenerOptions): Promise<Li
   server.on(secure ? "secureConnection" : "connection", serve);
   const dropUnread = readProxyHeaders(server, options.proxyHeaders);
   server.on("tlsClientError", (err, socket: Socket) => {
-    log.debug({ err }, "TLS handshake failed");
+    logger.debug({ err }, "TLS handshake failed");
     // Of a handshake that takes too long Node tells, and leaves the connection open.
     socket.destroy();
   });
 
   const address = await listen(server, options.address);
-  server.on("error", (err) => log.warn({ err }, "a command connection was not accepted"));
+  server.on("error", (err) => logger.warn({ err }, "a command connection was not accepted"));
   return {
     address,
     reloadTls: (options) => secure?.setSecureContext(options),

@@ -99,7 +99,7 @@ export interface HttpOptions {
   readonly observer: RequestBodiesOptions["observer"];
   readonly unread: UnreadAnswers;
   /** Gets a line for each request that is refused for its host or origin. */
-  readonly log: Pick<LineLog, "warn">;
+  readonly logger: Pick<LineLog, "warn">;
   readonly metrics: Pick<Metrics, "contentType" | "text">;
   /** Milliseconds since 1970. */
   readonly now: () => number;

@@ -42,7 +42,7 @@ describe("what the file of a SQLite store holds", () => {
         now: () => NOW,
         randomBytes,
         newSessionId: () => mint().session.id,
-        log: { warn: () => {} },
+        logger: { warn: () => {} },
       });
       const start = (userId: string) => sessions.create({ app: "shop", userId, ip: "::1" });
       const live = await start("ann");

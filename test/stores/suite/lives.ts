@@ -182,7 +182,7 @@ export function createDriver(
         return seed.update(`${draws++}`).digest();
       },
       newSessionId: () => `019b0000-0000-7000-8000-${(++ids).toString(16).padStart(12, "0")}`,
-      log: { warn: () => {} },
+      logger: { warn: () => {} },
     });
   let store = first;
   let sessions = serve(store);

@@ -100,7 +100,7 @@ export async function startTls(t: Scope, given: Files, settings: Partial<Config>
       warnings: [],
       ...settings,
     },
-    log: pino({ level: "info" }, { write: (line) => log.push(line) }),
+    logger: pino({ level: "info" }, { write: (line) => log.push(line) }),
     version: "test",
     onFatal: (error) => {
       throw error;

@@ -54,12 +54,16 @@ export async function withCommandListener(
   accounts.add("admin", "Admin", { password: "secret" });
   accounts.add("ann", "User", { password: "pass" });
   const authentication = replace(accounts.authentication(clock.now));
-  const connections = createConnections({ authentication, now: clock.now, log });
+  const connections = createConnections({ authentication, now: clock.now, logger: log });
   const listener = await listenCommand({
     address: "127.0.0.1:0",
     connections: auth === "off" ? null : connections,
-    calls: createCalls({ observer: metrics.callObserver, log, clock: () => performance.now() }),
-    log,
+    calls: createCalls({
+      observer: metrics.callObserver,
+      logger: log,
+      clock: () => performance.now(),
+    }),
+    logger: log,
     startedAt: STARTED_AT,
     now: clock.now,
     counts: () => ({ sessions: 7 }),

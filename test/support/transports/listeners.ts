@@ -85,7 +85,7 @@ export async function withListeners(
   const logger = pino({ level: "warn" }, { write: (line) => log.push(line) });
   const calls = createCalls({
     observer: metrics.callObserver,
-    log: logger,
+    logger: logger,
     clock: () => performance.now(),
   });
   const now = () => NOW;
@@ -95,7 +95,7 @@ export async function withListeners(
     now,
     randomBytes,
     newSessionId: () => randomUUID(),
-    log: silent,
+    logger: silent,
   });
   const rke = createRke({
     keyring: createKeyring({
@@ -118,7 +118,7 @@ export async function withListeners(
   });
   const { authorize, sessionsOf, watchOf, rkeOf } = createAuthorization({
     ...{ sessions, rke, watch, checkStanding: () => {} },
-    log: silent,
+    logger: silent,
   });
   const callers = createCallers({ connections: null, authorize });
   const devices = createDevices();
@@ -180,7 +180,7 @@ export async function withListeners(
     connectionAges: { add: () => {}, isOver: () => false },
     ...open,
     metrics,
-    log: logger,
+    logger: logger,
     now,
     ping,
   });

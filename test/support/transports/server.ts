@@ -150,7 +150,7 @@ export async function startServer(
       warnings: [],
       ...settings,
     },
-    log: pino({ level: logLevel }, { write: (line) => log.push(line) }),
+    logger: pino({ level: logLevel }, { write: (line) => log.push(line) }),
     version: "0.0.0-test",
     now: clock.now,
     monotonic: clock.monotonic,

@@ -53,7 +53,7 @@ const keyExchange = withFaults(
     randomBytes,
     random: Math.random,
     observer: { onShare: () => undefined, onDropped: () => undefined },
-    log,
+    logger: log,
   }),
   "devnet.test",
 );
@@ -128,7 +128,7 @@ async function openServer(name: string, settings: Partial<Config>) {
     const onFatal = (error: unknown) => {
       throw error;
     };
-    server = await start({ config, log, version: "0.0.0-test", keyExchange, onFatal });
+    server = await start({ config, logger: log, version: "0.0.0-test", keyExchange, onFatal });
     const { grpc = "", http = "" } = server.addresses;
     at = { grpc, http };
   };

@@ -45,7 +45,7 @@ before(async () => {
       logLevel: "silent",
       warnings: [],
     },
-    log: pino({ level: "silent" }),
+    logger: pino({ level: "silent" }),
     version: "test",
     onFatal: () => {},
   });

@@ -10,7 +10,7 @@ test("calls that the store refuses for one reason are one line in 10 s, without 
   const lines: string[] = [];
   const calls = createCalls({
     observer: { watch: () => () => {}, refused: () => {} },
-    log: pino({ level: "info" }, { write: (line) => lines.push(line) }),
+    logger: pino({ level: "info" }, { write: (line) => lines.push(line) }),
     clock: () => now,
   });
   const run = calls.of("grpc", "CreateSession");
@@ -40,7 +40,7 @@ function setUp() {
   const trial = { now: 0, lines: [] as string[], leftOut: 0 };
   const log = createSparseLog<null>({
     clock: () => trial.now,
-    log: (kind, _latest, count, others) =>
+    emit: (kind, _latest, count, others) =>
       trial.lines.push(`${kind} ${count}${others > 0 ? ` +${others}` : ""}`),
     onLeftOut: () => trial.leftOut++,
   });

@@ -45,7 +45,7 @@ test("no creation and no extension gets a session beyond the maxima, and none is
           now: () => now,
           randomBytes,
           newSessionId: () => randomUUID(),
-          log: { warn: () => {} },
+          logger: { warn: () => {} },
         });
         await sessions.setPolicy("shop", {
           ...policy,

@@ -50,7 +50,7 @@ async function createTrial(store: AccountStore, limits = PASSWORD_LIMITS) {
     passwords: watched,
     throttle: createThrottle({ clock: () => clock.now }),
     now: () => clock.now,
-    log: { info: log("info"), warn: log("warn") },
+    logger: { info: log("info"), warn: log("warn") },
   });
   return { store, clock, lines, checks, passwords, accountIndex, authentication };
 }

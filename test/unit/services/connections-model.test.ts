@@ -210,7 +210,7 @@ test("connections know who calls as a plain model of them does", () => {
         const service = createConnections({
           authentication: accounts.authentication(now),
           now,
-          log: SILENT,
+          logger: SILENT,
         });
         const model: Model = { now: 0, ids: 0, ended: new Map(), connections: [], cut: [] };
         return { model, real: { clock, accounts, service, connections: [], cut: [] } };

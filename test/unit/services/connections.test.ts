@@ -19,7 +19,7 @@ function setUp() {
   const connections = createConnections({
     authentication: accounts.authentication(now),
     now,
-    log: SILENT,
+    logger: SILENT,
   });
   const ended: string[] = [];
   const open = (address = ADDRESS, more: Partial<Peer> = {}) =>

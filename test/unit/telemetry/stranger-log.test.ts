@@ -5,7 +5,7 @@ import { createStrangerLog } from "../../../src/telemetry/stranger-log.js";
 function setUp() {
   const trial = { now: 0, lines: [] as object[], leftOut: [] as string[] };
   const { warn, flush } = createStrangerLog({
-    log: { info: () => {}, warn: (fields, msg) => void trial.lines.push({ ...fields, msg }) },
+    logger: { info: () => {}, warn: (fields, msg) => void trial.lines.push({ ...fields, msg }) },
     clock: () => trial.now,
     onLeftOut: (msg) => trial.leftOut.push(msg),
   });

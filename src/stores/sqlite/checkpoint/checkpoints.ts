@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import type { Database } from "better-sqlite3";
-import { KEPT_LOG_BYTES } from "../file/connection.js";
+import { KEPT_WAL_BYTES } from "../file/connection.js";
 import { isSyncFailure } from "../file/failure.js";
 import type { Checkpointer } from "./client.js";
 
@@ -68,7 +68,7 @@ export function createCheckpoints(options: CheckpointOptions) {
   /** To be called before a log begins anew. */
   const limitCut = () => {
     const { size } = statSync(`${db.name}-wal`, { throwIfNoEntry: false }) ?? { size: 0 };
-    db.pragma(`journal_size_limit = ${Math.max(KEPT_LOG_BYTES, size - CUT_BYTES)}`);
+    db.pragma(`journal_size_limit = ${Math.max(KEPT_WAL_BYTES, size - CUT_BYTES)}`);
   };
   limitCut();
 

@@ -16,7 +16,7 @@ export interface OriginGuardOptions extends HostRuleOptions {
   /** Where a request comes from, for the log. */
   readonly addressOf: (request: IncomingMessage) => string | null;
   /** Gets a line for each request that is refused. */
-  readonly log: Pick<LineLog, "warn">;
+  readonly logger: Pick<LineLog, "warn">;
 }
 
 /** Answers whether a request may go on; if not, it has been answered. */
@@ -52,7 +52,7 @@ const EXPOSED = cors.exposedHeaders.join(", ").toLowerCase();
  * may read follow from one rule.
  */
 export function createOriginGuard(options: OriginGuardOptions): OriginGuard {
-  const { origins, addressOf, log } = options;
+  const { origins, addressOf, logger } = options;
   const isOurs = createHostRule(options);
   const knownOrigins = new Set(origins);
   const everywhere = knownOrigins.size > 0 ? { ...HEADERS, vary: "origin" } : HEADERS;
@@ -63,7 +63,7 @@ export function createOriginGuard(options: OriginGuardOptions): OriginGuard {
     const { host, origin } = request.headers;
     const address = addressOf(request);
     const [shownHost, shownOrigin] = [host, origin].map((text) => text?.slice(0, SHOWN));
-    log.warn({ address, reason, host: shownHost, origin: shownOrigin }, "request refused");
+    logger.warn({ address, reason, host: shownHost, origin: shownOrigin }, "request refused");
     const answer = errorAnswer(new LatchkeyError("forbidden", REFUSALS[reason]));
     response
       .writeHead(STATUS.forbidden.http, { "content-type": JSON_TYPE })
