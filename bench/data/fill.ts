@@ -9,7 +9,7 @@ import { openThreadWriter } from "../../src/stores/sqlite/commit/client.js";
 import type { Writer, WriterOptions } from "../../src/stores/sqlite/commit/writer.js";
 import { openConnection } from "../../src/stores/sqlite/file/connection.js";
 import { openSqliteStore } from "../../src/stores/sqlite/open.js";
-import { prepareRowWrites } from "../../src/stores/sqlite/tables/row-writes.js";
+import { prepareRowWrites } from "../../src/stores/sqlite/tables/tables.js";
 import { appOf, type Population, tokenOf, userIdOf } from "./population.js";
 
 /** The message that the process is sent; it answers with numbers of sessions, the last with all. */
@@ -27,7 +27,7 @@ const DATA = { name: "Kim Min-su", unread: 12, theme: "dark", cart: "0123456789"
 const IDLE_MS = 30 * 24 * 3_600_000;
 const AT_ONCE = 2_048;
 const TELL_EVERY = 20 * AT_ONCE;
-/** Rows of a transaction of the bulk writer: each writes most pages of the indexes anew. */
+/** TableReads of a transaction of the bulk writer: each writes most pages of the indexes anew. */
 const BULK_ROWS = 500_000;
 
 const [{ path, population, expiresAt, durable }] = (await once(process, "message")) as [Filling];

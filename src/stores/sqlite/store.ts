@@ -32,8 +32,7 @@ import { createBulkEnds } from "./state/bulk-ends.js";
 import { createEventLog } from "./state/event-log.js";
 import { createPolicies } from "./state/policies.js";
 import { createTotals } from "./state/totals.js";
-import { rowWrites } from "./tables/row-writes.js";
-import { createRows, type Rows } from "./tables/rows.js";
+import { createTableReads, type TableReads, tableWrites } from "./tables/tables.js";
 
 /** A change of a session's data that leaves its limits alone needs no write of them. */
 const sameLimits = (a: Session, b: Session) =>
@@ -76,22 +75,22 @@ export interface SqliteStoreOptions {
  */
 export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   const { db, prefetch, observer, batchSize, quotas } = options;
-  const rows = createRows(db);
+  const tables = createTableReads(db);
   const memory = createWorkingSet(options.cacheBytes, () => touches.schedule());
-  const apps = createApps(rows, quotas);
-  const usages = createAppUsages(rows, apps);
-  const requests = createRequests({ rows, apps, usages, quotas });
-  const ends = createBulkEnds(db);
-  const filter = createTokenFilter(filterMemoryFor(rows.totals().sessions));
+  const apps = createApps(tables, quotas);
+  const usages = createAppUsages(tables, apps);
+  const requests = createRequests({ tables, apps, usages, quotas });
+  const ends = createBulkEnds(tables);
+  const filter = createTokenFilter(filterMemoryFor(tables.totals().sessions));
   prefetch.fill(filter.memory);
-  const lookup = createLookup({ rows: filtered(rows, filter), memory, apps, ends });
-  const policies = createPolicies(db, quotas);
-  const userCap = createUserCap(rows, memory, ends);
-  const events = createEventLog(db, options.keptEvents);
-  const totals = createTotals(rows);
+  const lookup = createLookup({ tables: filtered(tables, filter), memory, apps, ends });
+  const policies = createPolicies(tables, quotas);
+  const userCap = createUserCap(tables, memory, ends);
+  const events = createEventLog(tables, options.keptEvents);
+  const totals = createTotals(tables);
   const removals = createRemovals({ events, memory, ends, totals, usages });
-  const listing = createListing({ rows, apps, memory, ends });
-  const countActive = createActiveUsers(db, ends);
+  const listing = createListing({ tables, apps, memory, ends });
+  const countActive = createActiveUsers(tables, ends);
   let closing: Promise<void> | undefined;
 
   const health = createStoreHealth((error) => {
@@ -167,11 +166,11 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
     memory,
   });
   const bulk = createBulkRemovals({
-    ...{ rows, apps, ends, totals, requests, removals, mutate, write, batchSize },
+    ...{ tables, apps, ends, totals, requests, removals, mutate, write, batchSize },
     clock: options.clock,
   });
   const sweep = createSweep({
-    ...{ rows, memory, removals, requests, health, write },
+    ...{ tables, memory, removals, requests, health, write },
     swept: observer.swept,
     clock: options.clock,
   });
@@ -238,7 +237,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         const id = apps.add(transaction, session.app);
         const row = totals.added(transaction);
         usages.add(transaction, session.app, { sessions: 1, dataBytes });
-        transaction.add(rowWrites.insert(row, id, tokenHash, session, data), dataBytes);
+        transaction.add(tableWrites.insert(row, id, tokenHash, session, data), dataBytes);
         memory.create(transaction, { row, tokenHash, session, dataBytes, spare: null });
         if (isCapped) userCap.created(transaction, row, tokenHash, session);
         events.note(transaction, "created", session, session.createdAt);
@@ -281,8 +280,8 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
             checkGrowth(app, usages.of(app), quotas, growth);
             usages.add(transaction, app, { dataBytes: growth });
           }
-          transaction.add(rowWrites.update(entry.row, after, data), dataBytes);
-          if (!sameLimits(before, after)) transaction.add(rowWrites.limit(entry.row, after));
+          transaction.add(tableWrites.update(entry.row, after, data), dataBytes);
+          if (!sameLimits(before, after)) transaction.add(tableWrites.limit(entry.row, after));
           memory.update(transaction, entry, { session: after, dataBytes });
           events.note(transaction, "updated", after, now);
           // Half of it is all that has to be kept to give the answer again.
@@ -303,10 +302,10 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
         filter.add(to);
         const session = apply(latestOf(entry));
         const { row } = entry;
-        transaction.add(rowWrites.setToken(row, to, spare, session));
-        if (isAgain) transaction.add(rowWrites.addUnusedToken(entry.tokenHash, tokenHash));
-        transaction.add(rowWrites.addOldToken(row, tokenHash, session.version, graceEndsAt));
-        transaction.add(rowWrites.dropOldTokens(row));
+        transaction.add(tableWrites.setToken(row, to, spare, session));
+        if (isAgain) transaction.add(tableWrites.addUnusedToken(entry.tokenHash, tokenHash));
+        transaction.add(tableWrites.addOldToken(row, tokenHash, session.version, graceEndsAt));
+        transaction.add(tableWrites.dropOldTokens(row));
         const made = { session, tokenHash: to, spare };
         memory.rotate(transaction, entry, made, { from: tokenHash, graceEndsAt });
         events.note(transaction, "rotated", session, now);
@@ -362,7 +361,7 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
 
     async ping() {
       try {
-        health.read(() => rows.totals());
+        health.read(() => tables.totals());
       } catch (error) {
         if (!isDamageAnswer(error)) throw error;
         const message = "the database is damaged, and must be restored from a backup";
@@ -413,14 +412,14 @@ export function createSqliteStore(options: SqliteStoreOptions): SessionStore {
   };
 }
 
-/** `rows` for a lookup, without reads for tokens that the file never had. */
-function filtered(rows: Rows, { mayHave }: Pick<TokenFilter, "mayHave">) {
+/** `tables` for a lookup, without reads for tokens that the file never had. */
+function filtered(tables: TableReads, { mayHave }: Pick<TokenFilter, "mayHave">) {
   return {
-    ...rows,
+    ...tables,
     byToken: (app: string, appId: number, tokenHash: TokenHash) =>
-      mayHave(tokenHash) ? rows.byToken(app, appId, tokenHash) : null,
+      mayHave(tokenHash) ? tables.byToken(app, appId, tokenHash) : null,
     byRotatedToken: (app: string, appId: number, tokenHash: TokenHash) =>
-      mayHave(tokenHash) ? rows.byRotatedToken(app, appId, tokenHash) : null,
-    hasToken: (tokenHash: TokenHash) => mayHave(tokenHash) && rows.hasToken(tokenHash),
+      mayHave(tokenHash) ? tables.byRotatedToken(app, appId, tokenHash) : null,
+    hasToken: (tokenHash: TokenHash) => mayHave(tokenHash) && tables.hasToken(tokenHash),
   };
 }

@@ -8,7 +8,7 @@ import {
   type Prefetch,
   type PrefetchOptions,
 } from "../../../src/stores/sqlite/prefetch/client.js";
-import type { StoredSession } from "../../../src/stores/sqlite/tables/rows.js";
+import type { StoredSession } from "../../../src/stores/sqlite/tables/sessions.js";
 import { withDatabase, withFolder } from "../../support/stores/database.js";
 import { createFaultyDisk, turns } from "../../support/stores/faulty-disk.js";
 import { createTrial, hasCode, type Minted, NOW } from "../../support/stores/fixture.js";

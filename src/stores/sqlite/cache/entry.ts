@@ -1,6 +1,6 @@
 import { type Session, withAccess } from "../../../domain/sessions/session.js";
 import type { TokenHash } from "../../../domain/token.js";
-import type { StoredSession } from "../tables/rows.js";
+import type { StoredSession } from "../tables/sessions.js";
 
 /**
  * A session in memory. Its row may not have its last touches yet. To change numbers in place leaves

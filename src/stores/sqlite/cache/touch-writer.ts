@@ -1,6 +1,6 @@
 import type { CommitQueue, Reads, Transaction } from "../commit/commit-queue.js";
 import { isDamageAnswer } from "../file/failure.js";
-import { rowWrites } from "../tables/row-writes.js";
+import { tableWrites } from "../tables/tables.js";
 import type { Entry } from "./entry.js";
 import type { WorkingSet } from "./working-set.js";
 
@@ -39,7 +39,7 @@ export function createTouchWriter({ commits, memory, onWrite, clock }: TouchWrit
     commits.run(reads, (transaction) => {
       // Not those that ended or were rewritten since: their rows may not be touched.
       for (const entry of memory.take(transaction, entries)) {
-        transaction.add(rowWrites.touch(entry));
+        transaction.add(tableWrites.touch(entry.row, entry.reads, entry.lastAccessedAt));
         onWrite(transaction, entry);
       }
     });

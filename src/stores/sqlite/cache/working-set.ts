@@ -1,7 +1,7 @@
 import type { Session } from "../../../domain/sessions/session.js";
 import type { TokenHash } from "../../../domain/token.js";
 import type { Transaction } from "../commit/commit-queue.js";
-import type { StoredSession } from "../tables/rows.js";
+import type { StoredSession } from "../tables/sessions.js";
 import { createEntry, type Entry, latestOf } from "./entry.js";
 import { createSessionCache } from "./session-cache.js";
 import { createTouchedEntries } from "./touched-entries.js";

@@ -1,4 +1,4 @@
-import type { RowWrite } from "../tables/row-writes.js";
+import type { RowWrite } from "../tables/tables.js";
 import type { Writer } from "./writer.js";
 
 /** The most calls that make up one batch; bounds how long they hold the event loop. */

@@ -1,6 +1,6 @@
 import type { Database } from "better-sqlite3";
 import { openConnection } from "../file/connection.js";
-import { prepareRowWrites, type RowWrite } from "../tables/row-writes.js";
+import { prepareRowWrites, type RowWrite } from "../tables/tables.js";
 
 /** What alone writes to an open database. */
 export interface Writer {

@@ -1,6 +1,6 @@
 import { withAccess } from "../../../domain/sessions/session.js";
 import type { TokenHash } from "../../../domain/token.js";
-import type { StoredSession } from "../tables/rows.js";
+import type { StoredSession } from "../tables/sessions.js";
 import { endThread, startThread } from "../threads/database-thread.js";
 import type { FilterMemory } from "./token-filter.js";
 

@@ -1,4 +1,5 @@
 import type { Database } from "better-sqlite3";
+import { allTokens } from "../tables/rotated-tokens.js";
 import type { TokenFilter } from "./token-filter.js";
 
 /** Tokens read at a time, some milliseconds' work. */
@@ -10,19 +11,9 @@ const BATCH_SIZE = 2_000;
  * made meanwhile are others' to add, before they are written.
  */
 export function* fillTokenFilter(db: Database, filter: TokenFilter): Generator<void> {
-  for (const table of ["sessions", "rotated_tokens"]) {
-    const next = db
-      .prepare<[Buffer, number], Buffer>(
-        `SELECT token_hash FROM ${table} WHERE token_hash > ? ORDER BY token_hash LIMIT ?`,
-      )
-      .pluck();
-    let last: Buffer | undefined = Buffer.alloc(0);
-    while (last) {
-      const hashes: Buffer[] = next.all(last, BATCH_SIZE);
-      for (const hash of hashes) filter.addBytes(hash);
-      last = hashes.length === BATCH_SIZE ? hashes.at(-1) : undefined;
-      yield;
-    }
+  for (const hashes of allTokens(db, BATCH_SIZE)) {
+    for (const hash of hashes) filter.addBytes(hash);
+    yield;
   }
   filter.complete();
 }

@@ -1,8 +1,9 @@
 import Sqlite, { type Database } from "better-sqlite3";
 import type { Turn } from "../../../domain/sessions/session-store.js";
 import type { BulkEnds } from "../state/bulk-ends.js";
+import type { TableReads } from "../tables/tables.js";
 
-/** Rows that one turn of the event loop works through. */
+/** TableReads that one turn of the event loop works through. */
 const BATCH_SIZE = 1_000;
 
 /** Users told apart in memory; more go to a file that the system removes. */
@@ -48,36 +49,23 @@ export interface ActiveUsersQuery {
 }
 
 /**
- * What counts an app's active users, a batch
- * of rows a turn of the event loop. It reads all of the
- * app's rows: an index that kept them by their last access would be written by every touch, and
+ * Creates the counter of an app's active users. It works through a batch of rows in each turn of
+ * the event loop, and reads all of the app's rows: an index that kept them by their last access would be written by every touch, and
  * doubled what touches of sessions all over a large file cost.
  */
-export function createActiveUsers(db: Database, ends: Pick<BulkEnds, "of">) {
-  const lastOf = db
-    .prepare<[number, number, number], number>(
-      `SELECT max(id) FROM (SELECT id FROM sessions INDEXED BY sessions_by_app
-         WHERE app_id = ? AND id > ? ORDER BY id LIMIT ?)`,
-    )
-    .pluck();
-  const activeIn = db
-    .prepare<[number, number, number, number, number, number], [id: number, userId: string]>(
-      `SELECT id, user_id FROM sessions INDEXED BY sessions_by_app
-       WHERE app_id = ? AND id > ? AND id <= ? AND last_accessed_at >= ?
-         AND last_accessed_at + idle_ttl > ?
-         AND (absolute_expires_at IS NULL OR absolute_expires_at > ?)`,
-    )
-    .raw();
-
+export function createActiveUsers(
+  tables: Pick<TableReads, "lastOfNext" | "activeIn">,
+  ends: Pick<BulkEnds, "of">,
+) {
   /** Counts a batch of the rows after one; answers its last, null if there were none. */
   const batch = (
     users: ReturnType<typeof createUserSet>,
     { app, appId, since, now }: ActiveUsersQuery,
     after: number,
   ): number | null => {
-    const last = lastOf.get(appId, after, BATCH_SIZE) ?? null;
+    const last = tables.lastOfNext(appId, after, BATCH_SIZE);
     if (last === null) return null;
-    for (const [row, userId] of activeIn.all(appId, after, last, since, now, now)) {
+    for (const [row, userId] of tables.activeIn(appId, after, last, since, now)) {
       if (!ends.of({ app, userId, row })) users.add(userId);
     }
     return last;

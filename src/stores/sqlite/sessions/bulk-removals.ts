@@ -6,14 +6,16 @@ import type { RunWrite } from "../commit/commit-queue.js";
 import { isDamagedPage } from "../file/failure.js";
 import type { Requests } from "../state/answers.js";
 import type { Apps } from "../state/apps.js";
-import { type BulkEnd, type BulkEndScope, type BulkEnds, reasonOf } from "../state/bulk-ends.js";
+import { type BulkEnd, type BulkEnds, reasonOf } from "../state/bulk-ends.js";
 import type { StoreTotals } from "../state/totals.js";
-import type { Rows, SessionHead } from "../tables/rows.js";
+import type { BulkEndScope } from "../tables/bulk-ends.js";
+import type { SessionHead } from "../tables/session-heads.js";
+import type { TableReads } from "../tables/tables.js";
 import type { Mutate, Target } from "./mutate.js";
 import type { Removals } from "./removals.js";
 
 export interface BulkRemovalsOptions {
-  readonly rows: Pick<Rows, "toEnd">;
+  readonly tables: Pick<TableReads, "toEnd">;
   readonly apps: Pick<Apps, "idOf">;
   readonly ends: Pick<BulkEnds, "begin" | "finish" | "left">;
   readonly totals: Pick<StoreTotals, "nextRow">;
@@ -30,7 +32,8 @@ export interface BulkRemovalsOptions {
 
 /** What ends the sessions of an app or of a user, and removes their rows batch by batch. */
 export function createBulkRemovals(options: BulkRemovalsOptions) {
-  const { rows, apps, ends, totals, requests, removals, mutate, write, batchSize, clock } = options;
+  const { tables, apps, ends, totals, requests, removals, mutate, write, batchSize, clock } =
+    options;
   /** Their answers are kept when the last row is removed. */
   const inFlight = createInFlight<number | null>();
 
@@ -41,7 +44,7 @@ export function createBulkRemovals(options: BulkRemovalsOptions) {
     idempotencyKey?: IdempotencyKey,
   ): Promise<boolean> =>
     write("rows", (transaction) => {
-      const heads = rows.toEnd(end, limit);
+      const heads = tables.toEnd(end, limit);
       removals.removeAll(transaction, heads, reasonOf(end), end.at);
       if (heads.length === limit) return true;
       ends.finish(transaction, end);
@@ -52,7 +55,7 @@ export function createBulkRemovals(options: BulkRemovalsOptions) {
   /** Null if they are too many to be removed at once, or cannot be read: damage spares none. */
   const readHeads = (scope: BulkEndScope): SessionHead[] | null => {
     try {
-      const heads = rows.toEnd(scope, batchSize + 1);
+      const heads = tables.toEnd(scope, batchSize + 1);
       return heads.length > batchSize ? null : heads;
     } catch (error) {
       if (isDamagedPage(error)) return null;

@@ -3,13 +3,13 @@ import type { ListPage, ListQuery } from "../../../domain/sessions/session-store
 import type { WorkingSet } from "../cache/working-set.js";
 import type { createApps } from "../state/apps.js";
 import type { BulkEnds } from "../state/bulk-ends.js";
-import type { Rows } from "../tables/rows.js";
+import type { TableReads } from "../tables/tables.js";
 
 /** The most rows that a page works through, so that others wait for it no longer than a few ms. */
 const BATCH_SIZE = 100;
 
 export interface ListingOptions {
-  readonly rows: Pick<Rows, "list" | "bySessionId">;
+  readonly tables: Pick<TableReads, "list" | "bySessionId">;
   readonly apps: Pick<ReturnType<typeof createApps>, "idOf">;
   readonly memory: Pick<WorkingSet, "latest">;
   readonly ends: Pick<BulkEnds, "of" | "floor">;
@@ -19,20 +19,20 @@ export interface ListingOptions {
  * What lists sessions, the newest first. A page ends where it has read BATCH_SIZE rows or as many
  * bytes as it may answer, whatever it shows of them. Nothing read comes into the cache.
  */
-export function createListing({ rows, apps, memory, ends }: ListingOptions) {
+export function createListing({ tables, apps, memory, ends }: ListingOptions) {
   const list = (app: string, now: number, query: ListQuery): ListPage => {
     const { userId, activeSince = 0, before = Number.MAX_SAFE_INTEGER, limit, maxBytes } = query;
     const { includeEnding = false } = query;
     const appId = apps.idOf(app);
     if (appId === null) return { sessions: [], bytes: 0, next: null };
-    // Rows whose end is durable are shown too where ends under way are: events of them follow.
+    // TableReads whose end is durable are shown too where ends under way are: events of them follow.
     const from = includeEnding ? 0 : ends.floor(app);
     const sessions: Session[] = [];
     let bytes = 0;
     let read = 0;
     let examined = 0;
     let last = before;
-    for (const stored of rows.list({ app, appId, userId, before, from, limit: BATCH_SIZE })) {
+    for (const stored of tables.list({ app, appId, userId, before, from, limit: BATCH_SIZE })) {
       if (sessions.length === limit || read > maxBytes) return { sessions, bytes, next: last };
       examined++;
       last = stored.row;
@@ -48,7 +48,7 @@ export function createListing({ rows, apps, memory, ends }: ListingOptions) {
   };
 
   const withId = (app: string, appId: number, id: string, now: number): Session | null => {
-    const stored = rows.bySessionId(app, appId, id);
+    const stored = tables.bySessionId(app, appId, id);
     if (!stored || ends.of({ app, userId: stored.session.userId, row: stored.row })) return null;
     const session = memory.latest(stored);
     return session && isLive(session, now) ? session : null;

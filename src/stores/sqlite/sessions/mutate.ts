@@ -6,7 +6,7 @@ import { type Entry, latestOf } from "../cache/entry.js";
 import type { WorkingSet } from "../cache/working-set.js";
 import type { Reads, RunWrite, Transaction } from "../commit/commit-queue.js";
 import type { Requests } from "../state/answers.js";
-import { rowWrites } from "../tables/row-writes.js";
+import { tableWrites } from "../tables/tables.js";
 import type { Removals } from "./removals.js";
 import type { Lookup } from "./session-lookup.js";
 
@@ -48,7 +48,7 @@ export function createMutate(options: MutateOptions): Mutate {
   /** The session after its use by the key. */
   const used = (transaction: Transaction, entry: Entry, key: SessionKey): Entry => {
     if (!("tokenHash" in key && isFirstUse(entry, key.tokenHash))) return entry;
-    transaction.add(rowWrites.dropSpare(entry.row, latestOf(entry)));
+    transaction.add(tableWrites.dropSpare(entry.row, latestOf(entry)));
     return memory.dropSpare(transaction, entry);
   };
 

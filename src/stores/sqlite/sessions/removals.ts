@@ -8,8 +8,8 @@ import type { AppUsages } from "../state/app-usage.js";
 import { type BulkEnd, type BulkEnds, reasonOf } from "../state/bulk-ends.js";
 import type { createEventLog } from "../state/event-log.js";
 import type { StoreTotals } from "../state/totals.js";
-import { rowWrites } from "../tables/row-writes.js";
-import type { SessionHead } from "../tables/rows.js";
+import type { SessionHead } from "../tables/session-heads.js";
+import { tableWrites } from "../tables/tables.js";
 
 export interface RemovalsOptions {
   readonly events: Pick<ReturnType<typeof createEventLog>, "note">;
@@ -40,7 +40,7 @@ export function createRemovals({ events, memory, ends, totals, usages }: Removal
     /** The transaction ends the session for `reason`, unless it expired. */
     remove(transaction: Transaction, entry: Entry, reason: EndReason, now: number): void {
       events.note(transaction, "ended", latestOf(entry), now, reason);
-      transaction.add(rowWrites.delete(entry.row));
+      transaction.add(tableWrites.delete(entry.row));
       memory.remove(transaction, entry.tokenHash);
       totals.removed(transaction, 1);
       const { app } = entry.untouched;
@@ -73,7 +73,7 @@ export function createRemovals({ events, memory, ends, totals, usages }: Removal
       }
       if (heads.length === 0) return 0;
       memory.removeAll(transaction, ended);
-      transaction.add(rowWrites.deleteAll(heads.map(({ row }) => row)));
+      transaction.add(tableWrites.deleteAll(heads.map(({ row }) => row)));
       totals.removed(transaction, heads.length);
       for (const [app, { sessions, dataBytes }] of sumByApp(heads)) {
         usages.add(transaction, app, { sessions: -sessions, dataBytes: -dataBytes });

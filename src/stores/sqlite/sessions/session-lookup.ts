@@ -6,10 +6,10 @@ import type { WorkingSet } from "../cache/working-set.js";
 import type { Apps } from "../state/apps.js";
 import type { BulkEnds } from "../state/bulk-ends.js";
 import { createRotatedTokens } from "../state/rotated-tokens.js";
-import type { Rows } from "../tables/rows.js";
+import type { TableReads } from "../tables/tables.js";
 
 export interface LookupOptions {
-  readonly rows: Pick<Rows, "byToken" | "bySessionId" | "byRotatedToken" | "hasToken">;
+  readonly tables: Pick<TableReads, "byToken" | "bySessionId" | "byRotatedToken" | "hasToken">;
   readonly memory: Pick<WorkingSet, "get" | "admit" | "graceOf" | "follow">;
   readonly apps: Pick<Apps, "idOf">;
   readonly ends: Pick<BulkEnds, "of">;
@@ -18,7 +18,7 @@ export interface LookupOptions {
 export type Lookup = ReturnType<typeof createLookup>;
 
 /** What finds live sessions, in memory or else in the file. */
-export function createLookup({ rows, memory, apps, ends }: LookupOptions) {
+export function createLookup({ tables, memory, apps, ends }: LookupOptions) {
   /** What `read` finds for an app that the file knows. */
   const inApp = <T>(app: string, read: (appId: number) => T | null): T | null => {
     const id = apps.idOf(app);
@@ -38,14 +38,14 @@ export function createLookup({ rows, memory, apps, ends }: LookupOptions) {
 
   const byOldToken = createRotatedTokens(
     memory,
-    (app, tokenHash) => inApp(app, (id) => rows.byRotatedToken(app, id, tokenHash)),
+    (app, tokenHash) => inApp(app, (id) => tables.byRotatedToken(app, id, tokenHash)),
     isOpen,
   );
 
   const find = (app: string, tokenHash: TokenHash, now: number): Entry | null => {
     let entry = memory.get(tokenHash);
     if (entry === undefined) {
-      const stored = inApp(app, (id) => rows.byToken(app, id, tokenHash));
+      const stored = inApp(app, (id) => tables.byToken(app, id, tokenHash));
       entry = stored && memory.admit(stored);
     }
     if (entry?.tokenHash !== tokenHash) {
@@ -62,14 +62,14 @@ export function createLookup({ rows, memory, apps, ends }: LookupOptions) {
     /** The session that is named. By its id the file is asked, which must have all writes. */
     findKey(app: string, key: SessionKey, now: number): Entry | null {
       if ("tokenHash" in key) return find(app, key.tokenHash, now);
-      const stored = inApp(app, (id) => rows.bySessionId(app, id, key.id));
+      const stored = inApp(app, (id) => tables.bySessionId(app, id, key.id));
       return stored && find(app, stored.tokenHash, now);
     },
 
     /** Whether a session, live or not reclaimed yet, has the token or had it, in any app. */
     isTaken(tokenHash: TokenHash): boolean {
       const entry = memory.get(tokenHash);
-      return entry === undefined ? rows.hasToken(tokenHash) : entry !== null;
+      return entry === undefined ? tables.hasToken(tokenHash) : entry !== null;
     },
 
     /** The session of an old token whose use is theft. */

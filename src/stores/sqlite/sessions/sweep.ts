@@ -4,19 +4,20 @@ import type { RunWrite } from "../commit/commit-queue.js";
 import { isDamageAnswer } from "../file/failure.js";
 import type { StoreHealth } from "../file/health.js";
 import type { Requests } from "../state/answers.js";
-import { rowWrites } from "../tables/row-writes.js";
-import type { Rows, SessionHead } from "../tables/rows.js";
+import type { SessionHead } from "../tables/session-heads.js";
+import type { TableReads } from "../tables/tables.js";
+import { tableWrites } from "../tables/tables.js";
 import type { Removals } from "./removals.js";
 
-/** Rows on damaged pages that a sweep passes over; beyond them it goes no further. */
+/** TableReads on damaged pages that a sweep passes over; beyond them it goes no further. */
 const MOST_DAMAGED = 10_000;
 
 /** Milliseconds until what met damage that it cannot pass over is tried again. */
 const DAMAGE_PAUSE = 60_000;
 
 export interface SweepOptions {
-  readonly rows: Pick<
-    Rows,
+  readonly tables: Pick<
+    TableReads,
     "firstExpiry" | "expiredRequests" | "firstSweep" | "toSweep" | "rowsToSweep" | "headToSweep"
   >;
   readonly memory: Pick<WorkingSet, "latest">;
@@ -39,8 +40,8 @@ interface Swept {
 /** What removes at most `limit` of what expired up to `now` (ms); each answers whether there may
  * be more. */
 export function createSweep(options: SweepOptions) {
-  const { rows, memory, removals, requests, health, write, swept, clock } = options;
-  /** Rows that cannot be removed. */
+  const { tables, memory, removals, requests, health, write, swept, clock } = options;
+  /** TableReads that cannot be removed. */
   const damaged = new Set<number>();
 
   const examine = (read: () => readonly SessionHead[], now: number): Promise<Swept> =>
@@ -50,7 +51,7 @@ export function createSweep(options: SweepOptions) {
       for (const head of due) {
         const session = memory.latest(head) ?? head.session;
         if (isLive(session, now))
-          transaction.add(rowWrites.deferSweep(head.row, expiresAt(session)));
+          transaction.add(tableWrites.deferSweep(head.row, expiresAt(session)));
         else expired.push(head);
       }
       removals.removeAll(transaction, expired, "idle", now);
@@ -59,11 +60,11 @@ export function createSweep(options: SweepOptions) {
 
   /** The same row by row, which passes over those on damaged pages. */
   const examineEach = async (now: number, limit: number): Promise<Swept> => {
-    const due = health.read(() => rows.rowsToSweep(now, limit + damaged.size));
+    const due = health.read(() => tables.rowsToSweep(now, limit + damaged.size));
     let [examined, expired] = [0, 0];
     for (const row of due.filter((one) => !damaged.has(one))) {
       const read = () => {
-        const head = rows.headToSweep(row);
+        const head = tables.headToSweep(row);
         return head ? [head] : [];
       };
       try {
@@ -80,7 +81,7 @@ export function createSweep(options: SweepOptions) {
   const examineAll = async (now: number, limit: number): Promise<Swept> => {
     if (damaged.size > 0) return examineEach(now, limit);
     try {
-      return await examine(() => rows.toSweep(now, limit), now);
+      return await examine(() => tables.toSweep(now, limit), now);
     } catch (error) {
       if (!isDamageAnswer(error)) throw error;
       return examineEach(now, limit);
@@ -90,10 +91,10 @@ export function createSweep(options: SweepOptions) {
   return {
     /** Answers that were kept for repeated calls. */
     async requests(now: number, limit: number): Promise<boolean> {
-      const first = health.read(() => rows.firstExpiry());
+      const first = health.read(() => tables.firstExpiry());
       if (first === null || first > now) return false;
       return write("memory", (transaction) => {
-        const expired = rows.expiredRequests(now, limit);
+        const expired = tables.expiredRequests(now, limit);
         requests.forget(transaction, expired);
         return expired.length === limit;
       });
@@ -101,7 +102,7 @@ export function createSweep(options: SweepOptions) {
 
     /** Sessions; those that were used since their row was written are looked at again later. */
     async sessions(now: number, limit: number): Promise<boolean> {
-      const first = health.read(() => rows.firstSweep());
+      const first = health.read(() => tables.firstSweep());
       if (first === null || first > now) return false;
       const { examined, expired } = await examineAll(now, limit);
       if (expired > 0) swept(expired);

@@ -5,7 +5,7 @@ import { latestOf } from "../cache/entry.js";
 import type { WorkingSet } from "../cache/working-set.js";
 import type { Transaction } from "../commit/commit-queue.js";
 import type { BulkEnds } from "../state/bulk-ends.js";
-import type { Rows } from "../tables/rows.js";
+import type { TableReads } from "../tables/tables.js";
 
 /** A session that may have to give way, and what finds it. */
 interface Candidate {
@@ -19,7 +19,7 @@ interface Candidate {
  * It must be told of every creation in an app that caps.
  */
 export function createUserCap(
-  rows: Pick<Rows, "ofUser">,
+  tables: Pick<TableReads, "ofUser">,
   memory: Pick<WorkingSet, "peek">,
   ends: Pick<BulkEnds, "of">,
 ) {
@@ -36,7 +36,7 @@ export function createUserCap(
 
   /** The latest of the user's sessions, live or not, in the order of their creation. */
   const listAll = (appId: number | null, session: Session): Candidate[] => {
-    const inFile = appId === null ? [] : rows.ofUser(appId, session.userId);
+    const inFile = appId === null ? [] : tables.ofUser(appId, session.userId);
     const known = new Set(inFile.map(({ row }) => row));
     const created = [...(underWay.get(keyOf(session)) ?? [])]
       .filter(([row]) => !known.has(row))

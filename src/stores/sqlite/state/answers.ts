@@ -5,28 +5,29 @@ import {
 } from "../../../domain/sessions/idempotency-key.js";
 import { answerBytesFor, checkAnswers, type Quotas } from "../../../domain/sessions/quotas.js";
 import type { Transaction } from "../commit/commit-queue.js";
-import { rowWrites } from "../tables/row-writes.js";
-import type { KeptAnswer, Rows, StoredAnswer } from "../tables/rows.js";
+import type { KeptAnswer, StoredAnswer } from "../tables/answers.js";
+import type { TableReads } from "../tables/tables.js";
+import { tableWrites } from "../tables/tables.js";
 import type { AppUsages } from "./app-usage.js";
 import type { Apps } from "./apps.js";
 
 export type Requests = ReturnType<typeof createRequests>;
 
 export interface RequestsOptions {
-  readonly rows: Pick<Rows, "request">;
+  readonly tables: Pick<TableReads, "request">;
   readonly apps: Pick<Apps, "add">;
   readonly usages: Pick<AppUsages, "of" | "add">;
   readonly quotas: Quotas;
 }
 
 /** What looks kept answers up, and keeps new ones as far as the app's quota goes. */
-export function createRequests({ rows, apps, usages, quotas }: RequestsOptions) {
+export function createRequests({ tables, apps, usages, quotas }: RequestsOptions) {
   /** Those that the file does not have yet; null: that it is about to lose. */
   const pending = new Map<RequestHash, StoredAnswer | null>();
 
   const latest = (key: RequestHash): StoredAnswer | null => {
     const known = pending.get(key);
-    return known === undefined ? rows.request(key) : known;
+    return known === undefined ? tables.request(key) : known;
   };
 
   const setPending = (transaction: Transaction, key: RequestHash, record: StoredAnswer | null) => {
@@ -60,7 +61,7 @@ export function createRequests({ rows, apps, usages, quotas }: RequestsOptions) 
     usages.add(transaction, app, {
       answerBytes: answerBytesFor(Buffer.byteLength(record.answer)) - replaced,
     });
-    transaction.add(rowWrites.keepRequest(key, record, id));
+    transaction.add(tableWrites.keepRequest(key, record, id));
     setPending(transaction, key, record);
   };
 
@@ -92,7 +93,7 @@ export function createRequests({ rows, apps, usages, quotas }: RequestsOptions) 
         if (app !== null) usages.add(transaction, app, { answerBytes: -answerBytesFor(bytes) });
       }
       if (settled.length === 0) return;
-      transaction.add(rowWrites.deleteRequests(settled.map(({ row }) => row)));
+      transaction.add(tableWrites.deleteRequests(settled.map(({ row }) => row)));
     },
   };
 }

@@ -1,7 +1,7 @@
 import { type AppUsage, NO_USAGE } from "../../../domain/sessions/quotas.js";
 import type { Transaction } from "../commit/commit-queue.js";
-import { rowWrites } from "../tables/row-writes.js";
-import type { Rows } from "../tables/rows.js";
+import type { TableReads } from "../tables/tables.js";
+import { tableWrites } from "../tables/tables.js";
 import type { Apps } from "./apps.js";
 
 export type AppUsages = ReturnType<typeof createAppUsages>;
@@ -13,9 +13,9 @@ interface Counted {
 }
 
 /** How much there is of each app, which nothing has to read the tables for. */
-export function createAppUsages(rows: Pick<Rows, "appUsages">, apps: Pick<Apps, "idOf">) {
+export function createAppUsages(tables: Pick<TableReads, "appUsages">, apps: Pick<Apps, "idOf">) {
   const counted = new Map<string, Counted>();
-  for (const { app, ...usage } of rows.appUsages()) counted.set(app, { usage, saved: usage });
+  for (const { app, ...usage } of tables.appUsages()) counted.set(app, { usage, saved: usage });
   /** Apps that the batch which is being made has more or less of. */
   let changed = new Set<string>();
 
@@ -48,7 +48,7 @@ export function createAppUsages(rows: Pick<Rows, "appUsages">, apps: Pick<Apps, 
         transaction.onRollback(() => {
           one.saved = before;
         });
-        transaction.add(rowWrites.appUsage(id, one.usage));
+        transaction.add(tableWrites.appUsage(id, one.usage));
       }
     },
   };

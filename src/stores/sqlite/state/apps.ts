@@ -1,21 +1,24 @@
 import { checkApps, type Quotas } from "../../../domain/sessions/quotas.js";
 import type { Transaction } from "../commit/commit-queue.js";
-import { rowWrites } from "../tables/row-writes.js";
-import type { Rows } from "../tables/rows.js";
+import type { TableReads } from "../tables/tables.js";
+import { tableWrites } from "../tables/tables.js";
 
 export type Apps = ReturnType<typeof createApps>;
 
 /** The numbers that the tables know apps by. */
-export function createApps(rows: Pick<Rows, "app" | "lastApp" | "appUsages">, quotas: Quotas) {
+export function createApps(
+  tables: Pick<TableReads, "app" | "lastApp" | "appUsages">,
+  quotas: Quotas,
+) {
   const ids = new Map<string, number>();
-  let count = rows.appUsages().length;
-  let next = rows.lastApp() + 1;
+  let count = tables.appUsages().length;
+  let next = tables.lastApp() + 1;
 
   /** Null if the app never had a session and was never watched. */
   const idOf = (app: string): number | null => {
     const known = ids.get(app);
     if (known !== undefined) return known;
-    const id = rows.app(app);
+    const id = tables.app(app);
     if (id !== null) ids.set(app, id);
     return id;
   };
@@ -31,7 +34,7 @@ export function createApps(rows: Pick<Rows, "app" | "lastApp" | "appUsages">, qu
       checkApps(app, count, quotas);
       const id = next++;
       count++;
-      transaction.add(rowWrites.insertApp(id, app));
+      transaction.add(tableWrites.insertApp(id, app));
       ids.set(app, id);
       transaction.onRollback(() => {
         count--;

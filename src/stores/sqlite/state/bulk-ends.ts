@@ -1,25 +1,10 @@
-import type { Database } from "better-sqlite3";
 import type { EndReason } from "../../../domain/sessions/end-reason.js";
 import type { Transaction } from "../commit/commit-queue.js";
-import { rowWrites } from "../tables/row-writes.js";
-
-/** Which sessions end together: those of an app, or of one of its users, that exist at one instant. */
-export interface BulkEndScope {
-  readonly app: string;
-  readonly appId: number;
-  /** Null: of all users. */
-  readonly userId: string | null;
-  /** Only rows numbered below this. */
-  readonly before: number;
-  /** But for this row. */
-  readonly keep: number | null;
-  /** Milliseconds since 1970. */
-  readonly at: number;
-}
+import type { BulkEndScope, StoredBulkEnd } from "../tables/bulk-ends.js";
+import { type TableReads, tableWrites } from "../tables/tables.js";
 
 /** A scope whose sessions are dead, and whose rows are removed little by little. */
-export interface BulkEnd extends BulkEndScope {
-  readonly id: number;
+export interface BulkEnd extends StoredBulkEnd {
   /** Of the rows removed so far, how many lived at the instant. */
   ended: number;
   /** Whether a call removes its rows, so that the sweep need not. */
@@ -41,14 +26,7 @@ export function reasonOf({ userId }: BulkEndScope): EndReason {
  * The ends of many sessions whose rows are not all removed. One row in the file ends them all,
  * so that no crash leaves some of them alive.
  */
-export function createBulkEnds(db: Database) {
-  const stored = db
-    .prepare<[], Omit<BulkEnd, "ended" | "isDriven">>(
-      `SELECT bulk_ends.id, name AS app, app_id AS appId, user_id AS userId, before, keep,
-         ended_at AS at
-       FROM bulk_ends JOIN apps ON apps.id = app_id ORDER BY bulk_ends.id`,
-    )
-    .all();
+export function createBulkEnds(tables: Pick<TableReads, "bulkEnds">) {
   /** By app, in the order of their instants. */
   const ends = new Map<string, BulkEnd[]>();
   let nextId = 1;
@@ -62,7 +40,7 @@ export function createBulkEnds(db: Database) {
     if (left.length > 0) ends.set(end.app, left);
     else ends.delete(end.app);
   };
-  for (const one of stored) insert({ ...one, ended: 0, isDriven: false });
+  for (const one of tables.bulkEnds()) insert({ ...one, ended: 0, isDriven: false });
 
   return {
     /** The first end that the session is part of, if it is of any: it is dead then. */
@@ -87,14 +65,14 @@ export function createBulkEnds(db: Database) {
     begin(transaction: Transaction, scope: BulkEndScope): BulkEnd {
       const end: BulkEnd = { ...scope, id: nextId, ended: 0, isDriven: true };
       insert(end);
-      transaction.add(rowWrites.beginBulkEnd(end));
+      transaction.add(tableWrites.beginBulkEnd(end));
       transaction.onRollback(() => remove(end));
       return end;
     },
 
     /** The transaction removes the last of its rows. */
     finish(transaction: Transaction, end: BulkEnd): void {
-      transaction.add(rowWrites.finishBulkEnd(end.id));
+      transaction.add(tableWrites.finishBulkEnd(end.id));
       // Not before: until then the rows are in the file.
       transaction.onCommit(() => remove(end));
     },

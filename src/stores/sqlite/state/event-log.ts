@@ -1,4 +1,3 @@
-import type { Database } from "better-sqlite3";
 import type { EndReason } from "../../../domain/sessions/end-reason.js";
 import {
   type EventListener,
@@ -16,8 +15,7 @@ import {
   type SessionEventType,
 } from "../../../domain/sessions/session-event.js";
 import type { Transaction } from "../commit/commit-queue.js";
-import { createEventRows } from "../tables/events.js";
-import { rowWrites } from "../tables/row-writes.js";
+import { type TableReads, tableWrites } from "../tables/tables.js";
 
 /** Events that one transaction removes from the log: as many as came since the last removal. */
 const PRUNED = 1_000;
@@ -41,11 +39,13 @@ interface Watched {
  * them, and told of when both are on disk. The log keeps the
  * last `keptEvents` at least.
  */
-export function createEventLog(db: Database, keptEvents: number) {
-  const rows = createEventRows(db);
+export function createEventLog(
+  tables: Pick<TableReads, "watchedApps" | "eventBounds" | "eventsOfApp" | "eventsOfUser">,
+  keptEvents: number,
+) {
   const watched = new Map<string, Watched>();
-  for (const one of rows.watchedApps()) watched.set(one.app, { ...one, isDurable: true });
-  let { first, last: given } = rows.bounds();
+  for (const one of tables.watchedApps()) watched.set(one.app, { ...one, isDurable: true });
+  let { first, last: given } = tables.eventBounds();
   /** The highest revision that is on disk. */
   let latest = given;
   let listener: EventListener | undefined;
@@ -66,7 +66,7 @@ export function createEventLog(db: Database, keptEvents: number) {
   const prune = (transaction: Transaction) => {
     const before = first;
     first += PRUNED;
-    transaction.add(rowWrites.pruneEvents(first));
+    transaction.add(tableWrites.pruneEvents(first));
     transaction.onRollback(() => {
       first = before;
     });
@@ -83,9 +83,9 @@ export function createEventLog(db: Database, keptEvents: number) {
       if (after < Math.max(from, first - 1) || after > latest) return null;
       if (userId === undefined) {
         const revision = Math.min(after + PAGE, latest);
-        return { events: rows.ofApp(app, appId, after, revision), revision };
+        return { events: tables.eventsOfApp(app, appId, after, revision), revision };
       }
-      const events = rows.ofUser(app, appId, userId, after, latest, PAGE);
+      const events = tables.eventsOfUser(app, appId, userId, after, latest, PAGE);
       const last = events.length === PAGE ? events.at(-1) : undefined;
       return { events, revision: last?.revision ?? latest };
     },
@@ -106,7 +106,7 @@ export function createEventLog(db: Database, keptEvents: number) {
       const from = before && now < before.until ? before.from : given;
       const one: Watched = { appId, from, until: now + LOG_PERIOD, isDurable: false };
       watched.set(app, one);
-      transaction.add(rowWrites.watchApp(appId, one));
+      transaction.add(tableWrites.watchApp(appId, one));
       transaction.onRollback(() => {
         if (before) watched.set(app, before);
         else watched.delete(app);
@@ -136,7 +136,7 @@ export function createEventLog(db: Database, keptEvents: number) {
         given--;
       });
       add(transaction, event);
-      transaction.add(rowWrites.insertEvent(one.appId, event));
+      transaction.add(tableWrites.insertEvent(one.appId, event));
     },
 
     /** The transaction writes touches of the session, which somebody may want to know. */

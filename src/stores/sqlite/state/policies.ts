@@ -1,32 +1,11 @@
-import type { Database } from "better-sqlite3";
 import { type AppPolicy, NO_POLICY } from "../../../domain/sessions/app-policy.js";
 import { checkPolicies, type Quotas } from "../../../domain/sessions/quotas.js";
 import type { Transaction } from "../commit/commit-queue.js";
-import { rowWrites } from "../tables/row-writes.js";
-
-type PolicyRow = Omit<AppPolicy, "callerTokens"> & {
-  readonly app: string;
-  readonly callerTokens: number;
-};
+import { type TableReads, tableWrites } from "../tables/tables.js";
 
 /** The apps' policies: all in memory, read once at opening. */
-export function createPolicies(db: Database, quotas: Quotas) {
-  const rows = db
-    .prepare<[], PolicyRow>(
-      `SELECT app, default_idle_ttl AS defaultIdleTtl, max_idle_ttl AS maxIdleTtl,
-         default_absolute_ttl AS defaultAbsoluteTtl, max_absolute_ttl AS maxAbsoluteTtl,
-         max_sessions_per_user AS maxSessionsPerUser, at_limit AS atLimit, bind_ip AS bindIp,
-         bind_user_agent AS bindUserAgent, touch_interval AS touchInterval,
-         caller_tokens AS callerTokens
-       FROM app_policies`,
-    )
-    .all();
-  const policies = new Map<string, AppPolicy>(
-    rows.map(({ app, callerTokens, ...policy }) => [
-      app,
-      { ...policy, callerTokens: callerTokens === 1 },
-    ]),
-  );
+export function createPolicies(tables: Pick<TableReads, "policies">, quotas: Quotas) {
+  const policies = new Map<string, AppPolicy>(tables.policies());
 
   return {
     of: (app: string): AppPolicy => policies.get(app) ?? NO_POLICY,
@@ -40,7 +19,7 @@ export function createPolicies(db: Database, quotas: Quotas) {
         if (before) policies.set(app, before);
         else policies.delete(app);
       });
-      transaction.add(rowWrites.setPolicy(app, policy));
+      transaction.add(tableWrites.setPolicy(app, policy));
     },
   };
 }

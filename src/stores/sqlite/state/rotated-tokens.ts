@@ -2,7 +2,7 @@ import { type OldTokenUse, useOfOldToken } from "../../../domain/sessions/rotati
 import type { TokenHash } from "../../../domain/token.js";
 import type { Entry } from "../cache/entry.js";
 import type { WorkingSet } from "../cache/working-set.js";
-import type { FormerlyOpened } from "../tables/rows.js";
+import type { FormerlyOpened } from "../tables/rotated-tokens.js";
 
 /** A session, and until when (ms) a token that was rotated opens it whatever happens. */
 interface Opened {

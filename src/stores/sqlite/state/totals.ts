@@ -1,12 +1,12 @@
 import type { Transaction } from "../commit/commit-queue.js";
-import { rowWrites } from "../tables/row-writes.js";
-import type { Rows } from "../tables/rows.js";
+import type { TableReads } from "../tables/tables.js";
+import { tableWrites } from "../tables/tables.js";
 
 export type StoreTotals = ReturnType<typeof createTotals>;
 
 /** How many sessions there are and which row comes next, which nothing has to read the table for. */
-export function createTotals(rows: Pick<Rows, "totals">) {
-  let saved = rows.totals();
+export function createTotals(tables: Pick<TableReads, "totals">) {
+  let saved = tables.totals();
   let { sessions } = saved;
   let nextRow = saved.lastRow + 1;
 
@@ -40,7 +40,7 @@ export function createTotals(rows: Pick<Rows, "totals">) {
       transaction.onRollback(() => {
         saved = before;
       });
-      transaction.add(rowWrites.totals(saved));
+      transaction.add(tableWrites.totals(saved));
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Database } from "better-sqlite3";
 import type { EndReason } from "../../../domain/sessions/end-reason.js";
 import type { SessionEvent, SessionEventType } from "../../../domain/sessions/session-event.js";
+import type { Write } from "./write.js";
 
 /** The columns of an event in the order of COLUMNS. */
 type Row = [
@@ -15,21 +16,34 @@ type Row = [
 
 const COLUMNS = "revision, type, session_id, user_id, version, occurred_at, end_reason";
 
-/** An app whose events are logged: its number, and between which revision and which instant. */
-export interface WatchedApp {
-  readonly app: string;
-  readonly appId: number;
-  readonly from: number;
-  readonly until: number;
-}
+export const EVENT_STATEMENTS = {
+  insertEvent: `INSERT INTO events (revision, app_id, type, session_id, user_id, version,
+    occurred_at, end_reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  pruneEvents: "DELETE FROM events WHERE revision < ?",
+} as const;
 
-/** What reads the log of events. */
-export function createEventRows(db: Database) {
+type EventWrite = Write<keyof typeof EVENT_STATEMENTS>;
+
+export const eventWrites = {
+  insertEvent: (appId: number, event: SessionEvent): EventWrite => [
+    "insertEvent",
+    event.revision,
+    appId,
+    event.type,
+    event.sessionId,
+    event.userId,
+    event.version,
+    event.occurredAt,
+    event.endReason,
+  ],
+
+  /** Deletes the events before a revision. */
+  pruneEvents: (before: number): EventWrite => ["pruneEvents", before],
+};
+
+/** Prepares the reads of the event log. */
+export function createEventReads(db: Database) {
   const statements = {
-    watched: db.prepare<[], WatchedApp>(
-      `SELECT name AS app, id AS appId, logged_from AS "from", logged_until AS until
-       FROM apps WHERE logged_until > 0`,
-    ),
     bounds: db.prepare<[], { readonly first: number; readonly last: number }>(
       `SELECT coalesce((SELECT min(revision) FROM events), first_revision + 1) AS first,
          coalesce((SELECT max(revision) FROM events), first_revision) AS last
@@ -51,17 +65,15 @@ export function createEventRows(db: Database) {
   };
 
   return {
-    watchedApps: (): WatchedApp[] => statements.watched.all(),
-
     /** The lowest revision that may be in the log, and the highest ever given. */
-    bounds: () => statements.bounds.get() ?? { first: 1, last: 0 },
+    eventBounds: () => statements.bounds.get() ?? { first: 1, last: 0 },
 
     /** The app's events after one revision up to another. */
-    ofApp: (app: string, appId: number, after: number, upTo: number): SessionEvent[] =>
+    eventsOfApp: (app: string, appId: number, after: number, upTo: number): SessionEvent[] =>
       statements.ofApp.all(appId, after, upTo).map((row) => fromRow(app, row)),
 
     /** The first `limit` of the user's. */
-    ofUser: (
+    eventsOfUser: (
       app: string,
       appId: number,
       userId: string,
