@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { readConfig } from "../config/config.js";
 import { SETTINGS } from "../config/settings.js";
 import { describeFault, LatchkeyError } from "../domain/error.js";
-import { processActor } from "../lib/process-actor.js";
+import { processActor } from "../server/process-actor.js";
 import type { Server } from "../server/start.js";
 import { backupDatabase } from "../stores/sqlite/file/backup.js";
 import { isDamage } from "../stores/sqlite/file/failure.js";

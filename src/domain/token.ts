@@ -1,12 +1,10 @@
 import { hash, hkdfSync } from "node:crypto";
+import type { RandomBytes } from "../lib/random.js";
 
 declare const tokenHash: unique symbol;
 
 /** SHA-256 of a token, in base64url (43 characters): all of a token that is ever kept. */
 export type TokenHash = string & { readonly [tokenHash]: true };
-
-/** Fills the given number of bytes from a cryptographic generator. */
-export type RandomBytes = (size: number) => Uint8Array;
 
 export const TOKEN_LENGTH = 64;
 

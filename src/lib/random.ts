@@ -1,4 +1,5 @@
-import type { RandomBytes } from "../domain/token.js";
+/** Returns the given number of bytes from a cryptographic generator. */
+export type RandomBytes = (size: number) => Uint8Array;
 
 /** Bytes drawn at a time: some forty sessions' worth. */
 const POOL = 4_096;

@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
 import { type DerivedKey, ExchangeError, type KeyExchange } from "../domain/rke/key-exchange.js";
-import type { RandomBytes } from "../domain/token.js";
+import type { RandomBytes } from "../lib/random.js";
 import { deriveKey } from "./derivation.js";
 import type { Discovered, Discovery } from "./discovery.js";
 import {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Logger } from "pino";
 import { describeFault, LatchkeyError } from "../domain/error.js";
 import type { KeyExchange } from "../domain/rke/key-exchange.js";
-import type { RandomBytes } from "../domain/token.js";
+import type { RandomBytes } from "../lib/random.js";
 import { createDiscovery } from "./discovery.js";
 import { createKeyExchange, type ExchangeObserver } from "./exchange.js";
 import { parseRaidaNumbers } from "./records.js";

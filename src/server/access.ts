@@ -1,13 +1,13 @@
 import type { Logger } from "pino";
 import { LatchkeyError } from "../domain/error.js";
 import type { LineLog } from "../lib/line-log.js";
-import { processActor } from "../lib/process-actor.js";
 import { createAccountIndex } from "../services/access/account-index.js";
 import { createAuthentication } from "../services/access/authentication.js";
 import { type Connections, createConnections } from "../services/access/connections.js";
 import { createPasswords } from "../services/logins/passwords.js";
 import { createThrottle } from "../services/logins/throttle.js";
 import { openAccounts, type StoreLocation } from "../stores/index.js";
+import { processActor } from "./process-actor.js";
 
 export interface AccessOptions {
   readonly logger: Logger;

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { CipherName } from "../domain/rke/cipher.js";
 import type { KeyringStats } from "../domain/rke/keyring.js";
-import type { CipherOperation, RkeObserver } from "../services/rke/rke.js";
+import type { CipherOperation, RkeObserver } from "../services/rke/observer.js";
 
 /** What was encrypted or decrypted by one cipher. */
 interface Work {

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
+import type { RandomBytes } from "../../lib/random.js";
 import { invalid } from "../error.js";
 import { checkText, isText } from "../limits.js";
-import type { RandomBytes } from "../token.js";
 
 /** `Admin`: everything. `User`: the sessions of its apps. */
 export type Role = "Admin" | "User";

@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import type { RandomBytes } from "../token.js";
+import type { RandomBytes } from "../../lib/random.js";
 import { decrypt, encrypt, TAG_BYTES } from "./cipher.js";
 import { KEY_BYTES } from "./keyring.js";
 

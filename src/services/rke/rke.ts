@@ -19,20 +19,11 @@ import {
   checkWalletPath,
   RKE_LIMITS,
 } from "../../domain/rke/limits.js";
-import type { RandomBytes } from "../../domain/token.js";
+import type { RandomBytes } from "../../lib/random.js";
 import { absent, checkAssociatedData, usedUp } from "./cipher-checks.js";
 import { createKeySource } from "./key-source.js";
+import type { CipherOperation, RkeObserver } from "./observer.js";
 import { createRkeStreams } from "./streams.js";
-
-/** Called as keys are made and used, for metrics; must not throw. */
-export interface RkeObserver {
-  /** An exchange ended; `fault` is one of the server's own. */
-  exchanged(outcome: "ok" | "fault" | ExchangeFailure, seconds: number): void;
-  /** Messages of `bytes` bytes of plaintext together were encrypted or decrypted. */
-  ciphered(operation: CipherOperation, cipher: CipherName, messages: number, bytes: number): void;
-}
-
-export type CipherOperation = "encrypt" | "decrypt";
 
 export interface RkeOptions {
   readonly keyring: Keyring;

@@ -14,9 +14,9 @@ import {
 } from "../../domain/rke/gcm-stream.js";
 import type { KeyOrigin, Keyring } from "../../domain/rke/keyring.js";
 import { checkRkeSessionId } from "../../domain/rke/limits.js";
-import type { RandomBytes } from "../../domain/token.js";
+import type { RandomBytes } from "../../lib/random.js";
 import { absent, checkAssociatedData, usedUp } from "./cipher-checks.js";
-import type { CipherOperation, RkeObserver } from "./rke.js";
+import type { CipherOperation, RkeObserver } from "./observer.js";
 import { createSegmenter } from "./segmenter.js";
 
 /** What a stream begins with, beside its bytes. */

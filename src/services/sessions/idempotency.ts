@@ -1,7 +1,8 @@
 import { checkRequestId } from "../../domain/limits.js";
 import { type IdempotencyKey, idempotencyKeyOf } from "../../domain/sessions/idempotency-key.js";
-import { deriveBytes, newToken, type RandomBytes } from "../../domain/token.js";
+import { deriveBytes, newToken } from "../../domain/token.js";
 import type { JsonObject } from "../../lib/json.js";
+import type { RandomBytes } from "../../lib/random.js";
 
 /** Returns the idempotency key of a request; undefined if it has no request id. */
 export function readIdempotencyKey(

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { invalid } from "../../domain/error.js";
-import type { RandomBytes } from "../../domain/token.js";
+import type { RandomBytes } from "../../lib/random.js";
 
 /** Which listing a page token belongs to, and whose it is. */
 export interface Listing {

@@ -21,9 +21,10 @@ import {
 import type { Seen } from "../../domain/sessions/binding.js";
 import { type Session, type SessionChange, touched } from "../../domain/sessions/session.js";
 import type { ListQuery, SessionKey, SessionStore } from "../../domain/sessions/session-store.js";
-import { hashToken, type RandomBytes, type TokenHash } from "../../domain/token.js";
+import { hashToken, type TokenHash } from "../../domain/token.js";
 import { mergeJson, mergePatch } from "../../lib/json.js";
 import { chain, type MaybePromise } from "../../lib/maybe-promise.js";
+import type { RandomBytes } from "../../lib/random.js";
 import type { TakeTurn } from "../turns.js";
 import { createWorkLimits } from "../work-limit.js";
 import { createAppPolicies, lifetimeOf } from "./app-policies.js";

@@ -3,7 +3,7 @@ import { chain } from "../../lib/maybe-promise.js";
 import type { Callers } from "../../services/access/callers.js";
 import type { Calls } from "../call/calls.js";
 import { toSessionObject } from "../rpc/caller-session.js";
-import type { CallerOf } from "./rest-sessions/routes.js";
+import type { CallerOf } from "./requests/caller.js";
 
 export interface CurrentSessionOptions {
   readonly calls: Calls;

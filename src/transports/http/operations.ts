@@ -1,28 +1,22 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { LatchkeyError } from "../../domain/error.js";
-import type { Metrics } from "../../telemetry/metrics.js";
 import type { IsPublic, PublicPart } from "../net/listener.js";
-import type { CallerOf } from "./rest-sessions/routes.js";
+import type { CallerOf } from "./requests/caller.js";
+
+/** The metrics as Prometheus reads them. */
+export interface MetricsText {
+  readonly contentType: string;
+  text(): Promise<string>;
+}
 
 export interface OperationsOptions {
   /** Rejects, with why, if the server should get no calls now. */
   readonly ready: () => Promise<void>;
-  readonly metrics: Pick<Metrics, "contentType" | "text">;
+  readonly metrics: MetricsText;
   readonly callerOf: CallerOf;
   /** What may be asked without credentials. */
   readonly isPublic: IsPublic;
 }
-
-/** Where probes ask. They change nothing, and tell nothing of sessions. */
-export const HEALTH_PATHS: ReadonlySet<string> = new Set(["/livez", "/readyz"]);
-
-/** The paths below, by the part that opens them to everybody. */
-export const OPERATIONS: ReadonlyMap<string, PublicPart> = new Map([
-  ["/livez", "health"],
-  ["/readyz", "health"],
-  ["/metrics", "metrics"],
-  ["/openapi.json", "reflection"],
-]);
 
 /** The paths for those who run the server: health, metrics, and what the API is. */
 export function addOperations(app: FastifyInstance, options: OperationsOptions): void {

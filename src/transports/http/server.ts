@@ -17,7 +17,6 @@ import { parseUnixAddress, type UnixAddress } from "../../lib/host.js";
 import type { LineLog } from "../../lib/line-log.js";
 import type { Authorization } from "../../services/access/authorization.js";
 import type { Callers } from "../../services/access/callers.js";
-import type { Metrics } from "../../telemetry/metrics.js";
 import type { Admission } from "../call/admission.js";
 import type { CallOrigins } from "../call/call-origin.js";
 import type { Calls } from "../call/calls.js";
@@ -32,18 +31,20 @@ import { BACKLOG, listenTcp } from "../net/tcp.js";
 import { HANDSHAKE_TIMEOUT, type Tls } from "../net/tls.js";
 import { bindWithMode, nameUnixPeers, removeStale } from "../net/unix-socket.js";
 import type { Rpcs } from "../rpc/rpcs.js";
+import { sendError } from "./answers/send-error.js";
 import { createAdmit } from "./checks/admission.js";
 import { createCallerCheck } from "./checks/caller-check.js";
 import { createOriginGuard } from "./checks/origin-guard.js";
+import { checkRequest } from "./checks/request-check.js";
 import { addConnect } from "./connect/connect.js";
 import { addCurrentSession } from "./current-session.js";
-import { transform } from "./openapi.js";
-import { addOperations } from "./operations.js";
+import { addOperations, type MetricsText } from "./operations.js";
+import type { CallerOf } from "./requests/caller.js";
+import { addBodyParsers } from "./requests/json-parsers.js";
+import { transform } from "./requests/openapi.js";
 import { createRequestBodies, type RequestBodiesOptions } from "./requests/request-bodies.js";
-import { checkRequest } from "./requests/request-check.js";
 import { createDiscards } from "./requests/unread-body.js";
-import { addBodyParsers } from "./rest-sessions/bodies.js";
-import { addRestSessions, type CallerOf, sendError } from "./rest-sessions/routes.js";
+import { addRestSessions } from "./rest-sessions/routes.js";
 import { transformObject } from "./rest-sessions/schemas.js";
 import { addRkeEndpoints } from "./rke/routes.js";
 
@@ -100,7 +101,7 @@ export interface HttpOptions {
   readonly unread: UnreadAnswers;
   /** Gets a line for each request that is refused for its host or origin. */
   readonly logger: Pick<LineLog, "warn">;
-  readonly metrics: Pick<Metrics, "contentType" | "text">;
+  readonly metrics: MetricsText;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Rejects if the store cannot serve. */

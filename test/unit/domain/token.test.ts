@@ -2,13 +2,8 @@ import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  deriveBytes,
-  hashToken,
-  newToken,
-  type RandomBytes,
-  TOKEN_LENGTH,
-} from "../../../src/domain/token.js";
+import { deriveBytes, hashToken, newToken, TOKEN_LENGTH } from "../../../src/domain/token.js";
+import type { RandomBytes } from "../../../src/lib/random.js";
 
 const LETTERS = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"];
 

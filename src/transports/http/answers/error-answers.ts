@@ -4,8 +4,7 @@ import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import type { ErrorCode, LatchkeyError } from "../../../domain/error.js";
 import { encodeStatus, errorDetails } from "../../call/error-details.js";
 import { STATUS } from "../../call/status.js";
-import { errorAnswer } from "../rest-sessions/input.js";
-import { rkeErrorAnswer } from "../rke/routes.js";
+import { errorAnswer, rkeErrorAnswer } from "./error-bodies.js";
 import { ERROR_HEADERS } from "./error-headers.js";
 import { JSON_TYPE } from "./json-answers.js";
 

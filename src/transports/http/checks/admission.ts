@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { overloaded } from "../../../domain/error.js";
 import type { Admission } from "../../call/admission.js";
 import { createErrorAnswers, isConnect } from "../answers/error-answers.js";
-import { HEALTH_PATHS } from "../operations.js";
+import { HEALTH_PATHS } from "../requests/operation-paths.js";
 import { pathOf } from "../requests/request-path.js";
 
 /** What is answered however busy the server is: how it does. */

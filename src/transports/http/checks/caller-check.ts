@@ -5,7 +5,7 @@ import type { Calls } from "../../call/calls.js";
 import type { Pace } from "../../call/pace.js";
 import type { IsPublic, PublicPart } from "../../net/listener.js";
 import { createErrorAnswers, isConnect } from "../answers/error-answers.js";
-import { OPERATIONS } from "../operations.js";
+import { OPERATIONS } from "../requests/operation-paths.js";
 import { pathOf } from "../requests/request-path.js";
 import { createDiscards } from "../requests/unread-body.js";
 

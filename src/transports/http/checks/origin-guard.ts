@@ -4,10 +4,10 @@ import { cors } from "@connectrpc/connect";
 import { LatchkeyError } from "../../../domain/error.js";
 import type { LineLog } from "../../../lib/line-log.js";
 import { STATUS } from "../../call/status.js";
+import { errorAnswer } from "../answers/error-bodies.js";
 import { JSON_TYPE } from "../answers/json-answers.js";
-import { HEALTH_PATHS } from "../operations.js";
+import { HEALTH_PATHS } from "../requests/operation-paths.js";
 import { pathOf } from "../requests/request-path.js";
-import { errorAnswer } from "../rest-sessions/input.js";
 import { createHostRule, type HostRuleOptions } from "./host-rule.js";
 
 export interface OriginGuardOptions extends HostRuleOptions {

@@ -30,8 +30,8 @@ import {
 } from "../../rpc/rpcs.js";
 import { createErrorAnswers } from "../answers/error-answers.js";
 import { ERROR_HEADERS } from "../answers/error-headers.js";
+import type { CallerOf } from "../requests/caller.js";
 import type { RequestBodies } from "../requests/request-bodies.js";
-import type { CallerOf } from "../rest-sessions/routes.js";
 import {
   BODY_HEADERS,
   createDecoder,

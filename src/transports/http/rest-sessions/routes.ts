@@ -1,21 +1,17 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import type { ErrorCode, LatchkeyError } from "../../../domain/error.js";
-import { chain, type MaybePromise } from "../../../lib/maybe-promise.js";
+import { chain } from "../../../lib/maybe-promise.js";
 import type { Authorization } from "../../../services/access/authorization.js";
-import type { CallerSession } from "../../../services/access/connections.js";
 import type { Sessions } from "../../../services/sessions/sessions.js";
 import type { Calls } from "../../call/calls.js";
-import { STATUS } from "../../call/status.js";
-import { ERROR_HEADERS } from "../answers/error-headers.js";
-import { createJsonAnswers, JSON_TYPE } from "../answers/json-answers.js";
+import { createJsonAnswers } from "../answers/json-answers.js";
 import { createJsonStreams } from "../answers/json-streams.js";
+import type { CallerOf } from "../requests/caller.js";
 import {
   createEndpoints,
   type EndpointOptions,
   type Endpoints,
   type RestRequest,
 } from "./endpoints.js";
-import { errorAnswer } from "./input.js";
 import { schemas } from "./schemas.js";
 
 const ROUTES: readonly [
@@ -54,9 +50,6 @@ function isTexts(value: unknown): value is AsyncGenerator<string> {
   return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
 }
 
-/** Who made a request; throws or rejects with LatchkeyError. */
-export type CallerOf = (request: FastifyRequest) => MaybePromise<CallerSession | null>;
-
 /** Serves the ten endpoints of rest-sessions. */
 export function addRestSessions(app: FastifyInstance, options: RestSessionsOptions): void {
   const { callerOf, sessionsOf } = options;
@@ -88,20 +81,4 @@ export function addRestSessions(app: FastifyInstance, options: RestSessionsOptio
     };
     app.route({ method, url, handler, config: { document: schemas[name] } });
   }
-}
-
-/** Answers an error of any HTTP path in the shape that rest-sessions has. */
-export function sendError(
-  reply: FastifyReply,
-  error: LatchkeyError,
-  status = statusOf(error.code),
-) {
-  return reply
-    .code(status)
-    .headers({ ...ERROR_HEADERS[error.code], "content-type": JSON_TYPE })
-    .send(JSON.stringify(errorAnswer(error)));
-}
-
-function statusOf(code: ErrorCode): number {
-  return STATUS[code].http;
 }

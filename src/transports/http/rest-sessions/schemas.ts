@@ -1,6 +1,6 @@
 import type { FastifyDynamicSwaggerOptions } from "@fastify/swagger";
 import { LIMITS } from "../../../domain/limits.js";
-import { object } from "../openapi.js";
+import { object } from "../requests/openapi.js";
 import type { Endpoints } from "./endpoints.js";
 
 // What /openapi.json says of the reproduced endpoints. For readers only: the

@@ -5,11 +5,12 @@ import { chain } from "../../../lib/maybe-promise.js";
 import type { Authorization } from "../../../services/access/authorization.js";
 import type { Calls } from "../../call/calls.js";
 import { STATUS } from "../../call/status.js";
+import { rkeErrorAnswer } from "../answers/error-bodies.js";
 import { ERROR_HEADERS } from "../answers/error-headers.js";
 import { JSON_TYPE } from "../answers/json-answers.js";
+import type { CallerOf } from "../requests/caller.js";
+import { addBodyParsers } from "../requests/json-parsers.js";
 import type { RequestBodies } from "../requests/request-bodies.js";
-import { addBodyParsers } from "../rest-sessions/bodies.js";
-import type { CallerOf } from "../rest-sessions/routes.js";
 import { RKE_ENDPOINTS, type RkeEndpoint, type RkeParameters } from "./endpoints.js";
 import { schemaOf } from "./schemas.js";
 
@@ -122,10 +123,6 @@ function sendError(
         ...(typeof sessionId === "string" && sessionId !== "" ? { session_id: sessionId } : {}),
       }),
     );
-}
-
-export function rkeErrorAnswer({ message }: LatchkeyError, status: number) {
-  return { error: true, message, code: status };
 }
 
 function isUpstream({ code, facts }: LatchkeyError): boolean {

@@ -1,5 +1,5 @@
 import { RKE_LIMITS } from "../../../domain/rke/limits.js";
-import { object } from "../openapi.js";
+import { object } from "../requests/openapi.js";
 import type { RKE_ENDPOINTS } from "./endpoints.js";
 
 // What /openapi.json says of the RKE endpoints. For readers only: the endpoints check their

@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { LatchkeyError } from "../../../domain/error.js";
+import { errorAnswer, rkeErrorAnswer } from "../answers/error-bodies.js";
 import { JSON_TYPE } from "../answers/json-answers.js";
-import { errorAnswer } from "../rest-sessions/input.js";
-import { rkeErrorAnswer } from "../rke/routes.js";
 
 /** Headers that name one thing. Of two, each program on the way could believe another. */
 const SINGLE = ["host", "authorization"] as const;

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import type { FastifyInstance } from "fastify";
 import { LatchkeyError } from "../../../domain/error.js";
 import { checkJsonValues } from "../../rpc/message-values.js";
-import type { RequestBodies } from "../requests/request-bodies.js";
+import type { RequestBodies } from "./request-bodies.js";
 
 /**
  * Bodies of at most `limit` bytes as Express's parser took them: JSON by its content type, any other
