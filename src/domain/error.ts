@@ -79,9 +79,18 @@ export function sessionExists(cause?: unknown): LatchkeyError {
   return new LatchkeyError("exists", "the token is taken: make another", { cause });
 }
 
-/** What a call is answered that names no live session of its app. */
+/**
+ * What a call is answered that names no live session of its app. Unknown tokens cost little more
+ * than known ones: no stack is recorded, which would be most of their price and is of no use.
+ */
 export function noSession(details: ErrorDetails = {}): LatchkeyError {
-  return new LatchkeyError("not_found", "the app has no live session of this name", details);
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return new LatchkeyError("not_found", "the app has no live session of this name", details);
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 /** What a fault says, in one line for a log, whatever was thrown: also what a thread threw, which may
