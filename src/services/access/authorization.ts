@@ -2,53 +2,19 @@ import type { Logger } from "pino";
 import { mayTouch } from "../../domain/accounts/account.js";
 import { LatchkeyError } from "../../domain/error.js";
 import { checkApp } from "../../domain/limits.js";
-import type { MaybePromise } from "../../lib/maybe-promise.js";
 import type { Rke } from "../rke/rke.js";
 import type { ByteStream } from "../rke/streams.js";
 import type { Sessions } from "../sessions/sessions.js";
 import type { AnswerCall, Watch, WatchRequest } from "../watches/watch-request.js";
 import type { CallerSession } from "./connections.js";
-
-/**
- * `app`: an Admin, or a User of the app that the call names. `rke`: an Admin, or a User
- * with the grant rke. `admin`: an Admin.
- */
-export type Permission = "app" | "rke" | "admin";
-
-/** Who may do what: the one table. The .proto files say the same of each RPC. */
-export const PERMISSIONS = {
-  create: "app",
-  touch: "app",
-  peek: "app",
-  batch: "app",
-  update: "app",
-  extend: "app",
-  rotate: "app",
-  delete: "app",
-  deleteUser: "app",
-  deleteApp: "admin",
-  list: "app",
-  withIds: "app",
-  countActiveUsers: "app",
-  getPolicy: "app",
-  setPolicy: "admin",
-  watch: "app",
-  listCallers: "admin",
-  "rke.discover": "rke",
-  "rke.create": "rke",
-  "rke.get": "rke",
-  "rke.list": "rke",
-  "rke.delete": "rke",
-  "rke.encrypt": "rke",
-  "rke.decrypt": "rke",
-  "rke.encryptStream": "rke",
-  "rke.decryptStream": "rke",
-} as const satisfies Record<
-  keyof Sessions | "watch" | "listCallers" | `rke.${keyof Rke}`,
-  Permission
->;
-
-export type Operation = keyof typeof PERMISSIONS;
+import {
+  type Operation,
+  type Permission,
+  permissionFor,
+  RKE_USE_CASES,
+  SESSION_USE_CASES,
+  type UseCase,
+} from "./permissions.js";
 
 const REFUSALS: Readonly<Record<Permission, (app: string | undefined) => string>> = {
   app: (app) => `the account may not touch the app ${app}: an administrator can grant it`,
@@ -71,7 +37,7 @@ export interface AuthorizationOptions {
 
 export type Authorization = ReturnType<typeof createAuthorization>;
 
-/** Decides what callers may do, by the table above. */
+/** Decides what callers may do, by the tables of permissions.ts. */
 export function createAuthorization(options: AuthorizationOptions) {
   const { sessions, rke, watch, checkStanding, endOf, logger } = options;
 
@@ -82,7 +48,7 @@ export function createAuthorization(options: AuthorizationOptions) {
   const authorize = (caller: CallerSession, operation: Operation, app?: string): void => {
     const { account, address } = caller;
     if (account.role === "Admin") return;
-    const permission = PERMISSIONS[operation];
+    const permission = permissionFor(operation);
     if (permission === "app" && app !== undefined && mayTouch(account, app)) return;
     if (permission === "rke" && account.rke) return;
     if (app !== undefined) checkApp(app);
@@ -90,15 +56,17 @@ export function createAuthorization(options: AuthorizationOptions) {
     throw new LatchkeyError("forbidden", REFUSALS[permission](app));
   };
 
-  /** As `sessions`, with a line for each call that ends many or sets a policy, and each theft. */
-  const logged = (caller: CallerSession | null): Sessions => {
+  /**
+   * Returns the use cases of sessions behind their rows of the table: each checks its caller's
+   * permission, if there is a caller, and logs what its row asks for and each theft.
+   */
+  const sessionsFor = (caller: CallerSession | null): Sessions => {
     // By the account, so that no number of connections gets more.
     const asker = { who: caller?.account.name ?? "" };
     const who = { account: caller?.account.name, address: caller?.address };
-    const ended = (app: string, all: "of a user" | "of the app", count: number) => {
-      logger.info({ ...who, app, all, count }, "sessions ended");
-      return count;
-    };
+    /** An app that the caller was granted; its account is the caller's for good. */
+    let granted: string | undefined;
+
     const note = (error: unknown) => {
       if (!(error instanceof LatchkeyError) || !error.theft) return;
       logger.warn({ ...who, ...error.theft }, "session ended: its token was stolen");
@@ -107,53 +75,73 @@ export function createAuthorization(options: AuthorizationOptions) {
       note(error);
       throw error;
     };
-    // A theft is known when the end of its session is on disk, so it is never thrown at once.
-    const noting = <T>(answer: MaybePromise<T>): MaybePromise<T> =>
-      answer instanceof Promise ? answer.catch(fail) : answer;
+    const wrap = (name: keyof Sessions): Method => {
+      const { permission, appOf, audit, throws, takesAsker } = SESSION_USE_CASES[
+        name
+      ] as AnyUseCase;
+      const method = sessions[name] as Method;
+      const check = (app: string) => {
+        if (!caller || (app === granted && permission === "app")) return;
+        authorize(caller, name, app);
+        if (permission === "app") granted = app;
+      };
+      return (...call) => {
+        try {
+          check(appOf(...call));
+        } catch (error) {
+          if (throws) throw error;
+          return Promise.reject(error);
+        }
+        if (takesAsker) call[2] = { ...(call[2] as object | undefined), ...asker };
+        const answer = method(...call);
+        // A theft is known when the end of its session is on disk, so it is never thrown at once.
+        if (!(answer instanceof Promise)) return answer;
+        if (!audit) return answer.catch(fail);
+        return answer.then((value) => {
+          const [fields, text] = audit(value, ...call);
+          logger.info({ ...who, ...fields }, text);
+          return value;
+        }, fail);
+      };
+    };
+    const wrapped = wrapAll<Sessions>(SESSION_USE_CASES, wrap);
     return {
-      ...sessions,
-      touch: (app, token, seen) => noting(sessions.touch(app, token, seen)),
-      peek: (app, token, seen) => noting(sessions.peek(app, token, seen)),
+      ...wrapped,
       batch: (request, use, more) =>
-        sessions.batch(
+        wrapped.batch(
           request,
           (result) => {
             note(result);
             return use(result);
           },
-          { ...more, ...asker },
+          more,
         ),
-      update: (request) => sessions.update(request).catch(fail),
-      extend: (request) => sessions.extend(request).catch(fail),
-      rotate: (request) => sessions.rotate(request).catch(fail),
-      delete: (app, name, options) => sessions.delete(app, name, options).catch(fail),
-      deleteUser: async (app, userId, keep, options) =>
-        ended(app, "of a user", await sessions.deleteUser(app, userId, keep, options).catch(fail)),
-      deleteApp: async (app, cancelled, requestId) =>
-        ended(app, "of the app", await sessions.deleteApp(app, cancelled, requestId)),
-      list: (request, use, more) => sessions.list(request, use, { ...more, ...asker }),
-      withIds: (app, ids, more) => sessions.withIds(app, ids, { ...more, ...asker }),
-      countActiveUsers: (app, activeWithin, more) =>
-        sessions.countActiveUsers(app, activeWithin, { ...more, ...asker }),
-      setPolicy: async (app, request) => {
-        const policy = await sessions.setPolicy(app, request);
-        logger.info({ ...who, app, policy }, "app policy set");
-        return policy;
-      },
     };
   };
 
-  /** As `authorize`, with what was decided last at hand: its account is a caller's for good. */
-  const permissionsOf = (caller: CallerSession) => {
-    let granted: string | undefined;
-    return (operation: Operation, app: string): void => {
-      if (app === granted && PERMISSIONS[operation] === "app") return;
-      authorize(caller, operation, app);
-      if (PERMISSIONS[operation] === "app") granted = app;
+  /** Returns the use cases of RKE, each behind its row of the table. */
+  const rkeFor = (caller: CallerSession): Rke => {
+    const checkCaller = () => checkStanding(caller);
+    const wrapped = wrapAll<Rke>(RKE_USE_CASES, (name) => {
+      const method = rke[name] as Method;
+      return (...call) => {
+        try {
+          authorize(caller, `rke.${name}`);
+        } catch (error) {
+          if (RKE_USE_CASES[name].throws) throw error;
+          return Promise.reject(error);
+        }
+        return method(...call);
+      };
+    });
+    return {
+      ...wrapped,
+      encryptStream: (start) => whileStanding(wrapped.encryptStream(start), checkCaller),
+      decryptStream: (start) => whileStanding(wrapped.decryptStream(start), checkCaller),
     };
   };
 
-  const forNobody = logged(null);
+  const forNobody = sessionsFor(null);
   // A caller's session lives as long as its connection.
   const known = new WeakMap<CallerSession, Sessions>();
   const knownRke = new WeakMap<CallerSession, Rke>();
@@ -165,9 +153,9 @@ export function createAuthorization(options: AuthorizationOptions) {
       if (!caller) return forNobody;
       const made = known.get(caller);
       if (made) return made;
-      const guarded = guard(logged(caller), permissionsOf(caller));
-      known.set(caller, guarded);
-      return guarded;
+      const allowed = sessionsFor(caller);
+      known.set(caller, allowed);
+      return allowed;
     },
 
     /** A watch as the caller may have it, for as long as its credentials hold. */
@@ -191,79 +179,27 @@ export function createAuthorization(options: AuthorizationOptions) {
       if (!caller) return rke;
       const made = knownRke.get(caller);
       if (made) return made;
-      const guarded = guardRke(rke, authorize.bind(null, caller), () => checkStanding(caller));
-      knownRke.set(caller, guarded);
-      return guarded;
+      const allowed = rkeFor(caller);
+      knownRke.set(caller, allowed);
+      return allowed;
     },
   };
 }
 
-/** `sessions`, each method behind `may`, which throws if the caller may not. */
-function guard(sessions: Sessions, may: (operation: Operation, app: string) => void): Sessions {
-  const { create, touch, peek, batch, update, extend, rotate, deleteUser, deleteApp, list } =
-    sessions;
-  return {
-    async create(request) {
-      may("create", request.app);
-      return create(request);
-    },
-    touch(app, token, seen) {
-      may("touch", app);
-      return touch(app, token, seen);
-    },
-    peek(app, token, seen) {
-      may("peek", app);
-      return peek(app, token, seen);
-    },
-    async batch(request, use, asker) {
-      may("batch", request.app);
-      return batch(request, use, asker);
-    },
-    async update(request) {
-      may("update", request.app);
-      return update(request);
-    },
-    async extend(request) {
-      may("extend", request.app);
-      return extend(request);
-    },
-    async rotate(request) {
-      may("rotate", request.app);
-      return rotate(request);
-    },
-    async delete(app, name, options) {
-      may("delete", app);
-      return sessions.delete(app, name, options);
-    },
-    async deleteUser(app, userId, keep, options) {
-      may("deleteUser", app);
-      return deleteUser(app, userId, keep, options);
-    },
-    async deleteApp(app, cancelled, requestId) {
-      may("deleteApp", app);
-      return deleteApp(app, cancelled, requestId);
-    },
-    async list(request, use, asker) {
-      may("list", request.app);
-      return list(request, use, asker);
-    },
-    async withIds(app, ids, asker) {
-      may("withIds", app);
-      return sessions.withIds(app, ids, asker);
-    },
-    async countActiveUsers(app, activeWithin, asker) {
-      may("countActiveUsers", app);
-      return sessions.countActiveUsers(app, activeWithin, asker);
-    },
-    getPolicy(app) {
-      may("getPolicy", app);
-      return sessions.getPolicy(app);
-    },
-    async setPolicy(app, request) {
-      may("setPolicy", app);
-      return sessions.setPolicy(app, request);
-    },
-  };
+/** A use case, whatever it takes and answers. */
+type Method = (...call: unknown[]) => unknown;
+
+/** A row of the table, whatever its use case takes and answers. */
+type AnyUseCase = UseCase<unknown[], unknown>;
+
+/** Returns a service of the methods that `wrap` makes, one for each row of a table. */
+function wrapAll<Service extends object>(
+  rows: { readonly [name in keyof Service]: unknown },
+  wrap: (name: keyof Service) => Method,
+): Service {
+  const names = Object.keys(rows) as (keyof Service)[]; // The table has a row for each method.
+  // Each wrapper passes on what it is called with, and answers what its method does.
+  return Object.fromEntries(names.map((name) => [name, wrap(name)])) as Service;
 }
 
 /** A stream that ends with the credentials of its caller, between two chunks. */
@@ -276,48 +212,6 @@ function whileStanding({ push, end }: ByteStream, checkCaller: () => void): Byte
     end() {
       checkCaller();
       return end();
-    },
-  };
-}
-
-/** `rke`, each method behind `may`, which throws if the caller may not. */
-function guardRke(rke: Rke, may: (operation: Operation) => void, checkCaller: () => void): Rke {
-  return {
-    async discover(domain) {
-      may("rke.discover");
-      return rke.discover(domain);
-    },
-    async create(request) {
-      may("rke.create");
-      return rke.create(request);
-    },
-    get(sessionId) {
-      may("rke.get");
-      return rke.get(sessionId);
-    },
-    list() {
-      may("rke.list");
-      return rke.list();
-    },
-    delete(sessionId, forgetKey) {
-      may("rke.delete");
-      rke.delete(sessionId, forgetKey);
-    },
-    encrypt(request) {
-      may("rke.encrypt");
-      return rke.encrypt(request);
-    },
-    decrypt(request) {
-      may("rke.decrypt");
-      return rke.decrypt(request);
-    },
-    encryptStream(start) {
-      may("rke.encryptStream");
-      return whileStanding(rke.encryptStream(start), checkCaller);
-    },
-    decryptStream(start) {
-      may("rke.decryptStream");
-      return whileStanding(rke.decryptStream(start), checkCaller);
     },
   };
 }
