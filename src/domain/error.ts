@@ -66,6 +66,11 @@ export function invalid(
   return new LatchkeyError("invalid", message, { violation: { field, problem } });
 }
 
+/** What a caller is told of a fault inside the server: nothing but that there was one. */
+export function internalError(cause?: unknown): LatchkeyError {
+  return new LatchkeyError("internal", "internal server error", { cause });
+}
+
 /** What a call is answered for which the server has no time; it had no effect. */
 export function overloaded(): LatchkeyError {
   return new LatchkeyError(

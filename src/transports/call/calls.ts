@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { type ErrorCode, LatchkeyError } from "../../domain/error.js";
+import { type ErrorCode, internalError, LatchkeyError } from "../../domain/error.js";
 import type { MaybePromise } from "../../lib/maybe-promise.js";
 import { createSparseLog } from "../../lib/sparse-log.js";
 
@@ -71,7 +71,7 @@ export function createCalls({ observer, logger, clock }: CallsOptions) {
       return error;
     }
     logger.error({ transport, method, err: error }, "call failed");
-    return new LatchkeyError("internal", "internal server error");
+    return internalError();
   };
 
   /** What is told of every call of a method that was answered. */

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { LatchkeyError } from "../../domain/error.js";
+import type { LatchkeyError } from "../../domain/error.js";
 import type { IsPublic, PublicPart } from "../net/listener.js";
 import type { CallerOf } from "./requests/caller.js";
 
@@ -12,6 +12,8 @@ export interface MetricsText {
 export interface OperationsOptions {
   /** Rejects, with why, if the server should get no calls now. */
   readonly ready: () => Promise<void>;
+  /** Returns what is shown of an error; logs a fault. */
+  readonly toCallerError: (error: unknown) => LatchkeyError;
   readonly metrics: MetricsText;
   readonly callerOf: CallerOf;
   /** What may be asked without credentials. */
@@ -20,7 +22,7 @@ export interface OperationsOptions {
 
 /** The paths for those who run the server: health, metrics, and what the API is. */
 export function addOperations(app: FastifyInstance, options: OperationsOptions): void {
-  const { ready, metrics, callerOf, isPublic } = options;
+  const { ready, toCallerError, metrics, callerOf, isPublic } = options;
   const behind = (part: PublicPart) => ({
     onRequest: async (request: FastifyRequest) => {
       if (!isPublic(part)) await callerOf(request);
@@ -35,8 +37,7 @@ export function addOperations(app: FastifyInstance, options: OperationsOptions):
       return { status: "ready" };
     } catch (error) {
       reply.code(503);
-      const reason = error instanceof LatchkeyError ? error.message : "internal server error";
-      return { status: "not ready", reason };
+      return { status: "not ready", reason: toCallerError(error).message };
     }
   });
 

@@ -21,7 +21,6 @@ import type { Admission } from "../call/admission.js";
 import type { CallOrigins } from "../call/call-origin.js";
 import type { Calls } from "../call/calls.js";
 import type { Pace } from "../call/pace.js";
-import { STATUS } from "../call/status.js";
 import type { UnreadAnswers } from "../call/unread-answers.js";
 import type { ConnectionAges } from "../net/connection-age.js";
 import type { ConnectionPlaces } from "../net/connection-places.js";
@@ -31,6 +30,7 @@ import { BACKLOG, listenTcp } from "../net/tcp.js";
 import { HANDSHAKE_TIMEOUT, type Tls } from "../net/tls.js";
 import { bindWithMode, nameUnixPeers, removeStale } from "../net/unix-socket.js";
 import type { Rpcs } from "../rpc/rpcs.js";
+import { createFrameworkErrors } from "./answers/framework-errors.js";
 import { sendError } from "./answers/send-error.js";
 import { createAdmit } from "./checks/admission.js";
 import { createCallerCheck } from "./checks/caller-check.js";
@@ -119,6 +119,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
   const { admission, callOrigins, connectionAges, places, tls } = options;
   const addressOf = ({ socket, headers }: IncomingMessage) =>
     callOrigins.addressOf(socket, headers);
+  const toCallerError = createFrameworkErrors(options.calls.refusals("http"), LIMITS.dataBytes);
   const guard = createOriginGuard({ ...options, boundTo: host, addressOf });
   const admit = createAdmit(admission);
   const callers = createCallerCheck({
@@ -179,11 +180,11 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       maxParamLength: 65_536,
     },
     frameworkErrors: (error, _request, reply) => {
-      sendError(reply, toLatchkeyError(error), error.statusCode);
+      sendError(reply, toCallerError(error), error.statusCode);
     },
   });
   app.setErrorHandler((error: FastifyError, _request, reply) => {
-    const shown = toLatchkeyError(error);
+    const shown = toCallerError(error);
     sendError(reply, shown, shown.code === "invalid" ? error.statusCode : undefined);
   });
   app.addHook("onSend", (request, reply, payload, done) => {
@@ -239,6 +240,7 @@ export async function listenHttp(options: HttpOptions): Promise<Listener> {
       if (draining) throw new LatchkeyError("unavailable", "the server is stopping");
       await options.ping();
     },
+    toCallerError,
     metrics: options.metrics,
   });
 
@@ -293,21 +295,4 @@ function bindFile(server: HttpServer, file: UnixAddress): void {
   const listen = server.listen.bind(server) as (...args: unknown[]) => HttpServer;
   const withMode = (...args: unknown[]) => bindWithMode(file, () => listen(...args));
   Object.defineProperty(server, "listen", { value: withMode });
-}
-
-/** Fastify's own errors in our terms. */
-function toLatchkeyError(error: FastifyError | LatchkeyError): LatchkeyError {
-  if (error instanceof LatchkeyError) return error;
-  if (error.code === "FST_ERR_BAD_URL") {
-    // Its own message repeats the path, and so perhaps a token.
-    return new LatchkeyError("invalid", "the path must be percent-encoded UTF-8");
-  }
-  const { statusCode = 500 } = error;
-  if (statusCode === 413) {
-    const message = `the body must be at most ${LIMITS.dataBytes} bytes`;
-    return new LatchkeyError("invalid", message);
-  }
-  return statusCode < STATUS.internal.http
-    ? new LatchkeyError("invalid", error.message)
-    : new LatchkeyError("internal", "internal server error");
 }

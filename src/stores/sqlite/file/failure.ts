@@ -1,5 +1,10 @@
 import Sqlite from "better-sqlite3";
-import { describeFault, LatchkeyError, sessionExists } from "../../../domain/error.js";
+import {
+  describeFault,
+  internalError,
+  LatchkeyError,
+  sessionExists,
+} from "../../../domain/error.js";
 
 /** SQLite's code of a failed sync. */
 export const SYNC_FAILURE = "SQLITE_IOERR_FSYNC";
@@ -82,7 +87,7 @@ export function isDamageAnswer(error: unknown): boolean {
 }
 
 function damagedPage(cause: Error): LatchkeyError {
-  return new LatchkeyError("internal", "internal server error", { cause });
+  return internalError(cause);
 }
 
 const UNKNOWN = "it is unknown what was written";

@@ -7,6 +7,7 @@ import type { Calls } from "../../call/calls.js";
 import { STATUS } from "../../call/status.js";
 import { rkeErrorAnswer } from "../answers/error-bodies.js";
 import { ERROR_HEADERS } from "../answers/error-headers.js";
+import { createFrameworkErrors } from "../answers/framework-errors.js";
 import { JSON_TYPE } from "../answers/json-answers.js";
 import type { CallerOf } from "../requests/caller.js";
 import { addBodyParsers } from "../requests/json-parsers.js";
@@ -38,19 +39,11 @@ export interface RkeRoutesOptions {
 /** Serves the six endpoints of the reproduced RKE API, by GET and by POST. */
 export function addRkeEndpoints(scope: FastifyInstance, options: RkeRoutesOptions): void {
   const { calls, callerOf, rkeOf, isDraining, bodies } = options;
+  const toCallerError = createFrameworkErrors(calls.refusals("http"), MAX_BODY);
   addBodyParsers(scope, bodies, MAX_BODY);
   scope.setErrorHandler((error: FastifyError | LatchkeyError, request, reply) => {
     if (error instanceof LatchkeyError) return sendError(request, reply, error);
-    const { statusCode = STATUS.internal.http } = error;
-    const message = statusCode === 413 ? `the body must be at most ${MAX_BODY} bytes` : "";
-    return statusCode < STATUS.internal.http
-      ? sendError(
-          request,
-          reply,
-          new LatchkeyError("invalid", message || error.message),
-          statusCode,
-        )
-      : sendError(request, reply, new LatchkeyError("internal", "internal server error"));
+    return sendError(request, reply, toCallerError(error), error.statusCode);
   });
 
   for (const [url, command, changes] of ROUTES) {
