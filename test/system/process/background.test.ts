@@ -9,7 +9,7 @@ const [SCHED_OTHER, SCHED_IDLE] = [0, 5];
 /** Prints niceness and policy of its main thread, by proc(5), before and after it gives way. */
 const PROGRAM = `
   import { readFileSync } from "node:fs";
-  import { workInBackground } from "./src/background.ts";
+  import { workInBackground } from "./src/cli/background.ts";
   const scheduling = () => {
     const fields = readFileSync("/proc/self/stat", "utf8").split(") ")[1].split(" ");
     return [Number(fields[16]), Number(fields[38])];

@@ -50,3 +50,9 @@ test("a path that is not UTF-8 is refused without being repeated", () => {
   assert.equal(code, "invalid");
   assert.doesNotMatch(message, /secret/);
 });
+
+test("a caller that leaves while its body is read is no fault", () => {
+  const { faults, toCallerError } = createTrial();
+  toCallerError(thrown(undefined, "ECONNRESET", "aborted"));
+  assert.deepEqual(faults, []);
+});

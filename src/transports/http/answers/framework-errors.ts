@@ -1,5 +1,5 @@
 import type { FastifyError } from "fastify";
-import { LatchkeyError } from "../../../domain/error.js";
+import { internalError, LatchkeyError } from "../../../domain/error.js";
 import { STATUS } from "../../call/status.js";
 
 /**
@@ -13,6 +13,8 @@ export function createFrameworkErrors(
   return (error) => {
     if (error instanceof LatchkeyError) return error;
     const { code, message = "", statusCode } = (error ?? {}) as Partial<FastifyError>;
+    // The caller left while its body was read: no fault, and nobody to answer.
+    if (code === "ECONNRESET") return internalError();
     if (statusCode === undefined || statusCode >= STATUS.internal.http) return faulted(error);
     if (code === "FST_ERR_BAD_URL") {
       // Its own message repeats the path, and so perhaps a token.
