@@ -8,9 +8,8 @@ import type { Sessions } from "../sessions/sessions.js";
 import type { AnswerCall, Watch, WatchRequest } from "../watches/watch-request.js";
 import type { CallerSession } from "./connections.js";
 import {
-  type Operation,
+  OTHER_USE_CASES,
   type Permission,
-  permissionFor,
   RKE_USE_CASES,
   SESSION_USE_CASES,
   type UseCase,
@@ -42,13 +41,17 @@ export function createAuthorization(options: AuthorizationOptions) {
   const { sessions, rke, watch, checkStanding, endOf, logger } = options;
 
   /**
-   * Throws `forbidden` unless the caller may do this, to this app if it is about
-   * one. It says nothing of what exists: no session was looked for.
+   * Throws `forbidden` unless the caller has the permission that the operation asks for, for this
+   * app if it is about one. It says nothing of what exists: no session was looked for.
    */
-  const authorize = (caller: CallerSession, operation: Operation, app?: string): void => {
+  const demand = (
+    permission: Permission,
+    caller: CallerSession,
+    operation: string,
+    app?: string,
+  ): void => {
     const { account, address } = caller;
     if (account.role === "Admin") return;
-    const permission = permissionFor(operation);
     if (permission === "app" && app !== undefined && mayTouch(account, app)) return;
     if (permission === "rke" && account.rke) return;
     if (app !== undefined) checkApp(app);
@@ -82,27 +85,25 @@ export function createAuthorization(options: AuthorizationOptions) {
       const method = sessions[name] as Method;
       const check = (app: string) => {
         if (!caller || (app === granted && permission === "app")) return;
-        authorize(caller, name, app);
+        demand(permission, caller, name, app);
         if (permission === "app") granted = app;
       };
-      return (...call) => {
-        try {
-          check(appOf(...call));
-        } catch (error) {
-          if (throws) throw error;
-          return Promise.reject(error);
-        }
-        if (takesAsker) call[2] = { ...(call[2] as object | undefined), ...asker };
-        const answer = method(...call);
-        // A theft is known when the end of its session is on disk, so it is never thrown at once.
-        if (!(answer instanceof Promise)) return answer;
-        if (!audit) return answer.catch(fail);
-        return answer.then((value) => {
-          const [fields, text] = audit(value, ...call);
-          logger.info({ ...who, ...fields }, text);
-          return value;
-        }, fail);
-      };
+      return behind(
+        throws,
+        (...call) => check(appOf(...call)),
+        (...call) => {
+          if (takesAsker) call[2] = { ...(call[2] as object | undefined), ...asker };
+          const answer = method(...call);
+          // A theft is known when the end of its session is on disk, so it is never thrown at once.
+          if (!(answer instanceof Promise)) return answer;
+          if (!audit) return answer.catch(fail);
+          return answer.then((value) => {
+            const [fields, text] = audit(value, ...call);
+            logger.info({ ...who, ...fields }, text);
+            return value;
+          }, fail);
+        },
+      );
     };
     const wrapped = wrapAll<Sessions>(SESSION_USE_CASES, wrap);
     return {
@@ -123,16 +124,9 @@ export function createAuthorization(options: AuthorizationOptions) {
   const rkeFor = (caller: CallerSession): Rke => {
     const checkCaller = () => checkStanding(caller);
     const wrapped = wrapAll<Rke>(RKE_USE_CASES, (name) => {
-      const method = rke[name] as Method;
-      return (...call) => {
-        try {
-          authorize(caller, `rke.${name}`);
-        } catch (error) {
-          if (RKE_USE_CASES[name].throws) throw error;
-          return Promise.reject(error);
-        }
-        return method(...call);
-      };
+      const { permission, throws } = RKE_USE_CASES[name];
+      const check = () => demand(permission, caller, `rke.${name}`);
+      return behind(throws, check, rke[name] as Method);
     });
     return {
       ...wrapped,
@@ -145,7 +139,13 @@ export function createAuthorization(options: AuthorizationOptions) {
   // A caller's session lives as long as its connection.
   const known = new WeakMap<CallerSession, Sessions>();
   const knownRke = new WeakMap<CallerSession, Rke>();
+  const authorize = (
+    caller: CallerSession,
+    operation: keyof typeof OTHER_USE_CASES,
+    app?: string,
+  ) => demand(OTHER_USE_CASES[operation], caller, operation, app);
   return {
+    /** As `demand`, of a use case that has no wrapper. */
     authorize,
 
     /** The use cases as the caller may use them; null where authentication is off. */
@@ -191,6 +191,23 @@ type Method = (...call: unknown[]) => unknown;
 
 /** A row of the table, whatever its use case takes and answers. */
 type AnyUseCase = UseCase<unknown[], unknown>;
+
+/** Returns `method` behind a check, whose error is thrown or rejects as the errors of the method do. */
+function behind(
+  throws: true | undefined,
+  check: (...call: unknown[]) => void,
+  method: Method,
+): Method {
+  return (...call) => {
+    try {
+      check(...call);
+    } catch (error) {
+      if (throws) throw error;
+      return Promise.reject(error);
+    }
+    return method(...call);
+  };
+}
 
 /** Returns a service of the methods that `wrap` makes, one for each row of a table. */
 function wrapAll<Service extends object>(

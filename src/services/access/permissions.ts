@@ -79,15 +79,7 @@ export const RKE_USE_CASES: {
 };
 
 /** Use cases that have no wrapper: who runs them asks by `authorize`. */
-const OTHERS = { watch: "app", listCallers: "admin" } as const satisfies Record<string, Permission>;
-
-/** The name of a use case, as the log has it. */
-export type Operation = keyof Sessions | keyof typeof OTHERS | `rke.${keyof Rke}`;
-
-/** Returns what the caller of an operation must have. */
-export function permissionFor(operation: Operation): Permission {
-  if (operation in OTHERS) return OTHERS[operation as keyof typeof OTHERS];
-  if (operation.startsWith("rke."))
-    return RKE_USE_CASES[operation.slice(4) as keyof Rke].permission;
-  return SESSION_USE_CASES[operation as keyof Sessions].permission;
-}
+export const OTHER_USE_CASES = {
+  watch: "app",
+  listCallers: "admin",
+} as const satisfies Record<string, Permission>;
