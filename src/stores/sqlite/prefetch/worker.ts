@@ -1,7 +1,8 @@
 // A thread of `openPrefetch`: reads rows of sessions.
 import { parentPort, workerData } from "node:worker_threads";
 import { openConnection } from "../file/connection.js";
-import { createTableReads } from "../tables/tables.js";
+import { createRotatedTokenReads } from "../tables/rotated-tokens.js";
+import { createSessionReads } from "../tables/sessions.js";
 import type { ThreadData } from "../threads/database-thread.js";
 import type { Asked, Fetched } from "./client.js";
 import { fillTokenFilter } from "./filter-fill.js";
@@ -15,14 +16,15 @@ const db = openConnection(path);
 db.pragma("query_only = ON");
 // Little: what is read here is kept elsewhere.
 db.pragma("cache_size = -4096");
-const tables = createTableReads(db);
+const sessions = createSessionReads(db);
+const { byRotatedToken } = createRotatedTokenReads(db, sessions);
 
 /** Null if there is none, or if it is not known. */
 const read = ({ app, appId, tokenHash }: Asked): Fetched => {
   try {
-    const stored = tables.byToken(app, appId, tokenHash);
+    const stored = sessions.byToken(app, appId, tokenHash);
     // Not sent, but the system has it in memory then.
-    if (!stored) tables.byRotatedToken(app, appId, tokenHash);
+    if (!stored) byRotatedToken(app, appId, tokenHash);
     return stored;
   } catch {
     // Whoever reads it next is told.
