@@ -43,7 +43,9 @@ export function addRkeEndpoints(scope: FastifyInstance, options: RkeRoutesOption
   addBodyParsers(scope, bodies, MAX_BODY);
   scope.setErrorHandler((error: FastifyError | LatchkeyError, request, reply) => {
     if (error instanceof LatchkeyError) return sendError(request, reply, error);
-    return sendError(request, reply, toCallerError(error), error.statusCode);
+    const shown = toCallerError(error);
+    const status = shown.code === "invalid" ? error.statusCode : undefined;
+    return sendError(request, reply, shown, status);
   });
 
   for (const [url, command, changes] of ROUTES) {
