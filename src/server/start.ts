@@ -62,9 +62,11 @@ export async function start(options: StartOptions): Promise<Server> {
   };
   try {
     if (config.auth === "required") {
-      const { wallClock } = clocks;
       access = await openAccess(config.store, {
-        ...{ logger, failureLog: strangerLog, now: wallClock, clock },
+        logger,
+        failureLog: strangerLog,
+        now: clocks.wallClock,
+        clock,
       });
     }
     listeners = createListeners(config, logger);

@@ -8,13 +8,13 @@ export function createInFlight<T>() {
   const inFlight = new Map<RequestHash, IdempotencyKey & { readonly answer: () => Promise<T> }>();
 
   return {
-    /** What gives the answer, if the call is under way. Throws as `isAnsweredBy`. */
+    /** Returns what gives the answer, if the call is in flight. Throws as `isAnsweredBy`. */
     find(idempotencyKey: IdempotencyKey | undefined): (() => Promise<T>) | null {
       const call = idempotencyKey && inFlight.get(idempotencyKey.key);
       return call && isAnsweredBy(idempotencyKey, call) ? call.answer : null;
     },
 
-    /** The call is under way; `answer`, which is not called before this step ends, is its own. */
+    /** Adds a call; `answer`, which is not called before this step ends, is its own. */
     begin(idempotencyKey: IdempotencyKey | undefined, answer: () => Promise<T>): void {
       if (idempotencyKey) inFlight.set(idempotencyKey.key, { ...idempotencyKey, answer });
     },

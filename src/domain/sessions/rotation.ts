@@ -6,7 +6,7 @@ import type { Session } from "./session.js";
 export const OLD_TOKENS = 100;
 
 /**
- * What the use of a token that a session had before is: `open` opens the session, `readIdempotencyKey`
+ * What the use of a token that a session had before is: `open` opens the session, `retry`
  * too, and may rotate it again, `theft` ends it.
  */
 export type OldTokenUse = "open" | "retry" | "theft";
