@@ -31,6 +31,18 @@ const spares = ({ inspect }: DatabaseTrial) =>
 const count = ({ inspect }: DatabaseTrial, table: string) =>
   inspect((db) => db.prepare(`SELECT count(*) FROM ${table}`).pluck().get());
 
+/** Creates a session that is on disk, rotated to the token `b`; returns its first token's hash. */
+async function mintRotated(trial: DatabaseTrial, disk: ReturnType<typeof createFaultyDisk>) {
+  const { session, tokenHash } = createTrial(trial).mint();
+  const writes = [
+    trial.store.create(session, tokenHash),
+    trial.store.rotate("shop", tokenHash, NOW, to("b")),
+  ];
+  await disk.drain();
+  await Promise.all(writes);
+  return tokenHash;
+}
+
 describe("rotation and repetition over SQLite", () => {
   test("a session is listed once, at its latest, while its rotations are on their way", async () => {
     const disk = createFaultyDisk();
@@ -91,13 +103,7 @@ describe("rotation and repetition over SQLite", () => {
     await withDatabase(
       async (trial) => {
         const { store } = trial;
-        const { session, tokenHash } = createTrial(trial).mint();
-        const writes = [
-          store.create(session, tokenHash),
-          store.rotate("shop", tokenHash, NOW, to("b")),
-        ];
-        await disk.drain();
-        await Promise.all(writes);
+        const tokenHash = await mintRotated(trial, disk);
         const use = Promise.resolve(store.peek("shop", hashToken("b"), NOW));
         await disk.drain();
         await use;
@@ -141,13 +147,7 @@ describe("rotation and repetition over SQLite", () => {
     await withDatabase(
       async (trial) => {
         const { store } = trial;
-        const { session, tokenHash } = createTrial(trial).mint();
-        const writes = [
-          store.create(session, tokenHash),
-          store.rotate("shop", tokenHash, NOW, to("b")),
-        ];
-        await disk.drain();
-        await Promise.all(writes);
+        await mintRotated(trial, disk);
         let answers = 0;
         const uses = [
           store.peek("shop", hashToken("b"), NOW),
@@ -173,13 +173,7 @@ describe("rotation and repetition over SQLite", () => {
     await withDatabase(
       async (trial) => {
         const { store } = trial;
-        const { session, tokenHash } = createTrial(trial).mint();
-        const writes = [
-          store.create(session, tokenHash),
-          store.rotate("shop", tokenHash, NOW, to("b")),
-        ];
-        await disk.drain();
-        await Promise.all(writes);
+        const tokenHash = await mintRotated(trial, disk);
         const use = Promise.resolve(store.touch("shop", hashToken("b"), NOW));
         const refused = assert.rejects(use, hasCode("unavailable"));
         await turns(2);

@@ -5,11 +5,10 @@ import { join } from "node:path";
 import { pino } from "pino";
 import type { Config } from "../../../src/config/config.js";
 import { hashApiKey, newApiKey } from "../../../src/domain/accounts/account.js";
-import { DEFAULT_QUOTAS } from "../../../src/domain/sessions/quotas.js";
 import { start } from "../../../src/server/start.js";
 import { openAccountStore } from "../../../src/stores/sqlite/accounts/store.js";
+import { createConfig } from "../config.js";
 import type { Scope } from "../process/program.js";
-import { RKE } from "../transports/server.js";
 import type { Certificate } from "./certificates.js";
 
 export type Addresses = Readonly<Record<"grpc" | "http" | "command", string>>;
@@ -73,33 +72,14 @@ export async function startTls(t: Scope, given: Files, settings: Partial<Config>
   const path = join(files.folder, "latchkey.db");
   const accounts = await openAccounts(path, "ann", "bob");
   const log: string[] = [];
-  const address = "127.0.0.1:0";
   const server = await start({
-    config: {
-      grpc: address,
-      http: address,
-      command: address,
+    config: createConfig({
       auth: "required",
-      publicParts: ["health"],
       tls: files.paths,
-      httpHosts: [],
-      httpOrigins: [],
-      trustedProxies: [],
-      proxyProtocol: [],
       store: { scheme: "sqlite", path },
-      // Tests share their processors: that they are slow is no overload.
-      connectionLimits: { connections: 8_192, perAddress: 4_096 },
-      commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
-      turnCalls: null,
-      drain: 0,
-      maxConnectionAge: null,
-      cacheBytes: 2 ** 24,
-      quotas: DEFAULT_QUOTAS,
-      rke: RKE,
       logLevel: "info",
-      warnings: [],
       ...settings,
-    },
+    }),
     logger: pino({ level: "info" }, { write: (line) => log.push(line) }),
     version: "test",
     onFatal: (error) => {

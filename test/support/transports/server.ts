@@ -2,11 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { Config, RkeConfig } from "../../../src/config/config.js";
+import type { Config } from "../../../src/config/config.js";
 import type { LogLevel } from "../../../src/config/settings.js";
-import { DEFAULT_QUOTAS } from "../../../src/domain/sessions/quotas.js";
 import { start } from "../../../src/server/start.js";
 import type { StartIdleTimer } from "../../../src/transports/net/idle-timer.js";
+import { createConfig } from "../config.js";
 import { createFakeExchange, type FakeExchange } from "../rke/fake-exchange.js";
 
 export const SECOND = 1_000;
@@ -78,17 +78,6 @@ export function createTimers(): Timers {
   };
 }
 
-/** The settings of RKE by default. */
-export const RKE: RkeConfig = {
-  maxSessions: 16,
-  sessionTtl: 3_600,
-  keyCacheTtl: 86_400,
-  wallets: null,
-  resolvers: [],
-  raida: null,
-  minShareBytes: 16,
-};
-
 export const STORES = ["memory", "sqlite"] as const;
 export type StoreKind = (typeof STORES)[number];
 
@@ -125,31 +114,11 @@ export async function startServer(
   const folder = mkdtempSync(join(tmpdir(), "latchkey-transports-"));
   const path = join(folder, "latchkey.db");
   const server = await start({
-    config: {
-      grpc: "127.0.0.1:0",
-      http: "127.0.0.1:0",
-      command: "127.0.0.1:0",
-      auth: "off",
-      publicParts: ["health"],
-      tls: null,
-      httpHosts: [],
-      httpOrigins: [],
-      trustedProxies: [],
-      proxyProtocol: [],
-      store: store === "sqlite" ? { scheme: "sqlite", path } : { scheme: "memory" },
-      // Tests share their processors: that they are slow is no overload.
-      connectionLimits: { connections: 8_192, perAddress: 4_096 },
-      commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
-      turnCalls: null,
-      drain: 0,
-      maxConnectionAge: null,
-      cacheBytes: 2 ** 24,
-      quotas: DEFAULT_QUOTAS,
-      rke: RKE,
+    config: createConfig({
+      ...(store === "sqlite" && { store: { scheme: "sqlite", path } }),
       logLevel,
-      warnings: [],
       ...settings,
-    },
+    }),
     logger: pino({ level: logLevel }, { write: (line) => log.push(line) }),
     version: "0.0.0-test",
     now: clock.now,

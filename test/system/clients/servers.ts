@@ -16,13 +16,12 @@ import { pino } from "pino";
 import type { Config } from "../../../src/config/config.js";
 import { hashApiKey, newApiKey } from "../../../src/domain/accounts/account.js";
 import type { NewAccount } from "../../../src/domain/accounts/account-store.js";
-import { DEFAULT_QUOTAS } from "../../../src/domain/sessions/quotas.js";
 import { startDevnet } from "../../../src/rke/devnet/devnet.js";
 import { openKeyExchange } from "../../../src/rke/open.js";
 import { type Server, start } from "../../../src/server/start.js";
 import { openAccountStore } from "../../../src/stores/sqlite/accounts/store.js";
+import { createConfig, RKE } from "../../support/config.js";
 import { createAuthority } from "../../support/tls/certificates.js";
-import { RKE } from "../../support/transports/server.js";
 import { withFaults } from "./faults.js";
 
 /** Whose API keys the scenarios use. Every app of theirs begins with `u-`. */
@@ -102,29 +101,14 @@ async function openServer(name: string, settings: Partial<Config>) {
   let at = { grpc: "127.0.0.1:0", http: "127.0.0.1:0" };
   let server: Server | undefined;
   const open = async () => {
-    const config: Config = {
+    const config = createConfig({
       ...at,
       command: null,
-      auth: "off",
       publicParts: [],
-      tls: null,
-      httpHosts: [],
-      httpOrigins: [],
-      trustedProxies: [],
-      proxyProtocol: [],
       store: { scheme: "sqlite", path },
-      connectionLimits: { connections: 8_192, perAddress: 4_096 },
-      commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
-      turnCalls: null,
-      drain: 0,
-      maxConnectionAge: null,
-      cacheBytes: 2 ** 24,
-      quotas: DEFAULT_QUOTAS,
       rke,
-      logLevel: "silent",
-      warnings: [],
       ...settings,
-    };
+    });
     const onFatal = (error: unknown) => {
       throw error;
     };

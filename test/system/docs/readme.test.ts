@@ -6,14 +6,13 @@ import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { pino } from "pino";
 import { SETTINGS } from "../../../src/config/settings.js";
-import { DEFAULT_QUOTAS } from "../../../src/domain/sessions/quotas.js";
 import { type Server, start } from "../../../src/server/start.js";
+import { createConfig } from "../../support/config.js";
 import { eventually } from "../../support/eventually.js";
 import { startProgram } from "../../support/process/program.js";
 import { copyProject, NPM_ENV } from "../../support/process/project.js";
 import { FREE_PORTS, serverOf } from "../../support/process/server.js";
 import { without } from "../../support/process/tools.js";
-import { RKE } from "../../support/transports/server.js";
 
 const root = join(import.meta.dirname, "../../..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
@@ -22,29 +21,7 @@ const run = promisify(execFile);
 let server: Server;
 before(async () => {
   server = await start({
-    config: {
-      grpc: "127.0.0.1:0",
-      http: "127.0.0.1:0",
-      command: "127.0.0.1:0",
-      auth: "off",
-      publicParts: ["health"],
-      tls: null,
-      httpHosts: [],
-      httpOrigins: [],
-      trustedProxies: [],
-      proxyProtocol: [],
-      connectionLimits: { connections: 8_192, perAddress: 4_096 },
-      commandLimits: { connections: 4_096, perAddress: 1_024, idle: null },
-      turnCalls: 64,
-      drain: 0,
-      maxConnectionAge: null,
-      store: { scheme: "memory" },
-      cacheBytes: 2 ** 24,
-      quotas: DEFAULT_QUOTAS,
-      rke: RKE,
-      logLevel: "silent",
-      warnings: [],
-    },
+    config: createConfig({ turnCalls: 64 }),
     logger: pino({ level: "silent" }),
     version: "test",
     onFatal: () => {},
