@@ -1,4 +1,4 @@
-"""The servers of test/system/clients/servers.ts, which tests and benchmarks of every language call."""
+"""The servers of test/system/clients/servers.ts, for the tests and benchmarks of every language."""
 
 from __future__ import annotations
 
