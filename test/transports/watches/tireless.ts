@@ -81,7 +81,10 @@ export function startTireless({ app, userId, server, mustCut, random }: Tireless
       const call = wire.client(SessionService);
       for await (const response of call.watchSessions(request, { signal: abort.signal })) {
         // Not left by `return`, which may wait for a stream that is gone: it ends by its error.
-        if (abort.signal.aborted || (handle(response) && !mustCut())) continue;
+        // In its first snapshot it has nothing to resume from: what ends before it asks again is told
+        // to nobody.
+        const goesOn = () => handle(response) && (revision === undefined || !mustCut());
+        if (abort.signal.aborted || goesOn()) continue;
         cuts++;
         abort.abort();
       }
